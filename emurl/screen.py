@@ -1,0 +1,104 @@
+"""What a Game Boy screen is to emurl: one description that an emulator screen and a video crop are both mapped onto.
+
+A *frame* is uint8 of shape (144, 160) whose values are brightness ranks, 0 dark … 3 light: the console's own four shades. On
+the 0–1 scale used by metrics a frame is `rank / 3`. `channels=3` and `shades=256` stay possible for colour games; then a
+frame is (144, 160, 3) and values are 0 … 255.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from emurl.errors import InputError
+
+HEIGHT, WIDTH = 144, 160
+CELL = 16  # one walking step, one token
+GRID = (HEIGHT // CELL, WIDTH // CELL)  # (9, 10)
+
+# PyBoy draws the four shades as grey 0x00, 0x55, 0x99, 0xFF; these lie half-way between them.
+EMULATOR_THRESHOLDS = (0x2A, 0x77, 0xCC)
+
+
+@dataclass(frozen=True)
+class ScreenSpec:
+    """Size, channels and number of shades of a canonical frame; saved with every artifact that depends on it."""
+
+    height: int = HEIGHT
+    width: int = WIDTH
+    channels: int = 1
+    shades: int = 4
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one frame: (height, width), with a trailing 3 for colour."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    @property
+    def bits(self) -> int:
+        """Bits a value takes on disk: 2 for the four shades, else 8."""
+        return 2 if self.shades == 4 else 8
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes one frame takes on disk."""
+        return self.height * self.width * self.channels * self.bits // 8
+
+    def to_dict(self) -> dict[str, int]:
+        """The description as JSON-ready numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ScreenSpec:
+        """The inverse of `to_dict`."""
+        return cls(**{name: int(values[name]) for name in ("height", "width", "channels", "shades")})
+
+    def require(self, other: ScreenSpec, what: str) -> None:
+        """Raise `InputError` unless `other`, the spec that `what` was made with, is this one."""
+        if other != self:
+            raise InputError(f"{what} was made for screen {other.to_dict()}, expected {self.to_dict()}")
+
+
+def quantise(grey: np.ndarray, thresholds: tuple[float, ...] | np.ndarray) -> np.ndarray:
+    """Brightness ranks of `grey` (any shape, 0–255): how many of the three ascending `thresholds` each value exceeds."""
+    limits = np.asarray(thresholds, dtype=np.float32)
+    if limits.shape != (3,) or not (np.diff(limits) >= 0).all():
+        raise InputError(f"shade thresholds are {limits.tolist()}, expected three ascending numbers")
+    if grey.dtype == np.uint8:
+        table = (np.arange(256)[:, None] > limits).sum(axis=1).astype(np.uint8)
+        return table[grey]
+    return (grey[..., None] > limits).sum(axis=-1).astype(np.uint8)
+
+
+def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
+    """The canonical frame of an emulator screen, uint8 (144, 160, 3 or 4)."""
+    spec = spec or ScreenSpec()
+    if spec.channels == 3:
+        colour = rgba[..., :3]
+        return colour.copy() if spec.shades == 256 else quantise(colour, EMULATOR_THRESHOLDS)
+    # On a grey console red, green and blue are equal: any one of them is the luminance.
+    grey = rgba[..., 0]
+    return grey.copy() if spec.shades == 256 else quantise(grey, EMULATOR_THRESHOLDS)
+
+
+def to_grey(frames: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
+    """Frames for looking at: uint8 0–255 of the same shape."""
+    shades = (spec or ScreenSpec()).shades
+    return frames if shades == 256 else (frames * np.uint8(255 // (shades - 1))).astype(np.uint8)
+
+
+def pack(frames: np.ndarray) -> np.ndarray:
+    """Four-shade frames (N, 144, 160) packed four pixels a byte, first pixel in the low bits: uint8 (N, 5760)."""
+    quads = np.ascontiguousarray(frames, dtype=np.uint8).reshape(len(frames), -1, 4)
+    return quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6
+
+
+_UNPACK = ((np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8)
+
+
+def unpack(packed: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
+    """The inverse of `pack`: uint8 (N, 5760) to frames (N, 144, 160)."""
+    spec = spec or ScreenSpec()
+    return _UNPACK[packed].reshape(len(packed), spec.height, spec.width)

@@ -1,0 +1,200 @@
+"""Where numbers and pictures go: the console, TensorBoard and Weights & Biases. The one module that imports W&B.
+
+W&B runs offline unless a key is set (`WANDB_API_KEY` or a login in ~/.netrc), one group a pipeline run, one job type a
+stage. A resumed offline run would erase its first part when synced, so every try is a new run in the same group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import netrc
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def say(line: str = "") -> None:
+    """Print a line to stderr, above any progress bar."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: 7 s, 3:05, 2:10:00."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+class Progress:
+    """How far a piece of work is: a bar with an ETA on a terminal, a line now and then elsewhere."""
+
+    LINE_EVERY_S = 10.0
+
+    def __init__(self, total: float, description: str, unit: str, quiet: bool) -> None:
+        self.total, self.description, self.unit = total, description, unit
+        self.done = 0.0
+        self.shown: dict[str, Any] = {}
+        self._began = self._spoke = time.monotonic()
+        self._began_at = 0.0
+        self._quiet = quiet
+        self._bar: Any = None
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            # A bar at 100 % would promise work that a resumed stage has already done: it counts from where it goes on.
+            self._bar = tqdm(total=total, desc=f"  {description}", unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
+
+    def start_at(self, done: float) -> None:
+        """Say that `done` of the work was there already (a resumed stage), so that rates and ETA are of this try."""
+        self.done = self._began_at = done
+        if self._bar is not None:
+            self._bar.n = self._bar.initial = done
+            self._bar.refresh()
+
+    def update(self, n: float = 1, **shown: Any) -> None:
+        """`n` more is done; `shown` are numbers to show beside it."""
+        self.done += n
+        self.shown.update(shown)
+        if self._bar is not None:
+            if shown:
+                self._bar.set_postfix(self.shown, refresh=False)
+            self._bar.update(n)
+        elif not self._quiet and time.monotonic() - self._spoke > self.LINE_EVERY_S:
+            self._spoke = time.monotonic()
+            say(f"  {self.description}: {self._line()}")
+
+    def _line(self) -> str:
+        elapsed = time.monotonic() - self._began
+        rate = (self.done - self._began_at) / max(elapsed, 1e-9)
+        eta = clock((self.total - self.done) / rate) if rate > 0 else "?"
+        facts = "".join(f", {name} {_short(value)}" for name, value in self.shown.items())
+        return f"{self.done:g}/{self.total:g} {self.unit}, {rate:.1f} {self.unit}/s, ETA {eta}{facts}"
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Tracker:
+    """What a stage reports to. Without sinks it still shows progress; `silent()` shows nothing."""
+
+    def __init__(self, stage: str = "", quiet: bool = False) -> None:
+        self.stage = stage
+        self.quiet = quiet
+        self._board: Any = None
+        self._wandb: Any = None
+
+    @classmethod
+    def silent(cls) -> Tracker:
+        """A tracker for tests: takes everything, shows nothing."""
+        return cls(quiet=True)
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(
+        cls, stage: str, folder: Path, group: str, settings: dict[str, Any], *, tensorboard: bool, wandb: str, project: str
+    ) -> Iterator[Tracker]:
+        """A tracker with its sinks open; `folder` is where they write, `group` names the pipeline run."""
+        tracker = cls(stage)
+        exit_code = 1
+        try:
+            if tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                tracker._board = SummaryWriter(str(folder / "tensorboard" / group / stage))
+            if wandb == "auto":
+                tracker._wandb = _start_wandb(stage, folder, group, settings, project)
+            yield tracker
+            exit_code = 0
+        finally:
+            if tracker._board is not None:
+                tracker._board.close()
+            if tracker._wandb is not None:
+                tracker._wandb.finish(exit_code=exit_code)
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Scalars at a step; names are joined to the stage's: `reward/loss`."""
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"{self.stage}/{name}", float(value), step)
+        if self._wandb is not None:
+            self._wandb.log({f"{self.stage}/{name}": float(value) for name, value in values.items()}, step=step)
+
+    def image(self, name: str, picture: np.ndarray, step: int) -> None:
+        """A picture, uint8 (H, W) or (H, W, 3)."""
+        colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
+        if self._board is not None:
+            self._board.add_image(f"{self.stage}/{name}", colour, step, dataformats="HWC")
+        if self._wandb is not None:
+            import wandb
+
+            self._wandb.log({f"{self.stage}/{name}": wandb.Image(colour)}, step=step)
+
+    def file(self, name: str, path: Path) -> None:
+        """A finished file worth looking at: a GIF, an MP4 or an HTML page."""
+        if self._wandb is None:
+            return
+        import wandb
+
+        if path.suffix in (".gif", ".mp4"):
+            self._wandb.log({f"{self.stage}/{name}": wandb.Video(str(path), format=path.suffix[1:])})
+        elif path.suffix == ".html":
+            self._wandb.log({f"{self.stage}/{name}": wandb.Html(str(path), inject=False)})
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """The stage's final metrics, by which runs are compared."""
+        numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        if self._wandb is not None:
+            self._wandb.summary.update({f"{self.stage}/{name}": value for name, value in numbers.items()})
+        if self._board is not None:
+            for name, value in numbers.items():
+                self._board.add_scalar(f"{self.stage}/final/{name}", float(value), 0)
+
+    @contextlib.contextmanager
+    def progress(self, total: float, description: str, unit: str = "it") -> Iterator[Progress]:
+        """Show how far `total` units of work are, with an ETA, on stderr."""
+        bar = Progress(total, description, unit, self.quiet)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+    def message(self, line: str) -> None:
+        """A line for the person at the console."""
+        if not self.quiet:
+            say(f"  {line}")
+
+
+def _has_wandb_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    with contextlib.suppress(OSError, netrc.NetrcParseError):
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    return False
+
+
+def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any], project: str) -> Any:
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE") or ("online" if _has_wandb_key() else "offline")
+    if mode == "disabled":
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False)
+    run = wandb.init(
+        project=project, group=group, job_type=stage, name=f"{group}-{stage}", dir=str(folder),
+        config=settings, mode=mode, settings=quiet,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return run

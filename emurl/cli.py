@@ -1,0 +1,229 @@
+"""The command line: thin words over `emurl.pipeline` and friends. Everything heavy is imported inside the word that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emurl import __version__
+from emurl.errors import EmurlError, InputError
+
+STAGES = "runs, videos, frames, tokenizer, dynamics, reward, behavior, policy, evaluation"
+BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    parser = argparse.ArgumentParser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
+    parser.add_argument("--version", action="version", version=f"emurl {__version__}")
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+
+    run = words.add_parser("run", help="run the pipeline, or some of its stages")
+    run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of: {STAGES}; all when none is named")
+    _add_config(run)
+    run.add_argument("--force", action="store_true", help="run even when nothing has changed")
+    run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
+    run.set_defaults(do=_run)
+
+    artifacts = words.add_parser("artifacts", help="look at the store")
+    actions = artifacts.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="every version, with parents and metrics")
+    show = actions.add_parser("show", help="one version, whole")
+    show.add_argument("ref", metavar="STAGE[@VERSION]")
+    verify = actions.add_parser("verify", help="check every file against its manifest")
+    gc = actions.add_parser("gc", help="remove old versions that nothing kept comes from, and left-over work")
+    gc.add_argument("--keep", type=int, default=3, metavar="N", help="newest versions of each stage to keep (default 3)")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
+    for action, function in ((listing, _list), (show, _show), (verify, _verify), (gc, _gc)):
+        _add_store(action)
+        _add_json(action)
+        action.set_defaults(do=function)
+
+    bench = words.add_parser("bench", help="speed, as ratios to a named peer in the same run")
+    bench.add_argument("what", choices=BENCHES)
+    _add_config(bench)
+    bench.set_defaults(do=_bench)
+
+    doctor = words.add_parser("doctor", help="what is missing before a long run, and how to mend it")
+    _add_config(doctor)
+    doctor.set_defaults(do=_doctor)
+
+    compare = words.add_parser("compare", help="settings and metrics of versions side by side")
+    compare.add_argument("refs", nargs="+", metavar="REF", help="versions such as reward@v1 reward@v2")
+    _add_store(compare)
+    _add_json(compare)
+    compare.set_defaults(do=_compare)
+
+    play = words.add_parser("play", help="watch a policy: frame | reconstruction | progress | action probabilities")
+    play.add_argument("ref", nargs="?", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
+    _add_config(play)
+    play.add_argument("--video", metavar="FILE", help="write a .gif or .mp4 instead of opening a window")
+    play.add_argument("--steps", type=int, default=400, metavar="N", help="actions to play at most (default 400)")
+    play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions (default 0)")
+    play.set_defaults(do=_play)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE", help="settings (default configs/demo.yaml)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
+    _add_store(parser)
+    _add_json(parser)
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="URL", help="where artifacts are kept: a folder or s3://… (default: the config's, or data)")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
+
+
+def _config(args: argparse.Namespace) -> Any:
+    from emurl.config import load_config
+
+    overrides = list(args.set)
+    if args.store is not None:
+        overrides.append(f"store={json.dumps(args.store)}")
+    return load_config(args.config, overrides)
+
+
+def _store(args: argparse.Namespace) -> Any:
+    from emurl.artifacts import Store
+
+    return Store(args.store or "data")
+
+
+def _print(args: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
+    print(json.dumps(document, indent=2, sort_keys=True, default=str) if args.json else text())
+
+
+def _run(args: argparse.Namespace) -> int:
+    from emurl import pipeline
+
+    results = pipeline.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
+    _print(args, [result.as_json() for result in results], lambda: pipeline.closing_table(results))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = [
+        {
+            "ref": artifact.ref,
+            "stage": artifact.stage,
+            "version": f"v{artifact.version}",
+            "parents": artifact.parents,
+            "metrics": artifact.metrics,
+            "created": artifact.manifest["created"],
+            "duration_s": artifact.manifest["duration_s"],
+            "fingerprint": artifact.fingerprint,
+            "digest": artifact.digest,
+            "path": str(artifact.folder),
+        }
+        for artifact in _store(args).all()
+    ]
+
+    def text() -> str:
+        from emurl.stages.table import BY_NAME
+
+        lines = []
+        for row in rows:
+            stage = BY_NAME.get(row["stage"])
+            headline = f"{stage.headline} {row['metrics'].get(stage.headline)}" if stage else ""
+            parents = ", ".join(row["parents"].values())
+            lines.append(f"{row['ref']:<16} {row['created']}  {headline:<28} {'← ' + parents if parents else ''}".rstrip())
+        return "\n".join(lines) or f"no artifacts in {args.store or 'data'}"
+
+    _print(args, rows, text)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    artifact = _store(args).get(args.ref)
+    document = {**artifact.manifest, "path": str(artifact.folder)}
+
+    def text() -> str:
+        import yaml
+
+        return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)).rstrip()
+
+    _print(args, document, text)
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store = _store(args)
+    problems = store.verify()
+    count = sum(len(store.versions(stage)) for stage in store.stages())
+    _print(
+        args,
+        {"artifacts": count, "problems": problems},
+        lambda: "\n".join(problems) or f"{count} artifacts, every file as its manifest says",
+    )
+    return 1 if problems else 0
+
+
+def _gc(args: argparse.Namespace) -> int:
+    if args.keep < 1:
+        raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
+    removed = _store(args).gc(keep=args.keep, dry_run=args.dry_run)
+    word = "would remove" if args.dry_run else "removed"
+    _print(args, {"removed": removed, "dry_run": args.dry_run}, lambda: "\n".join(f"{word} {r}" for r in removed) or "nothing to remove")
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    import importlib
+
+    from emurl.artifacts import Store
+
+    config = _config(args)
+    figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
+    _print(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from emurl import doctor
+
+    checks = doctor.examine(_config(args))
+    _print(args, [check.as_json() for check in checks], lambda: doctor.as_text(checks))
+    return 1 if any(check.verdict == "missing" for check in checks) else 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from emurl import compare
+
+    store = _store(args)
+    table = compare.side_by_side([store.get(ref) for ref in args.refs])
+    _print(args, table, lambda: compare.as_text(table))
+    return 0
+
+
+def _play(args: argparse.Namespace) -> int:
+    from emurl import play
+    from emurl.artifacts import Store
+
+    config = _config(args)
+    facts = play.watch(config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video)
+    _print(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one word; returns the exit code: 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.do(args))
+    except EmurlError as error:
+        print(f"emurl: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("emurl: interrupted; the same command again goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
+        sys.stderr.close()
+        return 0

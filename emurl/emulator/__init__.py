@@ -1,1 +1,24 @@
-"""The emulator room: one Game Boy over PyBoy, the Gymnasium environments over it, and what a game's memory means."""
+"""The emulator room: one Game Boy over PyBoy, the Gymnasium environments over it, and what a game's memory means.
+
+Importing it registers `emurl/GameBoy-v0` with Gymnasium, which since 1.0 finds no environments by itself: import
+`emurl.emulator` first, or let the name say so, `gymnasium.make("emurl.emulator:emurl/GameBoy-v0", rom=…)`.
+"""
+
+from __future__ import annotations
+
+from gymnasium.envs import registration
+
+ENV_ID = "emurl/GameBoy-v0"
+
+
+def register() -> None:
+    """Make `emurl/GameBoy-v0` known to Gymnasium, single and vectorised. Safe to call again."""
+    if ENV_ID not in registration.registry:
+        registration.register(
+            id=ENV_ID,
+            entry_point="emurl.emulator.env:GameBoyEnv",
+            vector_entry_point="emurl.emulator.vector:ThreadedVectorEnv",
+        )
+
+
+register()

@@ -1,0 +1,101 @@
+"""What every model is: a module that saves and loads itself, weights and constructor arguments in one folder.
+
+    <folder>/model.safetensors   every parameter and buffer
+    <folder>/config.json         {"class": name, "config": constructor arguments}
+
+No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from emurl.errors import InputError
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+Metrics = dict[str, torch.Tensor]
+
+
+class Pretrained(nn.Module):
+    """A module that remembers its constructor's arguments as `config`, and saves and loads itself."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
+        """The training loss of `batch` (a scalar) and further scalars worth a look."""
+        raise TypeError(f"{type(self).__name__} has no loss: a model defines its own")
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Write weights and configuration into `folder` (made if missing); each file appears whole or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
+        aside = folder / f".{WEIGHTS}.part"
+        save_file(tensors, aside)
+        os.replace(aside, folder / WEIGHTS)
+        described = {"class": type(self).__name__, "config": self.config}
+        aside = folder / f".{CONFIG}.part"
+        aside.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(aside, folder / CONFIG)
+        return folder
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Self:
+        """The model saved in `folder`, in evaluation mode on `device`.
+
+        Raises:
+            InputError: a file is missing, damaged, or belongs to another class of model.
+        """
+        folder = Path(folder)
+        try:
+            described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            name, config = described["class"], described["config"]
+        except FileNotFoundError:
+            raise InputError(f"{folder}: no {CONFIG}, expected a folder written by save_pretrained") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / CONFIG}: cannot be read ({error})") from None
+        if name != cls.__name__:
+            raise InputError(f"{folder}: holds a {name}, expected a {cls.__name__}")
+        try:
+            model = cls(**config)
+            model.load_state_dict(load_file(folder / WEIGHTS))
+        except FileNotFoundError:
+            raise InputError(f"{folder}: no {WEIGHTS}, expected a folder written by save_pretrained") from None
+        except (SafetensorError, RuntimeError, TypeError, OSError) as error:
+            raise InputError(f"{folder}: not a {cls.__name__} of this version ({str(error).splitlines()[0]})") from None
+        return model.to(device).eval()
+
+
+def parameter_count(*modules: nn.Module) -> int:
+    """How many numbers `modules` learn: parameters, and codebooks that are learnt by moving averages; each counted once."""
+    seen: dict[int, int] = {}
+    for module in modules:
+        for parameter in module.parameters():
+            seen[id(parameter)] = parameter.numel()
+        for part in module.modules():
+            learnt = getattr(part, "learnt_buffers", None)
+            for buffer in learnt() if callable(learnt) else ():
+                seen[id(buffer)] = buffer.numel()
+    return sum(seen.values())
+
+
+def as_tensor(array: Any, device: torch.device) -> torch.Tensor:
+    """`array` (numpy or tensor) on `device`, type kept."""
+    return torch.as_tensor(array).to(device, non_blocking=True)

@@ -1,0 +1,100 @@
+"""The codebook: continuous cell vectors to one of `vocab` codes and back, over `vector-quantize-pytorch`.
+
+Three kinds, one face:
+  cosine  unit vectors, moving-average codes, k-means start, dead codes revived (VQ-VAE-2's EMA, 1906.00446; cosine codes and
+          the rest as in ViT-VQGAN, 2110.04627): the default
+  plain   codes learnt by gradient, as in the first VQ-VAE (1711.00937)
+  fsq     finite scalar quantisation (2309.15505): no codebook at all, a grid of rounded levels
+
+A Game Boy screen is mostly the same few cells. Drawing new codes uniformly from the batch, as the library does, would draw
+copies of those. So both the k-means start and the revival draw cells in proportion to their distance from the nearest
+code (k-means++ seeding, Arthur & Vassilvitskii 2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from vector_quantize_pytorch import FSQ, VectorQuantize
+
+FSQ_LEVELS = {16: [4, 4], 64: [8, 8], 128: [8, 4, 4], 256: [8, 8, 4], 512: [8, 8, 8], 1024: [8, 8, 4, 4]}
+
+Kind = Literal["cosine", "plain", "fsq"]
+
+
+def spread_samples(samples: torch.Tensor, count: int, codes: torch.Tensor | None = None) -> torch.Tensor:
+    """Draw `count` of the unit vectors `samples` (N, D), far from `codes` (K, D) and from each other: (count, D)."""
+    if codes is None:
+        gap = torch.ones(len(samples), device=samples.device)
+    else:
+        gap = 1.0 - (samples @ codes.T).amax(dim=1)
+    drawn = []
+    for _ in range(count):
+        weights = gap.clamp(min=0.0) + 1e-7  # all cells covered: any of them
+        pick = samples[torch.multinomial(weights, 1)]  # (1, D)
+        drawn.append(pick)
+        gap = torch.minimum(gap, 1.0 - (samples @ pick.T).squeeze(1))
+    return torch.cat(drawn)
+
+
+class Codebook(nn.Module):
+    """Vectors (B, N, code_dim) to their nearest codes. `vocab` codes; `kind` as the module docstring tells."""
+
+    def __init__(self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95) -> None:
+        super().__init__()
+        self.vocab, self.kind = vocab, kind
+        self.quantiser: nn.Module
+        if kind == "fsq":
+            if vocab not in FSQ_LEVELS:
+                raise ValueError(f"codebook fsq offers a vocab of {sorted(FSQ_LEVELS)}, got {vocab}")
+            self.quantiser = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
+        elif kind == "cosine":
+            self.quantiser = VectorQuantize(
+                code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=10, decay=decay,
+                threshold_ema_dead_code=0.1, commitment_weight=0.25, rotation_trick=True,
+            )  # fmt: skip
+            codes = self.quantiser._codebook
+            codes.reset_cluster_size = 1.0  # a revived code lives some batches before it is judged again
+            codes.sample_fn = lambda samples, count: spread_samples(samples[0], count)[None]
+            codes.replace_sample_fn = lambda samples, count: spread_samples(samples[0], count, codes.embed[0])[None]
+        else:
+            self.quantiser = VectorQuantize(
+                code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=0.25
+            )
+
+    def learnt_buffers(self) -> Iterator[torch.Tensor]:
+        """The codes, where they are learnt by moving averages and so are no parameters."""
+        if self.kind == "cosine":
+            yield self.quantiser._codebook.embed
+
+    def forward(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Vectors (B, N, D) to (their codes (B, N, D) with gradient, indices (B, N) long, commitment loss scalar)."""
+        if self.kind == "fsq":
+            quantised, indices = self.quantiser(vectors)
+            return quantised, indices.long(), vectors.new_zeros(())
+        return self.quantiser(vectors)
+
+    def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Indices (B, N) of the codes nearest to vectors (B, N, D); nothing is learnt."""
+        if self.kind == "fsq":
+            return self.quantiser(vectors)[1].long()
+        codes = self.quantiser._codebook.embed[0]
+        if self.kind == "cosine":
+            return (F.normalize(vectors.float(), dim=-1) @ codes.T).argmax(dim=-1)
+        return torch.cdist(vectors.float(), codes).argmin(dim=-1)
+
+    def vectors(self, indices: torch.Tensor) -> torch.Tensor:
+        """The code vectors (…, D) of indices (…)."""
+        if self.kind == "fsq":
+            flat = self.quantiser.indices_to_codes(indices.reshape(1, -1))
+            return flat.reshape(*indices.shape, -1)
+        return self.quantiser._codebook.embed[0][indices]
+
+    def revive(self, on: bool) -> None:
+        """Whether dead codes are replaced. Off near the end of training, so that the decoder knows every code."""
+        if self.kind == "cosine":
+            self.quantiser._codebook.has_dead_code_replacement = on

@@ -1,0 +1,50 @@
+"""The inverse dynamics model: which button turned one frame into the next (BCO, 1805.01954; VPT, 2206.11795)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from emurl.models.base import Metrics, Pretrained, as_tensor
+from emurl.models.layers import TILE, as_channels_last_frames, planes, shade_planes, to_tiles
+from emurl.models.resnet import BasicBlock
+
+
+class InverseModel(Pretrained):
+    """Two frames uint8 (B, 2, 144, 160[, 3]) one action apart to logits over the buttons (B, actions).
+
+    Sees both frames' shades and where they differ, cut into 8×8 tiles; then residual convolutions, so that "everything
+    moved one cell up" is within reach, and a flattened 5×5 grid, because where something changed matters (a text box
+    is at the bottom, the player in the middle).
+    """
+
+    def __init__(self, actions: int = 8, shades: int = 4, channels: int = 1, dim: int = 32, dropout: float = 0.1) -> None:
+        super().__init__(actions=actions, shades=shades, channels=channels, dim=dim, dropout=dropout)
+        self.shades, self.channels = shades, channels
+        self.stem = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1), dim)
+        self.blocks = nn.Sequential(
+            BasicBlock(dim, dim), BasicBlock(dim, 2 * dim, 2), BasicBlock(2 * dim, 2 * dim, 2)
+        )  # (B, 2·dim, 5, 5)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * dim * 25, actions)
+
+    def forward(self, frames: Any) -> torch.Tensor:
+        """Frames uint8 (B, 2, 144, 160[, 3]) to logits (B, actions)."""
+        frames = as_tensor(frames, self.device)
+        before, after = (to_tiles(as_channels_last_frames(frames[:, i], self.channels)) for i in (0, 1))
+        seen = [shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
+        x = self.blocks(self.stem(torch.cat(seen, dim=-1)).permute(0, 3, 1, 2))
+        return self.head(self.dropout(x.flatten(1)))
+
+    def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
+        """Cross-entropy of (frames uint8 (B, 2, 144, 160[, 3]), actions long (B,)[, weights (B,)])."""
+        frames, actions, *weights = batch
+        logits = self(frames).float()
+        wanted = as_tensor(actions, self.device).long()
+        each = F.cross_entropy(logits, wanted, reduction="none")
+        share = as_tensor(weights[0], self.device).float() if weights else torch.ones_like(each)
+        accuracy = (logits.detach().argmax(dim=-1) == wanted).float().mean()
+        return (each * share).sum() / share.sum().clamp(min=1e-8), {"accuracy": accuracy}

@@ -119,23 +119,26 @@ class OptimiserSettings(Settings):
     warmup_steps: Natural = 200
     eval_every: Positive = 500
     checkpoint_every: Positive = 200
+    patience: Natural = 0  # evaluations on held-out videos without a new best before training stops; 0: never
+    ema: Share = 0.0  # decay of the averaged weights that are kept instead of the last; 0: none
 
 
 class TokenizerSettings(OptimiserSettings):
     """`tokenizer`: VQ-VAE, one token a 16×16 cell."""
 
     vocab: Positive = 512
-    dim: Positive = 256
-    depth: Positive = 3
+    dim: Positive = 208
+    depth: Positive = 2  # residual blocks a side on the 9×10 grid
     code_dim: Positive = 192
     codebook: Literal["cosine", "plain", "fsq"] = "cosine"
+    augment: Share = 0.5  # frames shown with stream-like faults; the clean frame is what the decoder has to say
 
 
 class DynamicsSettings(OptimiserSettings):
     """`dynamics`: next-token transformer over the grid."""
 
-    dim: Positive = 160
-    layers: Positive = 4
+    dim: Positive = 192
+    layers: Positive = 3
     heads: Positive = 4
     context: Positive = 1  # frames seen
     gap: Positive = 2  # footage frames between one grid and the next

@@ -1,0 +1,29 @@
+"""MOSSDALE, the open Game Boy game that ships with emurl: the built cartridge and its symbols.
+
+The source is in ``game/``, ``build.py`` makes the ``.gb`` of it, ``world.py`` reads the same maps in Python and
+``bot.py`` plays. This module stays light: it only knows where the files are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TITLE = "MOSSDALE"
+"""The title in the cartridge header, by which a reader recognises the game."""
+
+_HERE = Path(__file__).resolve().parent
+
+
+def rom_path() -> Path:
+    """The committed ROM, 32 KiB."""
+    return _HERE / "mossdale.gb"
+
+
+def symbols() -> dict[str, int]:
+    """Addresses by name from the committed symbol file: work RAM fields (``wCurMap``) and code labels (``main``)."""
+    found: dict[str, int] = {}
+    for line in (_HERE / "mossdale.sym").read_text(encoding="ascii").splitlines():
+        place, _, name = line.partition(" ")
+        if name and not line.startswith(";"):
+            found[name] = int(place.partition(":")[2], 16)
+    return found

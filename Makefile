@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Prefect keeps its server's database here, so that a demo never meets the user's own deployments.
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
-export DO_NOT_TRACK := 1
+export PREFECT_SERVER_LOGGING_LEVEL ?= CRITICAL
 
 .PHONY: demo test lint setup clean help
 help:            ## this list

@@ -1,0 +1,1 @@
+"""Measurements: ratios against a named peer, taken in the same run."""

@@ -1,0 +1,85 @@
+"""The pixel grid of an upscaled picture: its period and phase along one axis, to a hundredth of a pixel.
+
+A 160×144 screen drawn at scale k has its steps of brightness at k, 2k, 3k … from its edge, whether the scaler repeats pixels or blends
+them: blended or not, the squared slope is largest half-way between two source pixels and smallest at their centres. So the mean squared slope along an axis,
+over many pictures, is a comb; its line in the spectrum gives the period, the line's phase the place of the teeth. Measured over 160
+teeth the period is far more precise than either edge of the picture, and a camera, a drawing or a stream's panel has no such line.
+For k < 2 the line lies beyond the sampling limit and is seen through its alias, which has the same phase at whole pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Comb:
+    """`period` in pixels; one tooth stands at `phase` (0 ≤ phase < period) from the profile's start; `strength`: line over floor."""
+
+    period: float
+    phase: float
+    strength: float
+
+    def teeth_near(self, position: float) -> float:
+        """The tooth nearest to `position`."""
+        return self.phase + round((position - self.phase) / self.period) * self.period
+
+
+def slope_profile(pictures: np.ndarray, axis: int) -> np.ndarray:
+    """Mean squared step between neighbours along `axis` (0 down, 1 across) of uint8 (n, height, width): float (length - 1,).
+
+    Value i is the step between pixels i and i+1, which is at coordinate i + 1 when pixel i covers [i, i+1).
+    """
+    total: np.ndarray | None = None
+    for picture in pictures:
+        wide = picture.astype(np.float32)
+        steps = np.diff(wide, axis=axis)
+        energy = np.minimum(np.abs(steps), 64.0)
+        line = (energy * energy).mean(axis=1 - axis)
+        total = line if total is None else total + line
+    assert total is not None
+    return total / len(pictures)
+
+
+def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
+    """The comb nearest to `period` (within a share of `slack`) in a slope profile."""
+    centred = _flatten(profile)
+    window = np.hanning(len(centred) + 2)[1:-1]
+    signal = centred * window
+    places = np.arange(len(signal)) + 1.0  # where the steps lie, see slope_profile
+    near = 1 / period
+    # Resolution of the line is one cycle over the profile; search eight times finer, then fit a parabola.
+    fine = 1 / (8 * len(signal))
+    searched = np.arange(near / (1 + slack), near / (1 - slack) + fine, fine)
+    power = np.abs(_transform(signal, places, searched))
+    best = int(power.argmax())
+    frequency = float(searched[best])
+    if 0 < best < len(searched) - 1:
+        a, b, c = power[best - 1 : best + 2]
+        frequency += fine * 0.5 * float(a - c) / float(a - 2 * b + c or 1)
+    line = _transform(signal, places, np.array([frequency]))[0]
+    # The floor: what other frequencies hold. Tiles of 8 make lines of their own at multiples of an eighth; the median ignores them.
+    around = near * np.concatenate([np.linspace(0.62, 0.9, 90), np.linspace(1.1, 1.38, 90)])
+    floor = float(np.median(np.abs(_transform(signal, places, around)))) + 1e-9
+    phase = (-np.angle(line) / (2 * np.pi * frequency)) % (1 / frequency)
+    return Comb(period=1 / frequency, phase=float(phase), strength=float(np.abs(line)) / floor)
+
+
+def comb_strength(profile: np.ndarray, period: float) -> float:
+    """Strength of the line at exactly `period`: what one picture alone has to say."""
+    return fit_comb(profile, period, slack=0.002).strength
+
+
+def _flatten(profile: np.ndarray) -> np.ndarray:
+    """Take out what changes slowly and tame single tall steps (edges of boxes), so that no one tooth speaks for all."""
+    width = 15
+    padded = np.pad(profile, width // 2, mode="edge")
+    smooth = np.convolve(padded, np.ones(width) / width, mode="valid")
+    scaled = (profile - smooth) / (smooth + profile.mean() * 0.2 + 1e-6)
+    return np.clip(scaled, -3, 3)
+
+
+def _transform(signal: np.ndarray, places: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    return np.exp(-2j * np.pi * frequencies[:, None] * places[None, :]) @ signal

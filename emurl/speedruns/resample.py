@@ -1,0 +1,92 @@
+"""Bring a crop of a video back to 160×144: the inverse of whatever scaled the game up.
+
+Every scaler is linear and works on rows and columns separately, so its inverse is two small matrices. `area` averages the middle of each
+source pixel's cell, right for repeated pixels; `linear` and `cubic` undo blending by regularised least squares. Which one a stream used shows in
+how close the result comes to four clean shades (see `shades`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emurl.screen import HEIGHT, WIDTH
+
+KERNELS = ("area", "middle", "linear", "cubic")
+Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """Two matrices around a whole-pixel window of the video: frame = down @ crop @ across."""
+
+    window: tuple[int, int, int, int]  # x, y, width, height: whole pixels, inside the video
+    down: np.ndarray  # float32 (144, window height)
+    across: np.ndarray  # float32 (window width, 160)
+
+    def __call__(self, crops: np.ndarray) -> np.ndarray:
+        """Crops uint8 (n, window height, window width) → grey uint8 (n, 144, 160)."""
+        out = np.empty((len(crops), HEIGHT, WIDTH), np.uint8)
+        for number, crop in enumerate(crops):
+            grey = self.down @ (crop.astype(np.float32) @ self.across)
+            out[number] = np.clip(grey + 0.5, 0, 255)
+        return out
+
+    def cut(self, pictures: np.ndarray) -> np.ndarray:
+        """The window out of whole pictures (n, height, width)."""
+        x, y, width, height = self.window
+        return pictures[:, y : y + height, x : x + width]
+
+
+def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str) -> Resampler:
+    """The way from `rect` (x, y, width, height, fractions allowed) of a video of `size` (width, height) to 160×144."""
+    x, y, width, height = rect
+    x0, x1 = max(0, int(np.floor(x + 1e-3))), min(size[0], int(np.ceil(x + width - 1e-3)))
+    y0, y1 = max(0, int(np.floor(y + 1e-3))), min(size[1], int(np.ceil(y + height - 1e-3)))
+    across = _inverse(x - x0, width / WIDTH, x1 - x0, WIDTH, kernel)
+    down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel)
+    return Resampler((x0, y0, x1 - x0, y1 - y0), down, np.ascontiguousarray(across.T))
+
+
+def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) -> np.ndarray:
+    """Matrix (cells, pixels), float32: rows sum to one."""
+    if kernel in ("area", "middle"):
+        share = 1.0 if kernel == "area" else 0.55
+        matrix = _overlap(offset, scale, pixels, cells, share)
+    else:
+        forward = _forward(offset, scale, pixels, cells, kernel)
+        # The ridge keeps the inverse from sharpening compression noise where cells are hardly larger than pixels.
+        normal = forward.T @ forward + 0.03 * scale * np.eye(cells)
+        matrix = np.linalg.solve(normal, forward.T)
+    matrix[np.abs(matrix) < 1e-4 * np.abs(matrix).max()] = 0  # the tails of an inverse are denormal floats, and slow
+    return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _overlap(offset: float, scale: float, pixels: int, cells: int, share: float) -> np.ndarray:
+    """How much of the middle `share` of each cell every pixel covers."""
+    centre = offset + (np.arange(cells) + 0.5) * scale
+    half = max(scale * share, 0.999) / 2
+    left, right = centre[:, None] - half, centre[:, None] + half
+    pixel = np.arange(pixels)[None, :]
+    return np.clip(np.minimum(right, pixel + 1) - np.maximum(left, pixel), 0, None)
+
+
+def _forward(offset: float, scale: float, pixels: int, cells: int, kernel: str) -> np.ndarray:
+    """The scaler itself, (pixels, cells): weights of the source pixels in every pixel of the video (edges repeated)."""
+    source = (np.arange(pixels) + 0.5 - offset) / scale - 0.5
+    matrix = np.zeros((pixels, cells))
+    base = np.floor(source).astype(int)
+    for step in (-1, 0, 1, 2):
+        distance = np.abs(source - (base + step))
+        weight = np.clip(1 - distance, 0, None) if kernel == "linear" else _cubic(distance)
+        np.add.at(matrix, (np.arange(pixels), np.clip(base + step, 0, cells - 1)), weight)
+    return matrix
+
+
+def _cubic(distance: np.ndarray, a: float = -0.65) -> np.ndarray:
+    """Keys' kernel (doi:10.1109/TASSP.1981.1163711); a between the -0.5 and -0.75 that scalers use."""
+    near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))

@@ -1,0 +1,107 @@
+"""`tokenizer`: learn to see. A VQ-VAE on the footage; measured on videos it never saw.
+
+    model/                the tokenizer            reconstruction.png   held-out frames | what the tokens say
+    history.json          every number of training screen.json          the screen it reads
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from emurl.artifacts import Artifact, Output
+from emurl.augment import stream_faults
+from emurl.config import TokenizerSettings
+from emurl.errors import InputError
+from emurl.frames import FrameReader
+from emurl.models.codebook import FSQ_LEVELS
+from emurl.models.tokenizer import Tokenizer
+from emurl.screen import ScreenSpec
+from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, write_history, write_picture, write_screen
+from emurl.tracking import Tracker
+from emurl.training import resolve_device, seeded
+
+CODE_VERSION = 1
+HELD_OUT = 2048  # held-out frames the final numbers are of
+GLANCE = 256  # and those during training
+NEIGHBOURS = 1024  # training frames the nearest one is sought among
+
+
+def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
+    """Train a `Tokenizer` on the train split and measure it on the held-out videos, beside two baselines."""
+    if settings.codebook == "fsq" and settings.vocab not in FSQ_LEVELS:
+        raise InputError(f"tokenizer.vocab: {settings.vocab} with codebook fsq, expected one of {sorted(FSQ_LEVELS)}")
+    device = resolve_device(settings.device)
+    reader = FrameReader(inputs["frames"].folder)
+    spec = reader.spec
+    seen, unseen = Catalogue.of(reader, "train"), Catalogue.of(reader, "val")
+    odds = np.cumsum(seen.weights())
+    held_out = unseen.read(reader, spread(HELD_OUT, len(unseen)))
+    glance = held_out[spread(GLANCE, len(held_out))]
+
+    model: Tokenizer = seeded(
+        settings.seed,
+        lambda: Tokenizer(
+            shades=spec.shades, channels=spec.channels, dim=settings.dim, depth=settings.depth, vocab=settings.vocab,
+            code_dim=settings.code_dim, codebook=settings.codebook,
+        ),
+    )  # fmt: skip
+
+    def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        places = np.minimum(np.searchsorted(odds, rng.random(settings.batch_size)), len(seen) - 1)
+        clean = seen.read(reader, places)
+        return stream_faults(clean, rng, settings.augment, spec.shades), clean
+
+    def picture(model: Tokenizer) -> dict[str, np.ndarray]:
+        some = glance[spread(6, len(glance))]
+        return {"reconstruction": side_by_side(some, model.decode(model.encode(some)).cpu().numpy(), spec)}
+
+    result = train(
+        model, sample, settings, device, output, tracker, "tokenizer",
+        evaluate=lambda model: measure(model, glance, spec), best_by="recon_mse", picture=picture,
+    )  # fmt: skip
+
+    output.metrics.update(measure(model, held_out, spec))
+    trained_on = seen.read(reader, spread(NEIGHBOURS, len(seen)))
+    output.metrics.update(baselines(held_out[spread(512, len(held_out))], trained_on, spec))
+    output.metrics["frames_per_second"] = result.frames_per_second
+    model.save_pretrained(output.path("model"))
+    write_picture(output, "reconstruction.png", picture(model)["reconstruction"])
+    write_history(output, tokenizer=result)
+    write_screen(output, spec)
+
+
+def measure(model: Tokenizer, frames: np.ndarray, spec: ScreenSpec) -> dict[str, float]:
+    """How well tokens say `frames` (N, 144, 160[, 3]).
+
+    recon_mse: mean squared error on the 0–1 scale; pixel_accuracy: share of exact shades; active_codes: share of the vocabulary
+    used at all; perplexity: of the code use, as if so many codes were used equally often.
+    """
+    used = torch.zeros(model.vocab, dtype=torch.float64)
+    squared = exact = 0.0
+    for start in range(0, len(frames), CHUNK):
+        part = frames[start : start + CHUNK]
+        tokens = model.encode(part)
+        said = model.decode(tokens).cpu().numpy()
+        squared += float(np.square((said.astype(np.float32) - part) / (spec.shades - 1)).sum(dtype=np.float64))
+        exact += float((said == part).sum())
+        used += torch.bincount(tokens.flatten().cpu(), minlength=model.vocab)
+    share = used[used > 0] / used.sum()
+    return {
+        "recon_mse": squared / frames.size,
+        "pixel_accuracy": exact / frames.size,
+        "active_codes": float((used > 0).double().mean()),
+        "perplexity": float(torch.exp(-(share * share.log()).sum())),
+    }
+
+
+def baselines(frames: np.ndarray, trained_on: np.ndarray, spec: ScreenSpec) -> dict[str, float]:
+    """The same error when every frame is answered by the mean training frame, or by its nearest among `trained_on`."""
+    scale = spec.shades - 1
+    known = trained_on.reshape(len(trained_on), -1).astype(np.float32) / scale
+    asked = frames.reshape(len(frames), -1).astype(np.float32) / scale
+    distance = np.square(asked).sum(1)[:, None] + np.square(known).sum(1) - 2 * asked @ known.T
+    return {
+        "mean_frame_mse": float(np.square(asked - known.mean(axis=0)).mean()),
+        "nearest_frame_mse": float(distance.min(axis=1).clip(min=0).mean() / asked.shape[1]),
+    }

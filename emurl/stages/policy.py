@@ -1,0 +1,92 @@
+"""`policy`: PPO from the cloned policy on, paid by the reward model's progress.
+
+policy/            the network (safetensors + config.json)
+history.json       one row an update
+trials.json        the fixed trials the weights were chosen by
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emurl.artifacts import Artifact, Output
+from emurl.config import PolicySettings
+from emurl.rl.archive import StateArchive
+from emurl.rl.episodes import Player, play
+from emurl.rl.rollout import Collector
+from emurl.rl.train import State, train
+from emurl.stages.agents import consoles, familiarity, load_eyes, load_policy
+from emurl.tracking import Tracker
+from emurl.training import resolve_device
+
+CODE_VERSION = 1
+TRIALS = 4  # of the weights: before, and after every third of the run
+TRIAL_SEED = 0x7121A1
+
+
+def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
+    """Train the policy; headline `return_mean`, what an episode from power-on is paid, beside what the clone was paid."""
+    device = resolve_device(settings.device)
+    eyes, spec = load_eyes(inputs, device)
+    clone = load_policy(inputs["behavior"], eyes, device)
+    policy = copy.deepcopy(clone)
+    rng = np.random.default_rng([settings.seed, 0x990])
+    envs = consoles(settings.emulator, spec, settings.envs)
+    trial_envs = consoles(settings.emulator, spec, settings.envs)
+    try:
+        collector = Collector(
+            envs, eyes, clone.context, episode_steps=settings.episode_steps, time_penalty=settings.time_penalty,
+            archive=StateArchive(), archive_share=settings.archive_share, rng=rng,
+            gain_multiplier=familiarity(inputs, device) if settings.ood else None,
+        )  # fmt: skip
+
+        def trial(candidate: torch.nn.Module) -> float:
+            player = Player("candidate", candidate, clone.context)
+            records = play(trial_envs, eyes, player, max_steps=settings.episode_steps, seed=TRIAL_SEED)
+            return float(np.mean([record.gained - settings.time_penalty * record.steps for record in records]))
+
+        state = train(
+            policy, clone, collector, settings, trial=trial, trials=TRIALS, scratch=output.scratch, tracker=tracker,
+            signature=settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())},
+        )  # fmt: skip
+    finally:
+        envs.close()
+        trial_envs.close()
+    policy.save_pretrained(output.path("policy"))
+    _write(output.path("history.json"), state.history)
+    _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
+    output.metrics |= _metrics(state, settings)
+    for alarm in state.alarms:
+        output.note(f"alarm: {alarm}")
+    if state.best_update == 0:
+        output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
+
+
+def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
+    """The headline first; entropy and the rest are means over the last quarter of the updates."""
+    late = state.history[-max(1, len(state.history) // 4) :]
+    steps = state.update * settings.envs * settings.rollout
+
+    def mean(name: str) -> float:
+        return float(np.mean([row[name] for row in late if name in row]))
+
+    return {
+        "return_mean": state.best,
+        "return_start": state.trials[0][1],
+        "return_end": state.trials[-1][1],
+        "best_update": state.best_update,
+        "updates": state.update,
+        **{name: mean(name) for name in ("entropy", "approx_kl", "clipfrac", "explained_variance", "reward_mean")},
+        "steps_per_second": steps / max(state.seconds, 1e-9),
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

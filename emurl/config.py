@@ -204,7 +204,7 @@ class TrackingSettings(Settings):
     """Where numbers and pictures go besides the console."""
 
     tensorboard: bool = True
-    wandb: Literal["auto", "off"] = "auto"  # auto: offline unless a key is set
+    wandb: bool = True  # offline unless a key is set
     project: str = "emurl"
 
 
@@ -311,15 +311,18 @@ def _spread_shared(values: dict[str, Any]) -> None:
 def _one_line(error: ValidationError, source: str) -> str:
     problems = error.errors(include_url=False)
     # A shared value that is wrong is wrong in every stage it was copied to: name it once, where the user wrote it.
-    first = min(problems, key=lambda problem: len(problem["loc"]))
+    written = {problem["loc"] for problem in problems}
+    problems = [problem for problem in problems if problem["loc"][1:] not in written]
+    first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len({p['loc'] for p in problems}) - 1} more)" if len(problems) > 1 else ""
+    others = len({problem["loc"] for problem in problems}) - 1
+    more = f" (and {others} more)" if others else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
         return f"{source}: unknown key {key}; {hint}{more}"
-    message = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ")
+    message = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ").replace("a integer", "an integer")
     return f"{source}: {key}: {message}, got {first['input']!r}{more}"
 
 

@@ -104,7 +104,7 @@ class Tracker:
     @classmethod
     @contextlib.contextmanager
     def opened(
-        cls, stage: str, folder: Path, group: str, settings: dict[str, Any], *, tensorboard: bool, wandb: str, project: str
+        cls, stage: str, folder: Path, group: str, settings: dict[str, Any], *, tensorboard: bool, wandb: bool, project: str
     ) -> Iterator[Tracker]:
         """A tracker with its sinks open; `folder` is where they write, `group` names the pipeline run."""
         tracker = cls(stage)
@@ -114,7 +114,7 @@ class Tracker:
                 from torch.utils.tensorboard import SummaryWriter
 
                 tracker._board = SummaryWriter(str(folder / "tensorboard" / group / stage))
-            if wandb == "auto":
+            if wandb:
                 tracker._wandb = _start_wandb(stage, folder, group, settings, project)
             yield tracker
             exit_code = 0

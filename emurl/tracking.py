@@ -177,7 +177,8 @@ class Tracker:
             say(f"  {line}")
 
 
-def _has_wandb_key() -> bool:
+def has_wandb_key() -> bool:
+    """Whether W&B would know who we are."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     with contextlib.suppress(OSError, netrc.NetrcParseError):
@@ -188,7 +189,7 @@ def _has_wandb_key() -> bool:
 def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any], project: str) -> Any:
     import wandb
 
-    mode = os.environ.get("WANDB_MODE") or ("online" if _has_wandb_key() else "offline")
+    mode = os.environ.get("WANDB_MODE") or ("online" if has_wandb_key() else "offline")
     if mode == "disabled":
         return None
     folder.mkdir(parents=True, exist_ok=True)

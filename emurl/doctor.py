@@ -1,0 +1,157 @@
+"""What is missing before a long run, and how to mend it: each check is quick, alone, and says what to do."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from emurl.config import Config
+from emurl.errors import EmurlError, InputError
+
+Verdict = Literal["ok", "warning", "missing"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: its verdict, what was seen, and how to mend it."""
+
+    name: str
+    verdict: Verdict
+    seen: str
+    mend: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The check as data."""
+        return {"check": self.name, "verdict": self.verdict, "seen": self.seen, "mend": self.mend}
+
+
+def examine(config: Config) -> list[Check]:
+    """Every check on `config`, in the order a run would meet them."""
+    checks = []
+    for look in (_python, _ffmpeg, _rom, _leaderboard, _store, _space, _device, _tracking):
+        try:
+            checks.append(look(config))
+        except EmurlError as error:
+            checks.append(Check(look.__name__.strip("_"), "missing", str(error), "see the line itself"))
+    return checks
+
+
+def as_text(checks: list[Check]) -> str:
+    """The checks as lines, each with its mend below."""
+    signs = {"ok": "✓", "warning": "!", "missing": "✗"}
+    lines = []
+    for check in checks:
+        lines.append(f"{signs[check.verdict]} {check.name:<12} {check.seen}")
+        if check.mend:
+            lines.append(f"  {'':<12} → {check.mend}")
+    return "\n".join(lines)
+
+
+def _python(config: Config) -> Check:
+    import importlib.metadata
+    import platform
+
+    wanted = ("torch", "pyboy", "yt-dlp", "opencv-python-headless", "prefect", "wandb", "gymnasium")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in wanted)
+    return Check("python", "ok", f"{platform.python_version()}; {versions}")
+
+
+def _ffmpeg(config: Config) -> Check:
+    import imageio_ffmpeg
+
+    try:
+        path = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        return Check("ffmpeg", "missing", str(error), "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE")
+    return Check("ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} ({path.rsplit('/', 1)[-1]})")
+
+
+def _rom(config: Config) -> Check:
+    from emurl.emulator.console import GameBoy
+    from emurl.emulator.games import reader_for
+    from emurl.stages.common import rom_path
+
+    path = rom_path(config.emulator)
+    game = GameBoy(path)
+    game.tick(60)
+    game.close()
+    reader = reader_for(path)
+    if reader is None:
+        return Check("rom", "warning", f"{path.name} runs; emurl cannot read its memory", "evaluation will report no milestones")
+    return Check("rom", "ok", f"{path.name} runs; milestones: {', '.join(reader.milestones)}")
+
+
+def _leaderboard(config: Config) -> Check:
+    base = config.runs.api_base
+    if config.broadcast is not None:
+        return Check("leaderboard", "ok", f"{base}, served by emurl itself while it is read")
+    import requests
+
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InputError(f"runs.api_base: {base}: expected an http(s) URL")
+    try:
+        answer = requests.get(f"{base}/games/{config.runs.game}", timeout=10, headers={"User-Agent": "emurl-doctor"})
+    except requests.RequestException as error:
+        return Check("leaderboard", "missing", f"{base}: {type(error).__name__}", "check the network and runs.api_base")
+    if answer.status_code != 200:
+        return Check("leaderboard", "missing", f"{base}: HTTP {answer.status_code} for game {config.runs.game}", "check runs.game")
+    return Check("leaderboard", "ok", f"{base} knows game {config.runs.game}")
+
+
+def _store(config: Config) -> Check:
+    from emurl.pipeline import open_store
+
+    store = open_store(config)
+    problems = store.verify()
+    if problems:
+        return Check("store", "warning", f"{config.store}: {problems[0]} ({len(problems)} in all)", "emurl artifacts verify lists them")
+    return Check("store", "ok", f"{config.store}: {sum(len(store.versions(stage)) for stage in store.stages())} artifacts, all sound")
+
+
+# 720p footage of 4 Mbit/s; packed frames are 5,760 bytes each.
+VIDEO_BYTES_A_MINUTE = 30e6
+MINUTES_A_RUN = {True: 1.5, False: 120.0}  # the embedded game, a real one
+
+
+def _space(config: Config) -> Check:
+    minutes = MINUTES_A_RUN[config.broadcast is not None] * min(config.runs.max_runs, config.videos.max_videos)
+    need = minutes * (VIDEO_BYTES_A_MINUTE + config.frames.fps * 60 * 5760) + 1e9
+    free = shutil.disk_usage(_existing(config)).free
+    seen = f"{free / 1e9:.0f} GB free; about {need / 1e9:.0f} GB will be wanted"
+    return Check("space", "ok" if free > need else "missing", seen, "" if free > need else "another store, or fewer runs.max_runs")
+
+
+def _existing(config: Config) -> str:
+    from emurl.artifacts import Store
+
+    root = Store(config.store).root.absolute()
+    while not root.exists():
+        root = root.parent
+    return str(root)
+
+
+def _device(config: Config) -> Check:
+    import torch
+
+    from emurl.training import resolve_device
+
+    device = resolve_device(config.device)
+    if device.type == "cpu":
+        big = config.tokenizer.dim >= 192
+        seen = f"cpu, {torch.get_num_threads()} threads"
+        return Check("device", "warning" if big else "ok", seen, "networks of this size want a GPU" if big else "")
+    return Check("device", "ok", f"{device}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device))
+
+
+def _tracking(config: Config) -> Check:
+    from emurl.tracking import has_wandb_key
+
+    if not config.tracking.wandb:
+        return Check("tracking", "ok", "W&B is switched off; TensorBoard writes to the store")
+    if has_wandb_key():
+        return Check("tracking", "ok", "W&B has a key: runs go online")
+    return Check("tracking", "ok", "W&B has no key: runs are kept offline", "wandb login, or wandb sync later")
+

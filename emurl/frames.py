@@ -1,0 +1,273 @@
+"""Frames on disk: one packed shard a video, two small tables, and a reader that never loads what it is not asked for.
+
+    screen.json       the ScreenSpec of every frame
+    videos.parquet    one row a video: video_id, run_id, split, frames, fps, duration_s, rect, calibration, …
+    frames.parquet    one row a frame: video (row of videos), index, time_s, flags
+    shards/<id>.bin   frames back to back, `ScreenSpec.frame_bytes` each: 5760 bytes for four shades, 1/12 of an RGB array
+
+Flags: 1 blank (one shade), 2 the same as the frame before, 4 not the game (a card, a menu of the stream). The samplers skip 1 and 4.
+A video is on one side only, `train` or `val`: neighbouring frames are nearly the same, so frames of one video on both sides would be cheating.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from emurl.errors import InputError
+from emurl.screen import ScreenSpec, pack, unpack
+
+BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
+SKIPPED = BLANK | NOT_GAME
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One video of a frames artifact. `offset` is its first row in frames.parquet."""
+
+    id: str
+    run_id: str
+    split: str
+    count: int
+    fps: float
+    duration_s: float
+    offset: int
+
+
+def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
+    if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
+        raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
+    if spec.bits == 2:
+        return pack(frames)
+    return frames.reshape(len(frames), spec.frame_bytes)
+
+
+def decode(data: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """The inverse of `encode`: uint8 (N, *spec.shape)."""
+    if spec.bits == 2:
+        flat = ScreenSpec(spec.height, spec.width * spec.channels)
+        return unpack(data, flat).reshape(len(data), *spec.shape)
+    return np.ascontiguousarray(data).reshape(len(data), *spec.shape)
+
+
+class ShardWriter:
+    """Writes one video's frames: `add` in order, `close` when whole. Until then the file at `path` does not exist.
+
+    Use as a context manager: leaving it by an exception leaves nothing behind at `path`.
+    """
+
+    def __init__(self, path: Path, spec: ScreenSpec) -> None:
+        self.path, self.spec, self.count = path, spec, 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._aside = path.with_name(path.name + ".part")
+        self._file: BinaryIO = self._aside.open("wb")
+
+    def add(self, frames: np.ndarray) -> None:
+        """Append frames uint8 (n, *spec.shape)."""
+        self._file.write(encode(frames, self.spec).data)
+        self.count += len(frames)
+
+    def close(self) -> None:
+        """Everything is on disk, under its own name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._aside.replace(self.path)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+            self._aside.unlink(missing_ok=True)
+
+
+def split_of(video_ids: Sequence[str], val_share: float) -> dict[str, str]:
+    """`train` or `val` for each video, from its id alone: sha256 as a number in [0, 1), below `val_share` is val.
+
+    So a video never changes side when others come and go. One exception, because a side without any video is of no use: with two or
+    more videos all on one side, the one whose number is nearest to the other side moves over.
+    """
+    numbers = {video: int(hashlib.sha256(video.encode()).hexdigest()[:12], 16) / 16**12 for video in sorted(set(video_ids))}
+    sides = {video: "val" if number < val_share else "train" for video, number in numbers.items()}
+    if len(sides) > 1 and len(set(sides.values())) == 1:
+        if "val" in sides.values():
+            sides[max(numbers, key=lambda video: numbers[video])] = "train"
+        elif val_share > 0:
+            sides[min(numbers, key=lambda video: numbers[video])] = "val"
+    return sides
+
+
+def write_index(folder: Path, spec: ScreenSpec, videos: list[dict[str, Any]], flags: list[np.ndarray]) -> None:
+    """Write the tables beside the shards. `videos` rows hold at least video_id, run_id, split, frames, fps, duration_s;
+    `flags[i]` is uint8 (frames of video i,). Frame n of a video is at n / fps seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = [len(one) for one in flags]
+    assert counts == [row["frames"] for row in videos], "one flag a frame"
+    index = np.concatenate([np.arange(n, dtype=np.int32) for n in counts]) if counts else np.zeros(0, np.int32)
+    video = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    rates = np.repeat([float(row["fps"]) for row in videos], counts)
+    pd.DataFrame(
+        {
+            "video": video,
+            "index": index,
+            "time_s": (index / rates).astype(np.float32),
+            "flags": np.concatenate(flags).astype(np.uint8) if flags else np.zeros(0, np.uint8),
+        }
+    ).to_parquet(folder / "frames.parquet", index=False)
+    pd.DataFrame(videos).to_parquet(folder / "videos.parquet", index=False)
+    (folder / "screen.json").write_text(json.dumps(spec.to_dict()), encoding="utf-8")
+
+
+class FrameReader:
+    """Random access to the frames of an artifact folder. Shards are memory-mapped; the index takes five bytes a frame.
+
+    `videos` lists them in the order of videos.parquet; a video is named by its place in that list. Every sampler draws uniformly over usable
+    frames (not blank, the game) of a split with the generator it is given: same generator, same frames.
+
+    Raises `InputError` when the folder is no frames artifact or a shard is shorter than its table says.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        try:
+            self.spec = ScreenSpec.from_dict(json.loads((self.folder / "screen.json").read_text(encoding="utf-8")))
+            table = pd.read_parquet(self.folder / "videos.parquet")
+            frames = pd.read_parquet(self.folder / "frames.parquet", columns=["video", "flags"])
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{self.folder}: no frames artifact ({' '.join(str(error).split())[:120]})") from None
+        counts = np.bincount(frames["video"].to_numpy(), minlength=len(table))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        flags = frames["flags"].to_numpy()
+        self.videos: list[VideoInfo] = []
+        self._usable: list[np.ndarray] = []
+        self._flags: list[np.ndarray] = []
+        for row, count, offset in zip(table.itertuples(), counts, offsets, strict=False):
+            info = VideoInfo(
+                str(row.video_id), str(row.run_id), str(row.split), int(count), float(row.fps), float(row.duration_s), int(offset)
+            )
+            mine = flags[offset : offset + count]
+            size = self._shard(info).stat().st_size if self._shard(info).exists() else 0
+            if size != count * self.spec.frame_bytes:
+                wanted = count * self.spec.frame_bytes
+                raise InputError(f"{self._shard(info)}: {size} bytes, expected {wanted} ({count} frames); run the frames stage again")
+            self.videos.append(info)
+            self._flags.append(mine)
+            self._usable.append(np.flatnonzero(mine & SKIPPED == 0).astype(np.int32))
+        self._maps: dict[int, np.ndarray] = {}
+        self._starts: dict[tuple[int, int, int], np.ndarray] = {}
+
+    def split(self, name: str) -> list[int]:
+        """Places of the videos of `train` or `val` (or `all`)."""
+        return [place for place, video in enumerate(self.videos) if name in ("all", video.split)]
+
+    def usable(self, video: int) -> np.ndarray:
+        """Indices of a video's frames that show the game: int32, ascending."""
+        return self._usable[video]
+
+    def flags(self, video: int) -> np.ndarray:
+        """Flags of all frames of a video, uint8 (count,)."""
+        return self._flags[video]
+
+    def read(self, video: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames `indices` (n,) of a video: uint8 (n, 144, 160)."""
+        return decode(self._map(video)[np.asarray(indices, np.int64)], self.spec)
+
+    def gather(self, videos: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Frame `indices[i]` of video `videos[i]` for every i, any shape s: uint8 (*s, 144, 160)."""
+        flat_videos, flat_indices = np.ravel(videos), np.ravel(indices)
+        data = np.empty((len(flat_videos), self.spec.frame_bytes), np.uint8)
+        for place, (video, index) in enumerate(zip(flat_videos.tolist(), flat_indices.tolist(), strict=True)):
+            data[place] = self._map(video)[index]
+        return decode(data, self.spec).reshape(*np.shape(videos), *self.spec.shape)
+
+    def batch(self, rng: np.random.Generator, n: int, split: str) -> np.ndarray:
+        """Random frames of a split: uint8 (n, 144, 160)."""
+        return self.gather(*self._draw(rng, n, split, 1, 0))
+
+    def pairs(self, rng: np.random.Generator, n: int, split: str, gap: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frames and those `gap` frames later in the same video, each uint8 (n, 144, 160)."""
+        clips = self.clips(rng, n, split, 2, gap)
+        return clips[:, 0], clips[:, 1]
+
+    def clips(self, rng: np.random.Generator, n: int, split: str, length: int, gap: int = 1) -> np.ndarray:
+        """Runs of `length` usable frames of one video, `gap` frames apart: uint8 (n, length, 144, 160)."""
+        videos, starts = self._draw(rng, n, split, length, gap)
+        steps = gap * np.arange(length)
+        return self.gather(np.repeat(videos[:, None], length, axis=1), starts[:, None] + steps)
+
+    def ordered_pairs(
+        self, rng: np.random.Generator, n: int, split: str, max_gap: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Two different usable frames of one video, earlier first: (n, 144, 160), (n, 144, 160), seconds between them (n,).
+
+        `max_gap` is the largest distance in frames; None: anywhere in the video.
+        """
+        videos, first = self._draw(rng, n, split, 2, 0)
+        second = np.empty_like(first)
+        for video in np.unique(videos):
+            here = np.flatnonzero(videos == video)
+            usable = self._usable[video]
+            place = np.searchsorted(usable, first[here])
+            reach = len(usable) if max_gap is None else max_gap
+            low = np.searchsorted(usable, first[here] - reach)
+            high = np.searchsorted(usable, first[here] + reach, side="right") - 1
+            # Any usable frame within reach but the frame itself; where there is none, its neighbour.
+            other = low + np.floor(rng.random(len(here)) * np.maximum(high - low, 1)).astype(np.int64)
+            other = np.where(other >= place, other + 1, other)
+            second[here] = usable[np.where(other < len(usable), other, place - 1)]
+        earlier, later = np.minimum(first, second), np.maximum(first, second)
+        rates = np.array([video.fps for video in self.videos])[videos]
+        return self.gather(videos, earlier), self.gather(videos, later), (later - earlier) / rates
+
+    def _shard(self, video: VideoInfo) -> Path:
+        return self.folder / "shards" / f"{video.id}.bin"
+
+    def _map(self, video: int) -> np.ndarray:
+        found = self._maps.get(video)
+        if found is None:
+            # A plain view of the map: np.memmap itself costs ten times as much for every row taken out.
+            mapped = np.memmap(self._shard(self.videos[video]), np.uint8, mode="r").view(np.ndarray)
+            found = self._maps[video] = mapped.reshape(-1, self.spec.frame_bytes)
+        return found
+
+    def _first(self, video: int, length: int, gap: int) -> np.ndarray:
+        """Usable frames of a video that start a run of `length` usable ones."""
+        if length == 1:
+            return self._usable[video]
+        if gap == 0:  # only as many usable frames are asked for, wherever they are
+            return self._usable[video] if len(self._usable[video]) >= length else self._usable[video][:0]
+        key = (video, length, gap)
+        if key not in self._starts:
+            good = self._flags[video] & SKIPPED == 0
+            starts = np.maximum(len(good) - gap * (length - 1), 0)
+            fits = np.ones(starts, bool)
+            for step in range(length):
+                fits &= good[step * gap : step * gap + starts]
+            self._starts[key] = np.flatnonzero(fits).astype(np.int32)
+        return self._starts[key]
+
+    def _draw(self, rng: np.random.Generator, n: int, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
+        """`n` runs, uniform over all runs of the split: videos (n,) and first frames (n,)."""
+        places = self.split(split)
+        starts = [self._first(place, length, gap) for place in places]
+        ends = np.cumsum([len(one) for one in starts])
+        if not len(ends) or ends[-1] == 0:
+            raise InputError(f"{self.folder}: the {split} split has no {length} usable frames {max(gap, 1)} apart")
+        drawn = rng.integers(int(ends[-1]), size=n)
+        owner = np.searchsorted(ends, drawn, side="right")
+        within = drawn - np.concatenate([[0], ends[:-1]])[owner]
+        first = np.array([starts[o][w] for o, w in zip(owner.tolist(), within.tolist(), strict=True)], np.int64)
+        return np.array(places)[owner], first

@@ -178,21 +178,22 @@ class Store:
                 have = ", ".join(f"v{n}" for n in numbers[-8:])
                 raise InputError(f"{ref}: the store {self.url} holds no such version, expected one of {have}")
             number = int(match[1])
-        return self._load(stage, number)
+        return self.load(stage, number)
 
     def all(self) -> list[Artifact]:
         """Every artifact, by stage and version."""
-        return [self._load(stage, number) for stage in self.stages() for number in self.versions(stage)]
+        return [self.load(stage, number) for stage in self.stages() for number in self.versions(stage)]
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
         """The newest version of `stage` with this fingerprint, or None."""
         for number in reversed(self.versions(stage)):
-            artifact = self._load(stage, number, download=False)
+            artifact = self.load(stage, number, download=False)
             if artifact.fingerprint == fingerprint:
-                return self._load(stage, number)
+                return self.load(stage, number)
         return None
 
-    def _load(self, stage: str, number: int, download: bool = True) -> Artifact:
+    def load(self, stage: str, number: int, download: bool = True) -> Artifact:
+        """Version `number` of `stage`; without `download`, a remote one's manifest alone."""
         folder = self.root / stage / f"v{number}"
         if self._remote is not None and not (folder / MANIFEST).exists():
             remote = f"{self._prefix}/{stage}/v{number}"
@@ -207,6 +208,14 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / MANIFEST}: not a manifest ({type(error).__name__}: {error})") from None
         return Artifact(folder, manifest)
+
+    def remove(self, artifact: Artifact) -> None:
+        """Take a version out of the store."""
+        if self._remote is not None:
+            self._remote.rm(f"{self._prefix}/{artifact.stage}/v{artifact.version}", recursive=True)
+        # The manifest goes first: a version without one is not a version.
+        (artifact.folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(artifact.folder, ignore_errors=True)
 
     def _download(self, remote: str, folder: Path) -> None:
         aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -255,7 +264,7 @@ class Store:
         stage = facts["stage"]
         files = [
             {"name": name, "size": path.stat().st_size, "sha256": sha256_of_file(path)}
-            for name, path in _files_below(output.folder)
+            for name, path in files_below(output.folder)
         ]
         manifest = {
             "schema": SCHEMA,
@@ -263,7 +272,7 @@ class Store:
             "metrics": _finite(output.metrics),
             "notes": output.notes,
             "files": files,
-            "digest": _digest(stage, files),
+            "digest": digest_of(stage, files),
             "code_revision": code_revision(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -287,67 +296,7 @@ class Store:
             break
         _sync_folder(target.parent)
         shutil.rmtree(output.folder.parent, ignore_errors=True)
-        return self._load(stage, number)
-
-    # --- care ----------------------------------------------------------------------------------------------------
-
-    def verify(self) -> list[str]:
-        """Every problem found, one line each; an empty list when all is well."""
-        problems: list[str] = []
-        digests: dict[str, str] = {}
-        children: list[tuple[str, str, str]] = []
-        for stage in self.stages():
-            for number in self.versions(stage):
-                ref = f"{stage}@v{number}"
-                try:
-                    artifact = self._load(stage, number)
-                except InputError as error:
-                    problems.append(str(error))
-                    continue
-                digests[ref] = artifact.digest
-                problems += _verify_files(artifact)
-                for parent, facts in artifact.manifest["parents"].items():
-                    children.append((ref, f"{parent}@v{facts['version']}", facts["digest"]))
-        for ref, parent, digest in children:
-            if parent not in digests:
-                problems.append(f"{ref}: its parent {parent} is not in the store")
-            elif digests[parent] != digest:
-                problems.append(f"{ref}: its parent {parent} has digest {digests[parent][:12]}, expected {digest[:12]}")
-        if self._remote is None:
-            for folder in sorted(self.root.glob("[!.]*/v*")):
-                if _VERSION.fullmatch(folder.name) and not (folder / MANIFEST).exists():
-                    problems.append(f"{folder}: has no {MANIFEST}")
-        return problems
-
-    def gc(self, keep: int = 3, dry_run: bool = False) -> list[str]:
-        """Remove all but the newest `keep` versions of each stage and what they came from, and left-over work.
-
-        Returns the refs and work folders that were (or with `dry_run` would be) removed.
-        """
-        artifacts = {artifact.ref: artifact for artifact in self.all()}
-        kept: set[str] = set()
-        queue = [f"{stage}@v{number}" for stage in self.stages() for number in self.versions(stage)[-keep:]]
-        while queue:
-            ref = queue.pop()
-            if ref in artifacts and ref not in kept:
-                kept.add(ref)
-                queue += artifacts[ref].parents.values()
-        removed = [ref for ref in artifacts if ref not in kept]
-        for ref in removed:
-            if dry_run:
-                continue
-            artifact = artifacts[ref]
-            if self._remote is not None:
-                self._remote.rm(f"{self._prefix}/{artifact.stage}/v{artifact.version}", recursive=True)
-            # The manifest goes first: a version without one is not a version.
-            (artifact.folder / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(artifact.folder, ignore_errors=True)
-        for work in sorted((self.root / ".work").glob("*")):
-            if _is_free(work):
-                removed.append(f".work/{work.name}")
-                if not dry_run:
-                    shutil.rmtree(work, ignore_errors=True)
-        return removed
+        return self.load(stage, number)
 
 
 def code_revision() -> str:
@@ -376,7 +325,8 @@ def _open_remote(url: str) -> tuple[Any, str]:
     return filesystem, prefix.rstrip("/")
 
 
-def _files_below(folder: Path) -> list[tuple[str, Path]]:
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """(name, path) of every file of an artifact but its manifest, by name."""
     found = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
     return sorted((name, path) for name, path in found if name != MANIFEST)
 
@@ -393,38 +343,9 @@ def _finite(metrics: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
-def _digest(stage: str, files: list[dict[str, Any]]) -> str:
+def digest_of(stage: str, files: list[dict[str, Any]]) -> str:
+    """The digest of an artifact: over its stage's name and its files' names and hashes."""
     return sha256_of([stage, [[file["name"], file["sha256"]] for file in files]])
-
-
-def _verify_files(artifact: Artifact) -> list[str]:
-    problems = []
-    if artifact.digest != _digest(artifact.stage, artifact.manifest["files"]):
-        problems.append(f"{artifact.ref}: its digest is not that of its list of files")
-    expected = {file["name"]: file for file in artifact.manifest["files"]}
-    present = dict(_files_below(artifact.folder))
-    for name in sorted(expected.keys() - present.keys()):
-        problems.append(f"{artifact.ref}: {name} is missing")
-    for name in sorted(present.keys() - expected.keys()):
-        problems.append(f"{artifact.ref}: {name} is not in its manifest")
-    for name in sorted(expected.keys() & present.keys()):
-        size = present[name].stat().st_size
-        if size != expected[name]["size"]:
-            problems.append(f"{artifact.ref}: {name} has {size} bytes, expected {expected[name]['size']}")
-        elif sha256_of_file(present[name]) != expected[name]["sha256"]:
-            problems.append(f"{artifact.ref}: {name} has changed, its sha256 is not the manifest's")
-    return problems
-
-
-def _is_free(work: Path) -> bool:
-    try:
-        with (work / "lock").open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _sync_tree(folder: Path) -> None:

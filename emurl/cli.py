@@ -75,7 +75,9 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", metavar="URL", help="where artifacts are kept: a folder or s3://… (default: the config's, or data)")
+    parser.add_argument(
+        "--store", metavar="URL", help="where artifacts are kept: a folder or s3://… (default: the config's, or data)"
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -155,8 +157,10 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from emurl.upkeep import verify
+
     store = _store(args)
-    problems = store.verify()
+    problems = verify(store)
     count = sum(len(store.versions(stage)) for stage in store.stages())
     _print(
         args,
@@ -169,9 +173,15 @@ def _verify(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     if args.keep < 1:
         raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
-    removed = _store(args).gc(keep=args.keep, dry_run=args.dry_run)
+    from emurl.upkeep import gc
+
+    removed = gc(_store(args), keep=args.keep, dry_run=args.dry_run)
     word = "would remove" if args.dry_run else "removed"
-    _print(args, {"removed": removed, "dry_run": args.dry_run}, lambda: "\n".join(f"{word} {r}" for r in removed) or "nothing to remove")
+    _print(
+        args,
+        {"removed": removed, "dry_run": args.dry_run},
+        lambda: "\n".join(f"{word} {r}" for r in removed) or "nothing to remove",
+    )
     return 0
 
 

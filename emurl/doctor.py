@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from emurl.config import Config
@@ -97,18 +97,25 @@ def _leaderboard(config: Config) -> Check:
     except requests.RequestException as error:
         return Check("leaderboard", "missing", f"{base}: {type(error).__name__}", "check the network and runs.api_base")
     if answer.status_code != 200:
-        return Check("leaderboard", "missing", f"{base}: HTTP {answer.status_code} for game {config.runs.game}", "check runs.game")
+        return Check(
+            "leaderboard", "missing", f"{base}: HTTP {answer.status_code} for game {config.runs.game}", "check runs.game"
+        )
     return Check("leaderboard", "ok", f"{base} knows game {config.runs.game}")
 
 
 def _store(config: Config) -> Check:
     from emurl.pipeline import open_store
+    from emurl.upkeep import verify
 
     store = open_store(config)
-    problems = store.verify()
+    problems = verify(store)
     if problems:
-        return Check("store", "warning", f"{config.store}: {problems[0]} ({len(problems)} in all)", "emurl artifacts verify lists them")
-    return Check("store", "ok", f"{config.store}: {sum(len(store.versions(stage)) for stage in store.stages())} artifacts, all sound")
+        return Check(
+            "store", "warning", f"{config.store}: {problems[0]} ({len(problems)} in all)", "emurl artifacts verify lists them"
+        )
+    return Check(
+        "store", "ok", f"{config.store}: {sum(len(store.versions(stage)) for stage in store.stages())} artifacts, all sound"
+    )
 
 
 # 720p footage of 4 Mbit/s; packed frames are 5,760 bytes each.
@@ -121,7 +128,9 @@ def _space(config: Config) -> Check:
     need = minutes * (VIDEO_BYTES_A_MINUTE + config.frames.fps * 60 * 5760) + 1e9
     free = shutil.disk_usage(_existing(config)).free
     seen = f"{free / 1e9:.0f} GB free; about {need / 1e9:.0f} GB will be wanted"
-    return Check("space", "ok" if free > need else "missing", seen, "" if free > need else "another store, or fewer runs.max_runs")
+    return Check(
+        "space", "ok" if free > need else "missing", seen, "" if free > need else "another store, or fewer runs.max_runs"
+    )
 
 
 def _existing(config: Config) -> str:
@@ -154,4 +163,3 @@ def _tracking(config: Config) -> Check:
     if has_wandb_key():
         return Check("tracking", "ok", "W&B has a key: runs go online")
     return Check("tracking", "ok", "W&B has no key: runs are kept offline", "wandb login, or wandb sync later")
-

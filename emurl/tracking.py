@@ -193,7 +193,9 @@ def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any],
     if mode == "disabled":
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False)
+    quiet = wandb.Settings(
+        silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False
+    )
     run = wandb.init(
         project=project, group=group, job_type=stage, name=f"{group}-{stage}", dir=str(folder),
         config=settings, mode=mode, settings=quiet,  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 
 from emurl import pipeline
 from emurl.config import load_config
-from emurl.errors import EmurlError, InputError, WorkError
+from emurl.errors import EmurlError, WorkError
 from emurl.stages.table import BY_NAME
 from flows.stale import process_tag, sweep
 
@@ -86,7 +86,9 @@ def main(argv: list[str] | None = None) -> int:
     """The flow from the shell, without a server of one's own: the same words as `emurl run`."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow, here and now.")
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow, here and now."
+    )
     parser.add_argument("stages", nargs="*", metavar="STAGE")
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
@@ -103,9 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("emurl: interrupted; the same command again goes on from here", file=sys.stderr)
         return 130
-    results = [
-        pipeline.Result(BY_NAME[row["stage"]], store.get(row["ref"]), row["skipped"], row["seconds"]) for row in rows
-    ]
+    results = [pipeline.Result(BY_NAME[row["stage"]], store.get(row["ref"]), row["skipped"], row["seconds"]) for row in rows]
     print(pipeline.closing_table(results))
     report = next((Path(row["path"]) / "report.html" for row in rows if row["stage"] == "evaluation"), None)
     if report is not None:

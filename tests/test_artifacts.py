@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from emurl.artifacts import Artifact, Output, Store, canonical_json, sha256_of
 from emurl.errors import InputError, WorkError
+from emurl.upkeep import gc, verify
 
 
 def facts(stage: str, fingerprint: str, parents: dict[str, Artifact] | None = None) -> dict:
@@ -50,7 +51,7 @@ def test_versions_count_up_and_latest_is_the_newest(store):
     assert store.get("reward").ref == store.get("reward@latest").ref == "reward@v2"
     assert store.get("reward@v1").path("deep/file.txt").read_text() == "one"
     assert store.get("reward@1").ref == "reward@v1"
-    assert store.verify() == []
+    assert verify(store) == []
 
 
 def test_same_files_same_digest_other_files_other_digest(store):
@@ -71,7 +72,7 @@ def test_a_remote_store_is_read_by_another_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("EMURL_CACHE", str(tmp_path / "there"))
     there = Store(url)
     assert there.find("reward", sha256_of(["reward", "far"])).path("deep/file.txt").read_text() == "far"
-    assert there.verify() == []
+    assert verify(there) == []
 
 
 @pytest.mark.parametrize("ref", ["reward", "reward@v9", "reward@x", "nothing@v1"])
@@ -89,7 +90,7 @@ def test_nothing_is_seen_before_publish(tmp_path):
     with store.writing("reward", "f" * 64) as output:
         output.path("half.txt").write_text("half")
         assert store.stages() == []
-        assert store.verify() == []
+        assert verify(store) == []
 
 
 def test_scratch_survives_a_failure_and_files_do_not(tmp_path):
@@ -120,7 +121,7 @@ def test_verify_sees_every_harm(tmp_path, harm):
     store = Store(tmp_path)
     parent = put(store, "frames", "p")
     child = put(store, "reward", "c", {"frames": parent})
-    assert store.verify() == []
+    assert verify(store) == []
     file, manifest = child.path("deep/file.txt"), child.folder / "manifest.json"
     if harm == "change":
         file.write_text("d")
@@ -136,7 +137,7 @@ def test_verify_sees_every_harm(tmp_path, harm):
         manifest.write_text(json.dumps({**child.manifest, "digest": "0" * 64}))
     elif harm == "orphan":
         (parent.folder / "manifest.json").unlink()
-    assert len(store.verify()) >= 1
+    assert len(verify(store)) >= 1
 
 
 def test_gc_keeps_the_newest_and_what_they_came_from(tmp_path):
@@ -145,12 +146,12 @@ def test_gc_keeps_the_newest_and_what_they_came_from(tmp_path):
     put(store, "reward", "r", {"frames": frames[0]})
     with store.writing("reward", "e" * 64) as output:
         (output.scratch / "x").write_text("")
-        planned = store.gc(keep=1, dry_run=True)
+        planned = gc(store, keep=1, dry_run=True)
         assert planned == ["frames@v2", "frames@v3"]  # the work in progress is not touched
     assert store.versions("frames") == [1, 2, 3, 4]
-    assert set(store.gc(keep=1)) == {"frames@v2", "frames@v3", ".work/reward-" + "e" * 16}
+    assert set(gc(store, keep=1)) == {"frames@v2", "frames@v3", ".work/reward-" + "e" * 16}
     assert store.versions("frames") == [1, 4]
-    assert store.verify() == []
+    assert verify(store) == []
 
 
 def test_a_number_that_json_cannot_hold_becomes_null(tmp_path):
@@ -177,7 +178,7 @@ def test_what_goes_in_comes_out(tmp_path_factory, files):
             output.path(f"{name}.bin").write_bytes(content)
         made = store.publish(output, facts("reward", "f" * 64))
     assert {path.stem: path.read_bytes() for path in made.folder.glob("*.bin")} == files
-    assert store.verify() == []
+    assert verify(store) == []
 
 
 def test_a_kill_at_any_moment_of_publishing_leaves_all_or_nothing(tmp_path):
@@ -194,7 +195,9 @@ def test_a_kill_at_any_moment_of_publishing_leaves_all_or_nothing(tmp_path):
     """)
     for delay in (0.0, 0.013, 0.029, 0.047):
         process = subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path / "store"), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, str(tmp_path / "store"), str(Path(__file__).parent)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout.readline() == "ready\n"
         with pytest.raises(subprocess.TimeoutExpired):
@@ -202,7 +205,7 @@ def test_a_kill_at_any_moment_of_publishing_leaves_all_or_nothing(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        assert Store(tmp_path / "store").verify() == []
+        assert verify(Store(tmp_path / "store")) == []
     assert len(Store(tmp_path / "store").versions("reward")) > 0
 
 

@@ -63,7 +63,8 @@ def test_a_wrong_setting_is_one_line_that_names_the_key(override, words):
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("[1, 2]", "mapping"), ("a: [", "YAML"), ("\tx: 1", "YAML"), ("runs: 3", "runs"), ("nonsense: 1", "nonsense")]
+    ("text", "word"),
+    [("[1, 2]", "mapping"), ("a: [", "YAML"), ("\tx: 1", "YAML"), ("runs: 3", "runs"), ("nonsense: 1", "nonsense")],
 )
 def test_a_broken_file_is_one_line_that_names_it(tmp_path, text, word):
     file = tmp_path / "broken.yaml"

@@ -124,7 +124,12 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
         assert {one["entrypoint"] for one in names} == {"flows/pipeline.py:emurl_flow"}
         # The real first stage, on the embedded game's own leaderboard.
         start("worker", "start", "--pool", "emurl", "--run-once")
-        overrides = [f"store={folder}/store", "broadcast.runs=2", f"broadcast.cache={folder}/broadcast", "tracking.tensorboard=false"]
+        overrides = [
+            f"store={folder}/store",
+            "broadcast.runs=2",
+            f"broadcast.cache={folder}/broadcast",
+            "tracking.tensorboard=false",
+        ]
         overrides += ["tracking.wandb=false", f"broadcast.port={port + 1}", f"runs.api_base=http://127.0.0.1:{port + 1}/api/v1"]
         prefect(
             "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "100",

@@ -10,6 +10,7 @@ from emurl.artifacts import Store
 from emurl.config import STAGES, Config, load_config
 from emurl.errors import InputError, WorkError
 from emurl.stages.table import BY_NAME, TABLE, Stage
+from emurl.upkeep import verify
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_every_stage_runs_once_then_never_again(toy):
     assert calls == list(STAGES)
     assert [result.skipped for result in run()] == [True] * 9
     assert calls == list(STAGES)
-    assert Store("store").verify() == []
+    assert verify(Store("store")) == []
 
 
 def test_a_changed_setting_reruns_the_stage_and_what_comes_of_it(toy):
@@ -115,7 +116,7 @@ def test_a_failed_stage_leaves_no_version_and_the_next_run_goes_on(toy):
     with pytest.raises(WorkError):
         run()
     assert Store("store").stages() == ["dynamics", "frames", "runs", "tokenizer", "videos"]
-    assert Store("store").verify() == []
+    assert verify(Store("store")) == []
     fail.clear()
     calls.clear()
     run()
@@ -127,7 +128,7 @@ def test_a_full_disk_is_one_line(toy):
     fail["frames"] = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(WorkError, match=r"frames: the disk of .* is full"):
         run()
-    assert Store("store").verify() == []
+    assert verify(Store("store")) == []
 
 
 def test_the_roms_content_counts_not_its_name(toy, tmp_path):
@@ -226,7 +227,7 @@ def test_failed_work_is_exit_1_and_ctrl_c_130(toy, capsys, settings_file):
     assert err.splitlines()[-1] == "emurl: videos: none of 3 could be downloaded"
     fail["videos"] = KeyboardInterrupt()
     assert command(capsys, "run", "--config", settings_file)[0] == 130
-    assert Store("store").verify() == []
+    assert verify(Store("store")) == []
 
 
 def test_names(toy):

@@ -125,7 +125,7 @@ class Assets:
                     packed += two_bits(tile)
         for name, tile in first.items():
             self.header.append(f"#define SPRITE_{name.upper()} {tile}\n")
-        self.header.append(f"#define SPRITE_TILE_BYTES {len(packed)}\n")
+        self.header.append(f"#define SPRITE_TILE_COUNT {len(packed) // 16}\n")
         self._bytes("sprite_tiles", bytes(packed))
         return first
 
@@ -138,7 +138,7 @@ class Assets:
             flags = bytes(("solid" in block.flags) | ("tall" in block.flags) << 1 for block in blocks.values())
             self._bytes(f"{name}_flags", flags)
             self._bytes(f"{name}_tiles", b"".join(bank.tiles))
-            rows.append(f"    {{{name}_tiles, {16 * len(bank.tiles)}, {name}_blocks, {name}_flags}}")
+            rows.append(f"    {{{name}_tiles, {len(bank.tiles)}, {name}_blocks, {name}_flags}}")
         self.header.append(f"extern const struct tileset tilesets[{len(rows)}];\n")
         self.source.append("const struct tileset tilesets[] = {\n" + ",\n".join(rows) + "\n};\n")
 
@@ -194,7 +194,7 @@ class Assets:
             self.header.append(f"extern const struct picture picture_{name};\n")
             size = f"{len(cells[0])}, {len(cells)}"
             self.source.append(f"const struct picture picture_{name} = {{{size}, picture_{name}_cells}};\n")
-        self.header.append(f"#define {screen.upper()}_TILE_BYTES {16 * len(bank.tiles)}\n")
+        self.header.append(f"#define {screen.upper()}_TILE_COUNT {len(bank.tiles)}\n")
         self._bytes(f"{screen}_tiles", b"".join(bank.tiles))
 
 

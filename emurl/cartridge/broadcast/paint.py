@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -161,7 +161,7 @@ def card(look: Look, title: str) -> np.ndarray:
     return np.array(picture)
 
 
-@cache
+@lru_cache(maxsize=4)
 def background_cached(look: Look) -> np.ndarray:
     """`background`, drawn once for each look."""
     return background(look)

@@ -22,7 +22,7 @@ void main(void) {
     }
     palette_set(3);
     font_load();
-    copy_bytes(SPRITE_TILES, sprite_tiles, SPRITE_TILE_BYTES);
+    copy_tiles(SPRITE_TILES, sprite_tiles, SPRITE_TILE_COUNT);
     new_game();
     screen_on();
     __asm

@@ -9,95 +9,153 @@
 #define PLAYER_X 64 /* the player's place on the screen, pixels */
 #define PLAYER_Y 64
 #define MAX_THINGS 8
+#define NOBODY 0xFF
 
-static uint8_t target_x, target_y;         /* the cell a step leads to */
-static uint8_t shift_x, shift_y;           /* pixels walked of the step, two's complement */
-static uint8_t foot;                       /* flips each step: left foot, right foot */
-static uint8_t thing_facing[MAX_THINGS];
+/* The work of a frame has two halves. What shows on the screen must be done within vertical blank, 1140 machine cycles:
+ * buttons, the player's step, scroll registers, sprites, one cell of the map's coming edge. Whatever a step needs to
+ * know when it begins (which neighbours are open) or ends (is there a warp) is therefore found out ahead, in the spare
+ * time after it. A step is 8 moves of 2 pixels, one every other frame from the first on, so that the picture after 16
+ * frames stands on the grid. */
 static const struct tileset *tiles_here;
+static uint8_t open_ways;              /* a BUTTON_ bit for every direction that can be walked from here */
+static uint8_t next_x, next_y;         /* the cell a step leads to */
+static uint8_t next_ways;              /* open_ways there */
+static const struct warp *next_warp;   /* the warp there, or 0 */
+static uint8_t plan_due;               /* the three above are still to be found */
+static uint8_t shift_x, shift_y;       /* pixels walked of the step, two's complement */
+static uint8_t move_x, move_y;         /* pixels of one move */
+static uint8_t foot;                   /* flips each step: left foot, right foot */
+static uint8_t thing_facing[MAX_THINGS];
+static uint8_t sprites_used;           /* hardware sprites after the player's two */
 
-static uint8_t ahead_x, ahead_y;
-
-static void look_ahead(void) {
-    ahead_x = wXCoord;
-    ahead_y = wYCoord;
-    switch (wFacing) {
-    case FACE_DOWN: ++ahead_y; break;
-    case FACE_UP: --ahead_y; break;
-    case FACE_LEFT: --ahead_x; break;
-    default: ++ahead_x; break;
-    }
-}
-
-static uint8_t thing_ahead(void) { /* number of the thing in the cell ahead, or thing_count */
+static uint8_t thing_at(uint8_t x, uint8_t y) { /* its number, or NOBODY */
     const struct thing *thing = here->things;
     uint8_t i;
 
     for (i = 0; i < here->thing_count; ++i, ++thing)
-        if (thing->x == ahead_x && thing->y == ahead_y)
-            break;
-    return i;
+        if (thing->x == x && thing->y == y)
+            return i;
+    return NOBODY;
 }
 
-/* Two 8x16 sprites. The pictures: 4 tiles each, down, up, left; a walker has a second one of each, a stander not. */
-static uint8_t *sprite_draw(uint8_t *oam, uint8_t x, uint8_t y, uint8_t tile, uint8_t mirrored) {
-    oam[0] = y + 16;
-    oam[1] = x + 8;
-    oam[4] = y + 16;
-    oam[5] = x + 16;
-    if (mirrored) {
-        oam[2] = tile + 2;
-        oam[6] = tile;
-        oam[3] = 0x20;
-        oam[7] = 0x20;
-    } else {
-        oam[2] = tile;
-        oam[6] = tile + 2;
-        oam[3] = 0;
-        oam[7] = 0;
-    }
-    return oam + 8;
+static uint8_t is_open(uint8_t x, uint8_t y) {
+    if (x >= here->width || y >= here->height)
+        return 0;
+    if (tiles_here->flags[here->rows[y][x]] & CELL_SOLID)
+        return 0;
+    return thing_at(x, y) == NOBODY;
 }
 
-static void sprites_show(void) {
-    uint8_t *oam = wShadowOAM;
-    const struct thing *thing = here->things;
-    uint8_t i, tile, mirrored, x, y, facing;
+static uint8_t ways_from(uint8_t x, uint8_t y) {
+    uint8_t ways = 0;
 
-    facing = wFacing;
-    mirrored = facing == FACE_RIGHT;
-    tile = SPRITE_PLAYER + (facing >= FACE_LEFT ? 16 : facing << 1);
+    if (is_open(x, y + 1))
+        ways |= BUTTON_DOWN;
+    if (is_open(x, y - 1))
+        ways |= BUTTON_UP;
+    if (is_open(x - 1, y))
+        ways |= BUTTON_LEFT;
+    if (is_open(x + 1, y))
+        ways |= BUTTON_RIGHT;
+    return ways;
+}
+
+static const struct warp *warp_at(uint8_t x, uint8_t y) {
+    const struct warp *warp = here->warps;
+    uint8_t i;
+
+    for (i = 0; i < here->warp_count; ++i, ++warp)
+        if (warp->x == x && warp->y == y)
+            return warp;
+    return 0;
+}
+
+static void plan(void) {
+    next_ways = ways_from(next_x, next_y);
+    next_warp = warp_at(next_x, next_y);
+    plan_due = 0;
+}
+
+/* The player's two 8x16 sprites: pictures of 4 tiles each, standing and walking, down, up, left. */
+static void player_show(void) {
+    uint8_t facing = wFacing, mirrored = facing == FACE_RIGHT;
+    uint8_t tile = SPRITE_PLAYER + (facing >= FACE_LEFT ? 16 : facing << 1);
+
     if (wStepLeft > 4 && wStepLeft < 13) {
         tile += 4;
         if (facing < FACE_LEFT)
             mirrored = foot;
     }
-    oam = sprite_draw(oam, PLAYER_X, PLAYER_Y, tile, mirrored);
+    if (mirrored) {
+        wShadowOAM[2] = tile + 2;
+        wShadowOAM[6] = tile;
+        wShadowOAM[3] = 0x20;
+        wShadowOAM[7] = 0x20;
+    } else {
+        wShadowOAM[2] = tile;
+        wShadowOAM[6] = tile + 2;
+        wShadowOAM[3] = 0;
+        wShadowOAM[7] = 0;
+    }
+}
+
+/* Everybody else, anew, while nobody moves: those in sight or one cell off. Pictures: down, up, left, 4 tiles each. */
+static void things_place(void) {
+    uint8_t *oam = wShadowOAM + 8;
+    const struct thing *thing = here->things;
+    uint8_t i, tile, x, y, facing;
+
+    sprites_used = 0;
     for (i = 0; i < here->thing_count; ++i, ++thing) {
         if (thing->sprite == NO_SPRITE)
             continue;
-        x = thing->x - wXCoord + 5;
-        y = thing->y - wYCoord + 5;
-        if (x > 11 || y > 10 || (wFontLoaded && y > 6)) {
-            oam[0] = 0; /* off the screen, or under the text box */
-            oam[4] = 0;
-            oam += 8;
-            continue;
-        }
-        x = (x << 4) - shift_x; /* one cell right and down of the place, so that it never wraps */
-        y = (y << 4) - shift_y;
+        x = thing->x - wXCoord + 6;
+        y = thing->y - wYCoord + 6;
+        if (x > 13 || y > 12 || (wFontLoaded && y > 7))
+            continue; /* far off, or under the text box */
+        x = (x << 4) - 32 + 8; /* 6 cells left of the player is 2 cells left of the screen */
+        y = (y << 4) - 32 + 16;
         facing = thing_facing[i];
         tile = thing->sprite + (facing >= FACE_LEFT ? 8 : facing);
-        sprite_draw(oam, x - 16, y - 16, tile, facing == FACE_RIGHT);
+        oam[0] = y;
+        oam[1] = x;
+        oam[4] = y;
+        oam[5] = x + 8;
+        if (facing == FACE_RIGHT) {
+            oam[2] = tile + 2;
+            oam[6] = tile;
+            oam[3] = 0x20;
+            oam[7] = 0x20;
+        } else {
+            oam[2] = tile;
+            oam[6] = tile + 2;
+            oam[3] = 0;
+            oam[7] = 0;
+        }
         oam += 8;
+        sprites_used += 2;
     }
-    oam_copy();
+    for (i = sprites_used; i < 2 * MAX_THINGS; ++i) {
+        *oam = 0;
+        oam += 4;
+    }
+}
+
+static void things_move(void) {
+    uint8_t *oam = wShadowOAM + 8;
+    uint8_t i, dx = move_x, dy = move_y;
+
+    for (i = sprites_used; i; --i) {
+        *oam++ -= dy;
+        *oam -= dx;
+        oam += 3;
+    }
 }
 
 static void show(void) {
     rSCX = (uint8_t)(wXCoord << 4) - PLAYER_X + shift_x;
     rSCY = (uint8_t)(wYCoord << 4) - PLAYER_Y + shift_y;
-    sprites_show();
+    oam_copy();
 }
 
 static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD off */
@@ -107,7 +165,7 @@ static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD
     tiles_here = &tilesets[here->tileset];
     cell_blocks = tiles_here->blocks;
     if (wCurMapTileset != here->tileset || !wCurMap)
-        copy_bytes(BG_TILES, tiles_here->tiles, tiles_here->tile_bytes);
+        copy_tiles(BG_TILES, tiles_here->tiles, tiles_here->tile_count);
     wCurMap = map;
     wCurMapTileset = here->tileset;
     wXCoord = x;
@@ -116,10 +174,18 @@ static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD
     wStepLeft = 0;
     shift_x = 0;
     shift_y = 0;
+    plan_due = 0;
+    open_ways = ways_from(x, y);
     for (i = 0; i < here->thing_count; ++i)
         thing_facing[i] = here->things[i].facing;
     camera_draw_all(x, y);
     sprites_clear();
+    wShadowOAM[0] = PLAYER_Y + 16;
+    wShadowOAM[1] = PLAYER_X + 8;
+    wShadowOAM[4] = PLAYER_Y + 16;
+    wShadowOAM[5] = PLAYER_X + 16;
+    player_show();
+    things_place();
     show();
 }
 
@@ -134,104 +200,123 @@ void overworld_enter(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) {
 
 static void talk(void) {
     const struct thing *thing;
-    uint8_t i;
+    uint8_t i, x = wXCoord, y = wYCoord;
 
-    look_ahead();
-    i = thing_ahead();
-    if (i == here->thing_count)
+    switch (wFacing) {
+    case FACE_DOWN: ++y; break;
+    case FACE_UP: --y; break;
+    case FACE_LEFT: --x; break;
+    default: ++x; break;
+    }
+    i = thing_at(x, y);
+    if (i == NOBODY)
         return;
     thing = &here->things[i];
     if (thing->sprite != NO_SPRITE)
         thing_facing[i] = wFacing ^ 4; /* turn to the player: down 0 and up 4, left 8 and right 12 */
     camera_finish();
+    wFontLoaded = 1;
+    things_place();
+    frame_wait();
+    oam_copy();
     text_open(TEXTBOX_FIRST + thing->id);
-    sprites_show();
     text_page(thing->text);
     event_set(TALK_FIRST + thing->id);
     text_close();
+    things_place();
     camera_refresh_box(wXCoord, wYCoord);
 }
 
-static void step_begin(uint8_t facing) {
+static void stand(void) {
+    uint8_t way = joy_held, facing;
+
+    move_x = 0;
+    move_y = 0;
+    if (way & BUTTON_DOWN) {
+        way = BUTTON_DOWN;
+        facing = FACE_DOWN;
+        move_y = 2;
+    } else if (way & BUTTON_UP) {
+        way = BUTTON_UP;
+        facing = FACE_UP;
+        move_y = (uint8_t)-2;
+    } else if (way & BUTTON_LEFT) {
+        way = BUTTON_LEFT;
+        facing = FACE_LEFT;
+        move_x = (uint8_t)-2;
+    } else if (way & BUTTON_RIGHT) {
+        way = BUTTON_RIGHT;
+        facing = FACE_RIGHT;
+        move_x = 2;
+    } else {
+        if (joy_pressed & BUTTON_A)
+            talk();
+        return;
+    }
     wFacing = facing;
-    look_ahead();
-    if (ahead_x >= here->width || ahead_y >= here->height)
+    player_show();
+    if (!(open_ways & way))
         return;
-    if (tiles_here->flags[here->rows[ahead_y][ahead_x]] & CELL_SOLID)
-        return;
-    if (thing_ahead() != here->thing_count)
-        return;
-    target_x = ahead_x;
-    target_y = ahead_y;
+    next_x = wXCoord + ((int8_t)move_x >> 1);
+    next_y = wYCoord + ((int8_t)move_y >> 1);
     wStepLeft = STEP_FRAMES;
     foot ^= 1;
-    camera_follow(target_x, target_y, facing);
+    plan_due = 1;
 }
 
-static void stand(void) {
-    if (joy_held & BUTTON_DOWN)
-        step_begin(FACE_DOWN);
-    else if (joy_held & BUTTON_UP)
-        step_begin(FACE_UP);
-    else if (joy_held & BUTTON_LEFT)
-        step_begin(FACE_LEFT);
-    else if (joy_held & BUTTON_RIGHT)
-        step_begin(FACE_RIGHT);
-    else if (joy_pressed & BUTTON_A)
-        talk();
-}
-
-static const struct warp *warp_here(void) {
-    const struct warp *warp = here->warps;
-    uint8_t i;
-
-    for (i = 0; i < here->warp_count; ++i, ++warp)
-        if (warp->x == wXCoord && warp->y == wYCoord)
-            return warp;
-    return 0;
-}
-
-static uint8_t step_advance(void) { /* 1 when the step ends in this frame */
-    switch (wFacing) {
-    case FACE_DOWN: ++shift_y; break;
-    case FACE_UP: --shift_y; break;
-    case FACE_LEFT: --shift_x; break;
-    default: ++shift_x; break;
+static void step_advance(void) {
+    if ((wStepLeft & 1) == 0) {
+        shift_x += move_x;
+        shift_y += move_y;
+        things_move();
     }
-    if (--wStepLeft)
-        return 0;
-    wXCoord = target_x;
-    wYCoord = target_y;
+    --wStepLeft;
+    if (wStepLeft == 12 || wStepLeft == 4)
+        player_show();
+    if (wStepLeft)
+        return;
+    wXCoord = next_x;
+    wYCoord = next_y;
     shift_x = 0;
     shift_y = 0;
-    return 1;
+    open_ways = next_ways;
+    if (next_warp) {
+        wFading = 1;
+        if (next_warp->event != EVENT_NONE)
+            event_set(next_warp->event);
+    }
 }
 
 void overworld_run(void) {
-    const struct warp *warp;
-    uint8_t arrived;
+    uint8_t moving;
 
     for (;;) {
         frame_wait();
-        arrived = 0;
         if (!wStepLeft)
             stand();
-        if (wStepLeft)
-            arrived = step_advance();
+        moving = wStepLeft;
+        if (moving)
+            step_advance();
         show();
         camera_stream();
-        camera_refresh();
-        if (!arrived)
+        wBusyLine = rLY;
+        if (plan_due) {
+            plan();
+            camera_follow(next_x, next_y, wFacing);
+        } else {
+            camera_refresh();
+        }
+        if (!moving || wStepLeft)
             continue;
-        warp = warp_here();
-        if (!warp)
-            continue;
-        if (warp->event != EVENT_NONE)
-            event_set(warp->event);
-        wFading = 1;
-        fade_out();
-        if (warp->map == MAP_TOWER)
-            return;
-        overworld_enter(warp->map, warp->to_x, warp->to_y, warp->facing);
+        if (wFading) {
+            fade_out();
+            if (next_warp->map == MAP_TOWER) {
+                wFading = 0;
+                return;
+            }
+            overworld_enter(next_warp->map, next_warp->to_x, next_warp->to_y, next_warp->facing);
+        } else {
+            things_place();
+        }
     }
 }

@@ -16,9 +16,9 @@ static void picture_place(const struct picture *picture, uint8_t x, uint8_t y) {
     }
 }
 
-static void screen_begin(const uint8_t *tiles, uint16_t tile_bytes) {
+static void screen_begin(const uint8_t *tiles, uint8_t tile_count) {
     screen_off();
-    copy_bytes(BG_TILES, tiles, tile_bytes);
+    copy_tiles(BG_TILES, tiles, tile_count);
     sprites_clear();
     oam_copy();
     tilemap_clear();
@@ -52,7 +52,7 @@ static void blink_until_start(uint8_t x, uint8_t y, const uint8_t *text) {
 
 void title_run(void) {
     wGameMode = MODE_TITLE;
-    screen_begin(title_tiles, TITLE_TILE_BYTES);
+    screen_begin(title_tiles, TITLE_TILE_COUNT);
     picture_place(&picture_title, 0, 0);
     screen_finish();
     blink_until_start(4, 15, text_press_start);
@@ -72,7 +72,7 @@ void intro_run(void) {
     for (page = 0; page < 4; ++page) {
         if (page)
             fade_out();
-        screen_begin(intro_tiles, INTRO_TILE_BYTES);
+        screen_begin(intro_tiles, INTRO_TILE_COUNT);
         text_box_prepare();
         picture_place(intro_pictures[page], 7, 3);
         tilemap_show();
@@ -89,7 +89,7 @@ void intro_run(void) {
 void ending_run(void) {
     wGameMode = MODE_ENDING;
     wCurMap = MAP_TOWER;
-    screen_begin(ending_tiles, ENDING_TILE_BYTES);
+    screen_begin(ending_tiles, ENDING_TILE_COUNT);
     picture_place(&picture_ending, 0, 0);
     text_place(2, 13, text_ending_1);
     text_place(5, 14, text_ending_2);

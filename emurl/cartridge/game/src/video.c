@@ -81,24 +81,42 @@ void palette_set(uint8_t level) {
     rOBP1 = obj_levels[level];
 }
 
-void fade_out(void) {
-    uint8_t level;
-
-    for (level = 1; level < 4; ++level) {
-        frame_wait();
-        palette_set(level);
-        frame_wait();
-    }
+void fade_out(void) { /* 4 frames */
+    frame_wait();
+    palette_set(1);
+    frame_wait();
+    palette_set(2);
+    frame_wait();
+    frame_wait();
+    palette_set(3);
 }
 
-void fade_in(void) {
-    uint8_t level = 3;
+void fade_in(void) { /* 5 frames */
+    frame_wait();
+    palette_set(2);
+    frame_wait();
+    frame_wait();
+    palette_set(1);
+    frame_wait();
+    frame_wait();
+    palette_set(0);
+}
 
-    while (level) {
-        --level;
-        frame_wait();
-        palette_set(level);
-        frame_wait();
+void copy_tiles(uint8_t *to, const uint8_t *from, uint8_t count) {
+    uint8_t row;
+
+    while (count) {
+        for (row = 2; row; --row) { /* unrolled: a map must change within 16 frames */
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+            *to++ = *from++;
+        }
+        --count;
     }
 }
 

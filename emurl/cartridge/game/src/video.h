@@ -42,6 +42,7 @@ void window_close(void);
 void palette_set(uint8_t level); /* 0 normal ... 3 all white */
 void fade_out(void);
 void fade_in(void);
+void copy_tiles(uint8_t *to, const uint8_t *from, uint8_t count); /* 16 bytes each */
 void copy_bytes(uint8_t *to, const uint8_t *from, uint16_t count);
 void fill_bytes(uint8_t *to, uint8_t value, uint16_t count);
 void font_load(void);       /* LCD off */

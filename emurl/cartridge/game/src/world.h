@@ -35,7 +35,7 @@ struct map {
 
 struct tileset {
     const uint8_t *tiles;
-    uint16_t tile_bytes;
+    uint8_t tile_count;
     const uint8_t *blocks;       /* four tile ids a metatile: upper two, lower two */
     const uint8_t *flags;        /* CELL_... a metatile */
 };

@@ -11,6 +11,7 @@ import torch
 
 from emurl.emulator.console import BUTTONS
 from emurl.emulator.vector import ThreadedVectorEnv
+from emurl.models.policy import Policy
 from emurl.rl.eyes import Eyes, Memory, draw, odds
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
@@ -46,7 +47,7 @@ class Player:
     """Someone who plays: a policy that reads `context` grids, or chance if `policy` is None."""
 
     name: str
-    policy: torch.nn.Module | None
+    policy: Policy | None
     context: int = 1
 
     def log_probs(self, contexts: np.ndarray, device: torch.device) -> np.ndarray:
@@ -91,7 +92,8 @@ def play(
             facts = envs.consoles[i].facts()
             for name in reader.reached(facts):
                 records[i].reached.setdefault(name, step)
-            records[i].places[int(facts["map"]), int(facts["y"]), int(facts["x"])] += 1
+            if reader.walking(facts):
+                records[i].places[int(facts["map"]), int(facts["y"]), int(facts["x"])] += 1
             playing[i] = reader.milestones[-1] not in records[i].reached
         if len(waiting) >= CHUNK:
             _score(waiting, records, eyes)

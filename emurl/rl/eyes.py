@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from emurl.models.policy import Policy
 
 BATCH = 256  # frames a look: large enough to keep a GPU busy, small enough for a laptop's memory
 
@@ -15,6 +18,10 @@ class FrameEncoder(Protocol):
 
     def encode(self, frames: Any) -> torch.Tensor:
         """Frames uint8 (B, 144, 160) to tokens long (B, 9, 10)."""
+        ...
+
+    def decode(self, tokens: Any) -> torch.Tensor:
+        """Tokens long (B, 9, 10) to frames uint8 (B, 144, 160)."""
         ...
 
 
@@ -40,8 +47,12 @@ class Eyes:
         """Frames uint8 (B, 144, 160) to progress Φ float32 (B,), in the reward model's unit (seconds of a speedrun)."""
         return self._look(self.reward, frames).astype(np.float32)
 
+    def reconstruction(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (B, 144, 160) as their tokens say them, same shape."""
+        return self._look(lambda some: self.tokenizer.decode(self.tokenizer.encode(some)), frames)
+
     @torch.inference_mode()
-    def _look(self, model: Any, frames: np.ndarray) -> np.ndarray:
+    def _look(self, model: Callable[[torch.Tensor], torch.Tensor], frames: np.ndarray) -> np.ndarray:
         parts = [model(torch.from_numpy(frames[at : at + BATCH]).to(self.device)) for at in range(0, len(frames), BATCH)]
         return torch.cat(parts).cpu().numpy()
 
@@ -63,7 +74,7 @@ class Memory:
 
 
 @torch.inference_mode()
-def odds(policy: torch.nn.Module, contexts: np.ndarray, device: torch.device | str) -> tuple[np.ndarray, np.ndarray]:
+def odds(policy: Policy, contexts: np.ndarray, device: torch.device | str) -> tuple[np.ndarray, np.ndarray]:
     """Log-probabilities float32 (B, actions) and values (B,) of contexts int16 (B, C, 9, 10), in batches."""
     logs, values = [], []
     for at in range(0, len(contexts), BATCH):

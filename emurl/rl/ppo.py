@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from emurl.models.policy import Policy
+
 VALUE_WEIGHT = 0.5
 GRADIENT_NORM = 0.5
 TARGET_KL = 0.02
@@ -56,13 +58,13 @@ def kl_divergence(logs: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return (logs.exp() * (logs - others)).sum(dim=-1).mean()
 
 
-def make_optimiser(policy: nn.Module, learning_rate: float) -> torch.optim.Adam:
+def make_optimiser(policy: Policy, learning_rate: float) -> torch.optim.Adam:
     """Adam with ε 1e-5."""
     return torch.optim.Adam(policy.parameters(), lr=learning_rate, eps=1e-5)
 
 
 def update(
-    policy: nn.Module, optimiser: torch.optim.Optimizer, experience: Experience, knobs: Knobs, rng: np.random.Generator
+    policy: Policy, optimiser: torch.optim.Optimizer, experience: Experience, knobs: Knobs, rng: np.random.Generator
 ) -> dict[str, float]:
     """Learn from one rollout; returns policy_loss, value_loss, entropy (nats), approx_kl, clipfrac, leash_kl, gradient_norm.
 
@@ -98,7 +100,7 @@ def update(
 
 
 def _losses(
-    policy: nn.Module, experience: Experience, chunk: np.ndarray, knobs: Knobs, device: torch.device
+    policy: Policy, experience: Experience, chunk: np.ndarray, knobs: Knobs, device: torch.device
 ) -> tuple[torch.Tensor, dict[str, float]]:
     def on_device(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array[chunk]).to(device)
@@ -127,7 +129,7 @@ def _losses(
     return loss, seen
 
 
-def _forget_other_gradients(policy: nn.Module, moving: list[nn.Parameter]) -> None:
+def _forget_other_gradients(policy: Policy, moving: list[nn.Parameter]) -> None:
     kept = {id(parameter) for parameter in moving}
     for parameter in policy.parameters():
         if id(parameter) not in kept:

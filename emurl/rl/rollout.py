@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from emurl.emulator.vector import ThreadedVectorEnv
+from emurl.models.policy import Policy
 from emurl.rl.archive import StateArchive
 from emurl.rl.eyes import Eyes, Memory, draw, odds
 from emurl.rl.reward import step_rewards
@@ -79,7 +80,7 @@ class Collector:
         self.paid = np.zeros(n)
         self.power_on = np.ones(n, bool)
 
-    def collect(self, policy: torch.nn.Module, steps: int) -> Rollout:
+    def collect(self, policy: Policy, steps: int) -> Rollout:
         """Play `steps` actions on every console."""
         n = self.envs.num_envs
         seen = np.empty((steps + 1, n, *self.frames.shape[1:]), np.uint8)

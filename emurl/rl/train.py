@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from emurl.checkpoint import read_checkpoint, write_checkpoint
 from emurl.config import PolicySettings
 from emurl.emulator.console import BUTTONS
 from emurl.errors import WorkError
+from emurl.models.policy import Policy
 from emurl.rl.eyes import odds
 from emurl.rl.ppo import Experience, Knobs, make_optimiser, update
 from emurl.rl.reward import ReturnNormaliser, advantages_of, explained_variance
@@ -31,7 +31,7 @@ VALUES_ONLY = 0.05  # share of the updates that teach the value head alone: a po
 PATIENCE = 3  # updates in a row before "explains nothing" is an alarm
 FILE = "ppo.safetensors"
 
-Trial = Callable[[nn.Module], float]
+Trial = Callable[[Policy], float]
 """Plays a policy in a fixed way and says what an episode was paid on the average, in units of Φ."""
 
 
@@ -52,8 +52,8 @@ class State:
 
 
 def train(
-    policy: nn.Module,
-    clone: nn.Module,
+    policy: Policy,
+    clone: Policy,
     collector: Collector,
     settings: PolicySettings,
     *,
@@ -139,7 +139,7 @@ def train(
 
 
 def _learn(
-    policy: nn.Module, clone: nn.Module, optimiser: torch.optim.Optimizer, normaliser: ReturnNormaliser, rollout: Rollout,
+    policy: Policy, clone: Policy, optimiser: torch.optim.Optimizer, normaliser: ReturnNormaliser, rollout: Rollout,
     settings: PolicySettings, done: float, rng: np.random.Generator, device: torch.device,
 ) -> dict[str, float]:  # fmt: skip
     """One update from one rollout, when share `done` of the run is over; every number worth logging."""

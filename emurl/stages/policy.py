@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from emurl.artifacts import Artifact, Output
 from emurl.config import PolicySettings
+from emurl.models.policy import Policy
 from emurl.rl.archive import StateArchive
 from emurl.rl.episodes import Player, play
 from emurl.rl.rollout import Collector
@@ -47,7 +47,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             gain_multiplier=familiarity(inputs, device) if settings.ood else None,
         )  # fmt: skip
 
-        def trial(candidate: torch.nn.Module) -> float:
+        def trial(candidate: Policy) -> float:
             player = Player("candidate", candidate, clone.context)
             records = play(trial_envs, eyes, player, max_steps=settings.episode_steps, seed=TRIAL_SEED)
             return float(np.mean([record.gained - settings.time_penalty * record.steps for record in records]))

@@ -28,9 +28,15 @@ class GameReader(Protocol):
     """The header title of the cartridge it reads."""
     milestones: tuple[str, ...]
     """Names of the milestones in the order a run reaches them; the last one is the goal."""
+    maps: Mapping[int, str]
+    """Names of map numbers, for people; not every map has one."""
 
     def read(self, gameboy: Memory) -> dict[str, Fact]:
         """The facts of this moment."""
+        ...
+
+    def walking(self, facts: Facts) -> bool:
+        """Whether the player stands somewhere, so that map, y and x mean something."""
         ...
 
     def reached(self, facts: Facts) -> list[str]:

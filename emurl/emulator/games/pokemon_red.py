@@ -6,6 +6,9 @@ map numbers and the number of the Pokédex event.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from emurl.emulator.games.base import Fact, Facts, Memory
 
 TILE_MAP, COLUMNS, ROWS = 0xC3A0, 20, 18
@@ -126,18 +129,29 @@ class PokemonRed:
         "pewter",
         *(f"badge_{number}" for number in range(1, 9)),
     )
+    maps: Mapping[int, str] = MappingProxyType(
+        {
+            0x00: "Pallet Town",
+            0x01: "Viridian City",
+            0x02: "Pewter City",
+            0x0C: "Route 1",
+            0x25: "house",
+            0x26: "bedroom",
+            0x28: "lab",
+        }
+    )
 
     def read(self, gameboy: Memory) -> dict[str, Fact]:
         """The facts of this moment: see `read_layout`."""
         return read_layout(gameboy)
 
-    def reached(self, facts: Facts) -> list[str]:
-        """The milestones these facts show, in order.
+    def walking(self, facts: Facts) -> bool:
+        """The play-time clock starts when control is given over; before that map 0 is not Pallet Town."""
+        return int(facts["play_time_s"]) > 0
 
-        The player gets a name when a new game begins, and the play-time clock starts when control is given over after
-        the introduction; before that the map number is not to be believed.
-        """
-        walking = int(facts["play_time_s"]) > 0
+    def reached(self, facts: Facts) -> list[str]:
+        """The milestones these facts show, in order. The player gets a name when a new game begins."""
+        walking = self.walking(facts)
         place = facts["map"] if walking else None
         shown = {
             "title": facts["player_name"] != "",

@@ -1,0 +1,258 @@
+"""The report: one HTML file that says what was learnt, how, and from what. It needs no network and no other file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from emurl.artifacts import MANIFEST, Artifact
+from emurl.charts import Line, bar_chart, heat_map, line_chart, number
+from emurl.report_style import STYLE
+
+MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
+SPEED_METRICS = ("learning_rate", "gradient_norm", "frames_per_second", "return_scale")
+
+
+@dataclass
+class Player:
+    """How one player did: rates are shares of its episodes, `curve` its mean Φ after each step."""
+
+    name: str
+    success: float | None
+    rates: Mapping[str, float]
+    median_steps: Mapping[str, float | None]
+    milestones_mean: float
+    final_progress: float
+    still_share: float
+    buttons: Mapping[str, float]
+    curve: Sequence[float] = ()
+    places: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+
+
+@dataclass
+class Findings:
+    """Everything the page says that is not in a manifest."""
+
+    game: str
+    episodes: int
+    max_steps: int
+    milestones: Sequence[str]
+    players: Sequence[Player]
+    film: Path | None = None
+    maps: Mapping[int, str] = field(default_factory=dict)
+
+
+def lineage(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """`artifacts` and all they were made from, as far as the store's folder holds it, ancestors first, each once."""
+    found: dict[str, Artifact] = {}
+
+    def walk(artifact: Artifact) -> None:
+        if artifact.ref in found:
+            return
+        for stage, ref in sorted(artifact.parents.items()):
+            folder = artifact.folder.parent.parent / stage / ref.partition("@")[2]
+            if (folder / MANIFEST).is_file():
+                walk(Artifact(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8"))))
+        found[artifact.ref] = artifact
+
+    for artifact in artifacts:
+        walk(artifact)
+    return list(found.values())
+
+
+def build(findings: Findings, artifacts: Sequence[Artifact], headlines: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """The page. `artifacts` as from `lineage`, in the order to show them; `headlines` names each stage's main metric."""
+    sections = [
+        _head(findings),
+        _film(findings),
+        _milestones(findings),
+        _progress(findings),
+        _explored(findings),
+        _pipeline(artifacts, headlines),
+        _training(artifacts),
+        _pictures(artifacts),
+        _settings(artifacts, settings),
+    ]
+    title = f"emurl: {findings.game}"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><main>{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def _section(title: str, body: str, note: str = "") -> str:
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{said}{body}</section>"
+
+
+def _embed(path: Path, alt: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<img alt="{escape(alt, quote=True)}" src="data:{MIME[path.suffix]};base64,{data}">'
+
+
+def _legend(names: Sequence[str]) -> str:
+    entries = "".join(f'<span><i class="swatch c{place}"></i>{escape(name)}</span>' for place, name in enumerate(names))
+    return f'<p class="legend">{entries}</p>'
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are HTML already; the first column is text, the others numbers."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _head(findings: Findings) -> str:
+    tiles = []
+    for place, player in enumerate(findings.players):
+        share = "–" if player.success is None else f"{player.success:.0%}"
+        reached = f"{player.milestones_mean:.1f} of {len(findings.milestones)} milestones" if findings.milestones else ""
+        tiles.append(
+            f'<div class="tile"><div class="who"><i class="swatch c{place}"></i>{escape(player.name)}</div>'
+            f'<div class="figure">{share}</div><div class="sub">reach the goal</div><div class="sub">{reached}</div></div>'
+        )
+    return (
+        f"<header><p class='brand'>emurl</p><h1>{escape(findings.game)}</h1>"
+        f"<p class='lead'>Learnt from other people's speedruns, without a reward from the game. {findings.episodes} episodes "
+        f"each from power-on, at most {number(findings.max_steps)} actions, the same dice for all.</p>"
+        f"<div class='tiles'>{''.join(tiles)}</div></header>"
+    )
+
+
+def _film(findings: Findings) -> str:
+    if findings.film is None:
+        return ""
+    caption = "screen · the screen as its 90 tokens say it · progress Φ · how likely each button was"
+    return _section(
+        "The agent plays", f"<figure>{_embed(findings.film, 'the agent plays')}<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _milestones(findings: Findings) -> str:
+    if not findings.milestones:
+        return _section("Milestones", "<p>This game has no reader: milestones are not known, progress is.</p>")
+    series = {player.name: [player.rates[name] for name in findings.milestones] for player in findings.players}
+    header = ["milestone", *(f"{player.name}: {what}" for player in findings.players for what in ("rate", "median steps"))]
+    rows = []
+    for name in findings.milestones:
+        cells = [cell for player in findings.players for cell in (f"{player.rates[name]:.0%}", number(player.median_steps[name]))]
+        rows.append([escape(name.replace("_", " ")), *cells])
+    chart = bar_chart(findings.milestones, series, "share of episodes that reach each milestone")
+    return _section(
+        "Milestones", _legend(list(series)) + chart + _table(header, rows), "Share of episodes that got there, read from memory."
+    )
+
+
+def _progress(findings: Findings) -> str:
+    lines = [Line(player.name, range(len(player.curve)), player.curve, place) for place, player in enumerate(findings.players)]
+    rows = []
+    for player in findings.players:
+        favourite = max(player.buttons, key=lambda name: player.buttons[name]) if player.buttons else "–"
+        share = player.buttons.get(favourite, 0.0)
+        rows.append(
+            [escape(player.name), number(player.final_progress), f"{player.still_share:.0%}", f"{escape(favourite)} {share:.0%}"]
+        )
+    table = _table(["player", "Φ at the end", "actions that changed nothing", "favourite button"], rows)
+    chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
+    note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
+    return _section("Progress", _legend([player.name for player in findings.players]) + chart + table, note)
+
+
+def _explored(findings: Findings) -> str:
+    numbers = sorted({place[0] for player in findings.players for place in player.places})
+    if not numbers:
+        return ""
+    columns = []
+    for order, player in enumerate(findings.players):
+        pictures = []
+        for which in numbers:
+            counts = {(y, x): count for (m, y, x), count in player.places.items() if m == which}
+            name = findings.maps.get(which, f"map {which}")
+            picture = heat_map(counts, f"{player.name} in {name}", colour=order)
+            pictures.append(f"<figure>{picture}<figcaption>{escape(name)}: {len(counts)} cells</figcaption></figure>")
+        label = f'<h3><i class="swatch c{order}"></i>{escape(player.name)}</h3>'
+        columns.append(f'<div class="explored">{label}<div class="maps">{"".join(pictures)}</div></div>')
+    return _section("Where they went", "".join(columns), "Walking cells visited over all episodes; stronger means more often.")
+
+
+def _pipeline(artifacts: Sequence[Artifact], headlines: Mapping[str, str]) -> str:
+    rows = []
+    for artifact in artifacts:
+        headline = headlines.get(artifact.stage, next(iter(artifact.metrics), ""))
+        value = artifact.metrics.get(headline)
+        parents = ", ".join(artifact.parents.values()) or "–"
+        listed = "".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(number(v))}</dd></div>" for name, v in sorted(artifact.metrics.items())
+        )
+        notes = "".join(f'<p class="note">{escape(note)}</p>' for note in artifact.manifest.get("notes", ()))
+        details = f"<details><summary>{len(artifact.metrics)} metrics</summary><dl>{listed}</dl>{notes}</details>"
+        duration = artifact.manifest.get("duration_s")
+        took = f"{duration:.0f} s" if duration is not None else "–"
+        cells = [
+            f"<b>{escape(artifact.ref)}</b>",
+            f"{escape(headline)} <b>{escape(number(value))}</b>",
+            took,
+            escape(parents),
+            details,
+        ]
+        rows.append(cells)
+    return _section("The pipeline", _table(["stage", "headline", "time", "made from", "all it measured"], rows))
+
+
+def _training(artifacts: Sequence[Artifact]) -> str:
+    parts = []
+    for artifact in artifacts:
+        for run, rows in _histories(artifact.folder / "history.json").items():
+            names = sorted({name for row in rows for name in row} - {"step", *SPEED_METRICS})
+            charts = [_curve(name, rows) for name in names if not name.startswith("val_") or name[4:] not in names]
+            label = artifact.stage if run in ("", artifact.stage) else f"{artifact.stage}: {run}"
+            parts.append(f"<h3>{escape(label)}</h3><div class='curves'>{''.join(charts)}</div>")
+    if not parts:
+        return ""
+    legend = _legend(["training", "held-out videos"])
+    return _section("Training", legend + "".join(parts), "Where a number was measured on held-out videos too, both are drawn.")
+
+
+def _histories(path: Path) -> dict[str, list[dict[str, float]]]:
+    """Training rows by run: the file holds one list, or lists by name."""
+    if not path.is_file():
+        return {}
+    history = json.loads(path.read_text(encoding="utf-8"))
+    return {"": history} if isinstance(history, list) else dict(history)
+
+
+def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> str:
+    def points(key: str, colour: int) -> Line:
+        known = [row for row in rows if key in row]
+        return Line(key, [row["step"] for row in known], [row[key] for row in known], colour)
+
+    held_out = name.startswith("val_")
+    lines = [points(name, 1 if held_out else 0)]
+    if not held_out and any(f"val_{name}" in row for row in rows):
+        lines.append(points(f"val_{name}", 1))
+    shown = name.removeprefix("val_").replace("_", " ")
+    return f"<figure>{line_chart(lines, shown, 'step', 340, 170)}<figcaption>{escape(shown)}</figcaption></figure>"
+
+
+def _pictures(artifacts: Sequence[Artifact]) -> str:
+    figures = [
+        f"<figure>{_embed(path, path.stem)}<figcaption>{escape(f'{artifact.ref}: {path.stem}')}</figcaption></figure>"
+        for artifact in artifacts
+        for path in sorted(artifact.folder.glob("*.png"))
+    ]
+    return _section("What the models see", f"<div class='pictures'>{''.join(figures)}</div>") if figures else ""
+
+
+def _settings(artifacts: Sequence[Artifact], settings: Mapping[str, Any]) -> str:
+    listed = {artifact.ref: artifact.settings for artifact in artifacts} | {"evaluation": settings}
+    blocks = "".join(
+        f"<details><summary>{escape(name)}</summary><pre>{escape(json.dumps(values, indent=2))}</pre></details>"
+        for name, values in listed.items()
+    )
+    return _section("Settings", blocks)

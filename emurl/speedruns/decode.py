@@ -20,7 +20,7 @@ import numpy as np
 from emurl.speedruns.find_screen import Segment
 from emurl.speedruns.resample import Resampler
 from emurl.speedruns.shades import Calibration, calibrate
-from emurl.speedruns.video import PLANAR, NotAVideo, probe, sample
+from emurl.speedruns.video import PLANAR, NotAVideo, probe
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 CHUNK = 64  # frames handed over at a time
@@ -45,14 +45,14 @@ class Chunk:
     flags: np.ndarray  # uint8 (n,): BLANK | DUPLICATE | NOT_GAME
 
 
-def plan(path: Path, segments: list[Segment], count: int = 40) -> list[Way]:
-    """Calibrate every segment that has a screen, on `count` pictures of its own."""
+def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> list[Way]:
+    """Calibrate every segment that has a screen, on those of the sampled `pictures` (n, height, width) that fall into it."""
     ways = []
     for segment in segments:
         if segment.rect is None:
             continue
-        _, pictures = sample(path, count, segment.start, segment.end)
-        calibration, resampler = calibrate(pictures, segment.rect)
+        mine = (times >= segment.start) & (times <= segment.end)
+        calibration, resampler = calibrate(pictures[mine] if mine.any() else pictures, segment.rect)
         ways.append(Way(segment, resampler, calibration))
     return ways
 

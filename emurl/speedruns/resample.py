@@ -18,19 +18,32 @@ KERNELS = ("area", "middle", "linear", "cubic")
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
 
 
+Bands = list[tuple[slice, slice, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Resampler:
-    """Two matrices around a whole-pixel window of the video: frame = down @ crop @ across."""
+    """Two banded matrices around a whole-pixel window of the video: frame = down · crop · across.
+
+    Kept as bands of a few cells and the pixels they need. That is a tenth of the work of whole matrices, and products so small that no
+    linear algebra library starts threads for them, which would fight with the other videos and the decoders.
+    """
 
     window: tuple[int, int, int, int]  # x, y, width, height: whole pixels, inside the video
-    down: np.ndarray  # float32 (144, window height)
-    across: np.ndarray  # float32 (window width, 160)
+    down: Bands  # cells, pixels, float32 (cells, pixels)
+    across: Bands  # cells, pixels, float32 (pixels, cells)
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         """Crops uint8 (n, window height, window width) → grey uint8 (n, 144, 160)."""
         out = np.empty((len(crops), HEIGHT, WIDTH), np.uint8)
+        narrow = np.empty((self.window[3], WIDTH), np.float32)
+        grey = np.empty((HEIGHT, WIDTH), np.float32)
         for number, crop in enumerate(crops):
-            grey = self.down @ (crop.astype(np.float32) @ self.across)
+            wide = crop.astype(np.float32)
+            for cells, pixels, weights in self.across:
+                narrow[:, cells] = wide[:, pixels] @ weights
+            for cells, pixels, weights in self.down:
+                grey[cells] = weights @ narrow[pixels]
             out[number] = np.clip(grey + 0.5, 0, 255)
         return out
 
@@ -47,7 +60,22 @@ def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str) -> Resa
     y0, y1 = max(0, int(np.floor(y + 1e-3))), min(size[1], int(np.ceil(y + height - 1e-3)))
     across = _inverse(x - x0, width / WIDTH, x1 - x0, WIDTH, kernel)
     down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel)
-    return Resampler((x0, y0, x1 - x0, y1 - y0), down, np.ascontiguousarray(across.T))
+    return Resampler(
+        (x0, y0, x1 - x0, y1 - y0),
+        [(cells, pixels, weights) for cells, pixels, weights in _bands(down)],
+        [(cells, pixels, np.ascontiguousarray(weights.T)) for cells, pixels, weights in _bands(across)],
+    )
+
+
+def _bands(matrix: np.ndarray, step: int = 4) -> Bands:
+    """A banded matrix (cells, pixels) as blocks of `step` rows with the columns they need."""
+    bands = []
+    for first in range(0, len(matrix), step):
+        rows = matrix[first : first + step]
+        used = np.flatnonzero(rows.any(axis=0))
+        pixels = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((slice(first, first + step), pixels, np.ascontiguousarray(rows[:, pixels])))
+    return bands
 
 
 def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) -> np.ndarray:
@@ -60,7 +88,7 @@ def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) 
         # The ridge keeps the inverse from sharpening compression noise where cells are hardly larger than pixels.
         normal = forward.T @ forward + 0.03 * scale * np.eye(cells)
         matrix = np.linalg.solve(normal, forward.T)
-    matrix[np.abs(matrix) < 1e-4 * np.abs(matrix).max()] = 0  # the tails of an inverse are denormal floats, and slow
+    matrix[np.abs(matrix) < 3e-3 * np.abs(matrix).max()] = 0  # the tails of an inverse reach far and say nothing
     return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
 
 

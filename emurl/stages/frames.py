@@ -1,0 +1,184 @@
+"""`frames`: find the game's screen in every video, decode once, pack to shards. Unsure means rejected and reported.
+
+    screen.json, videos.parquet, frames.parquet, shards/<video_id>.bin   see `emurl.frames`
+    rejected.json   videos left out: video_id, url, reason, segments      screens.png   what was found, for a look
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from emurl.artifacts import Artifact, Output
+from emurl.config import FramesSettings
+from emurl.errors import InputError, WorkError
+from emurl.frames import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
+from emurl.screen import ScreenSpec
+from emurl.speedruns.crops import Crops, load_crops
+from emurl.speedruns.decode import decode, frame_count, plan
+from emurl.speedruns.find_screen import Segment, find_in_pictures
+from emurl.speedruns.sheet import contact_sheet
+from emurl.speedruns.video import NotAVideo, sample
+from emurl.stages.videos import _keep as keep
+from emurl.tracking import Progress, Tracker
+
+CODE_VERSION = 1
+SHOWN = 12  # videos on the contact sheet
+
+
+def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
+    """Decode the videos that were downloaded, `settings.fps` frames a second. Videos already decoded survive a kill in scratch.
+
+    Raises:
+        InputError: the crop file is wrong, or the screen settings ask for what video cannot give.
+        WorkError: not one video shows a screen that could be trusted.
+    """
+    spec = ScreenSpec(channels=settings.screen.channels, shades=settings.screen.shades)
+    if spec != ScreenSpec():
+        raise InputError(f"frames.screen: {spec.channels} channels of {spec.shades} shades; footage is calibrated to 1 channel of 4 shades")
+    crops = _crops(settings)
+    table = pd.read_parquet(inputs["videos"].path("videos.parquet"))
+    rows = table[table["status"] == "ok"].to_dict("records")
+    work = output.scratch / "shards"
+    work.mkdir(parents=True, exist_ok=True)
+    total = sum(frame_count(inputs["videos"].path(f"videos/{row['file']}"), settings.fps) for row in rows)
+    with tracker.progress(total, "screens and frames", "frames") as bar:
+
+        def one(row: dict[str, Any]) -> dict[str, Any]:
+            return _video(row, inputs["videos"].path(f"videos/{row['file']}"), settings, spec, crops, work, bar)
+
+        with ThreadPoolExecutor(settings.parallel) as pool:
+            facts = list(pool.map(one, rows))
+    good = [fact for fact in facts if fact["frames"]]
+    rejected = [fact for fact in facts if not fact["frames"]]
+    for fact in rejected:
+        tracker.message(f"{fact['url']}: rejected: {fact['reason']}")
+    output.path("rejected.json").write_text(
+        json.dumps([{k: f[k] for k in ("video_id", "url", "reason", "segments")} for f in rejected], indent=1), encoding="utf-8"
+    )
+    if not good:
+        told = f"the first: {rejected[0]['reason']}" if rejected else "there was none"
+        raise WorkError(f"frames: no screen could be trusted in any of {len(facts)} videos ({told}); see frames.crop_config")
+    sides = split_of([fact["video_id"] for fact in good], settings.val_share)
+    for fact in good:
+        fact["split"] = sides[fact["video_id"]]
+        keep(work / f"{fact['video_id']}.bin", output.path(f"shards/{fact['video_id']}.bin"))
+    flags = [np.load(work / f"{fact['video_id']}.npy") for fact in good]
+    write_index(output.path("screen.json").parent, spec, [_row(fact) for fact in good], flags)
+    _report(output, tracker, good, rejected, np.concatenate(flags), spec)
+    paths = [inputs["videos"].path(f"videos/{fact['file']}") for fact in (good + rejected)[:SHOWN]]
+    _sheet(output.path("screens.png"), [_segments(fact) for fact in (good + rejected)[:SHOWN]], paths, tracker)
+
+
+def _crops(settings: FramesSettings) -> Crops:
+    """Screens given by hand; the default file may be absent, one that was named may not."""
+    default = FramesSettings.model_fields["crop_config"].default
+    if settings.crop_config is None or (settings.crop_config == default and not Path(settings.crop_config).exists()):
+        return {}
+    return load_crops(Path(settings.crop_config))
+
+
+def _video(
+    row: dict[str, Any], path: Path, settings: FramesSettings, spec: ScreenSpec, crops: Crops, work: Path, bar: Progress
+) -> dict[str, Any]:
+    """One video, decoded into `work` or rejected: its facts, also kept as JSON there so that it is done only once."""
+    name = row["video_id"]
+    done = work / f"{name}.json"
+    expected = frame_count(path, settings.fps)
+    if done.exists():
+        facts: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        bar.update(expected)
+        return facts
+    facts = {
+        "video_id": name, "run_id": row["run_id"], "url": row["url"], "file": row["file"], "category": row["category"], "player": row["player"],
+        "run_s": row["time_s"], "frames": 0, "fps": settings.fps, "duration_s": row["duration_s"], "reason": "", "segments": [],
+    }  # fmt: skip
+    shown = 0
+    try:
+        given = next((crops[key] for key in (name, row["run_id"], row["url"]) if key in crops), None)
+        times, pictures = sample(path)
+        segments = given if given is not None else find_in_pictures(times, pictures)
+        segments = [_trusted(segment, settings.min_confidence) for segment in segments]
+        facts["segments"] = [segment.to_dict() for segment in segments]
+        if all(segment.rect is None for segment in segments):
+            raise NotAVideo(segments[0].reason)
+        ways = plan(times, pictures, segments)
+        flags = []
+        with ShardWriter(work / f"{name}.bin", spec) as shard:
+            for chunk in decode(path, ways, settings.fps):
+                shard.add(chunk.frames)
+                flags.append(chunk.flags)
+                shown += len(chunk.frames)
+                bar.update(len(chunk.frames))
+        longest = max(ways, key=lambda way: way.segment.end - way.segment.start)
+        facts["frames"] = shard.count
+        facts["rect"] = [round(v, 3) for v in longest.segment.rect or ()]
+        facts["confidence"] = round(longest.segment.confidence, 4)
+        facts["kernel"] = longest.calibration.kernel
+        facts["shades"] = list(longest.calibration.centres)
+        facts["residual"] = round(longest.calibration.residual, 4)
+        np.save(work / f"{name}.npy", np.concatenate(flags))
+    except NotAVideo as error:
+        facts["reason"] = str(error)
+    bar.update(max(0, expected - shown))
+    # Last, and by rename: what has its facts is whole.
+    aside = done.with_suffix(".part")
+    aside.write_text(json.dumps(facts), encoding="utf-8")
+    aside.replace(done)
+    return facts
+
+
+def _trusted(segment: Segment, least: float) -> Segment:
+    if segment.rect is None or segment.confidence >= least:
+        return segment
+    reason = f"screen found with confidence {segment.confidence:.2f}, below frames.min_confidence {least:.2f}"
+    return Segment(segment.start, segment.end, None, segment.confidence, reason)
+
+
+def _row(fact: dict[str, Any]) -> dict[str, Any]:
+    """A row of videos.parquet."""
+    x, y, width, height = fact["rect"]
+    names = ("video_id", "run_id", "split", "category", "player", "run_s", "frames", "fps", "duration_s", "url", "confidence", "kernel", "residual")
+    shades = {f"shade{rank}": centre for rank, centre in enumerate(fact["shades"])}
+    return {**{name: fact[name] for name in names}, "x": x, "y": y, "width": width, "height": height, **shades, "segments": json.dumps(fact["segments"])}
+
+
+def _report(output: Output, tracker: Tracker, good: list[Any], rejected: list[Any], flags: np.ndarray, spec: ScreenSpec) -> None:
+    output.metrics["frames"] = len(flags)
+    output.metrics["videos"] = len(good)
+    output.metrics["rejected"] = len(rejected)
+    output.metrics["val_videos"] = sum(fact["split"] == "val" for fact in good)
+    for name, flag in (("blank", BLANK), ("duplicate", DUPLICATE), ("not_game", NOT_GAME)):
+        output.metrics[f"{name}_share"] = round(float((flags & flag > 0).mean()), 4)
+    output.metrics["confidence_min"] = min(fact["confidence"] for fact in good)
+    output.metrics["residual_mean"] = round(float(np.mean([fact["residual"] for fact in good])), 4)
+    output.metrics["bytes_per_frame"] = spec.frame_bytes
+    tracker.log({"frames": float(len(flags)), "rejected": float(len(rejected))}, 0)
+    if rejected:
+        output.note(f"{len(rejected)} of {len(good) + len(rejected)} videos rejected; rejected.json says why")
+
+
+def _segments(fact: dict[str, Any]) -> list[Segment]:
+    return [
+        Segment(s["start"], min(s["end"], fact["duration_s"]), tuple(s["rect"]) if s["rect"] else None, s["confidence"], s.get("reason", ""))
+        for s in fact["segments"]
+    ]
+
+
+def _sheet(target: Path, found: list[list[Segment]], paths: list[Path], tracker: Tracker) -> None:
+    rows = []
+    for path, segments in zip(paths, found, strict=True):
+        try:
+            rows.append(contact_sheet(path, segments[:2]))
+        except NotAVideo:
+            continue  # already told in rejected.json
+    if rows:
+        picture = np.concatenate(rows)
+        cv2.imwrite(str(target), picture[..., ::-1])
+        tracker.image("screens", picture, 0)

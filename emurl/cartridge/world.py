@@ -183,12 +183,21 @@ def maps() -> tuple[Map, ...]:
     return tuple(found)
 
 
-def find_path(walkable: Collection[Cell], start: Cell, goals: Collection[Cell], avoid: Collection[Cell] = ()) -> list[str]:
+def find_path(
+    walkable: Collection[Cell],
+    start: Cell,
+    goals: Collection[Cell],
+    avoid: Collection[Cell] = (),
+    order: Iterable[str] = tuple(STEPS),
+) -> list[str]:
     """The directions of a shortest way from ``start`` to the nearest of ``goals``, stepping on none of ``avoid``.
+
+    Of equally short ways the one that begins with the directions first in ``order`` is taken.
 
     Raises:
         ValueError: there is no way.
     """
+    steps = [(direction, *STEPS[direction]) for direction in order]
     came: dict[Cell, tuple[Cell, str] | None] = {start: None}
     queue = deque([start])
     while queue:
@@ -199,7 +208,7 @@ def find_path(walkable: Collection[Cell], start: Cell, goals: Collection[Cell], 
                 cell = step[0]
                 way.append(step[1])
             return way[::-1]
-        for direction, (dx, dy) in STEPS.items():
+        for direction, dx, dy in steps:
             beside = (cell[0] + dx, cell[1] + dy)
             if beside in walkable and beside not in came and (beside not in avoid or beside in goals):
                 came[beside] = (cell, direction)

@@ -1,0 +1,139 @@
+"""Watch an agent: screen | what its tokens say | progress | how likely each button was, to a window or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emurl.artifacts import Artifact, Store
+from emurl.config import Config
+from emurl.errors import InputError, WorkError
+from emurl.rl.episodes import Player, play, replay
+from emurl.rl.panel import Panel, write_film
+from emurl.stages.agents import consoles, load_eyes, load_policy
+from emurl.tracking import Tracker
+from emurl.training import resolve_device
+
+PLAYERS = ("policy", "behavior")
+FRAME_RATE = 59.7275  # of the console, a second
+
+
+def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, video: str | None) -> dict[str, Any]:
+    """Play one episode of `ref` (a `policy` or `behavior` artifact) from power-on and show it.
+
+    Returns what came of it: `{ref, steps, milestones, success, progress, video}`.
+
+    Raises:
+        InputError: no such artifact, a stage that does not play, a file of another kind, or no display for a window.
+    """
+    if steps < 1:
+        raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
+    if video is not None and Path(video).suffix not in (".gif", ".mp4"):
+        raise InputError(f"--video {video}: expected a file name that ends in .gif or .mp4")
+    if video is not None and not Path(video).absolute().parent.is_dir():
+        raise InputError(f"--video {video}: no folder {Path(video).absolute().parent}, expected one that exists")
+    artifact = store.get(ref)
+    if artifact.stage not in PLAYERS:
+        raise InputError(f"{ref}: stage {artifact.stage} does not play, expected one of {', '.join(PLAYERS)}")
+    window = _open_window() if video is None else None
+
+    device = resolve_device(config.device)
+    settings = config.policy.emulator
+    eyes, spec = load_eyes(_eyes_of(artifact, store), device)
+    policy = load_policy(artifact, eyes, device)
+    player = Player(artifact.stage, policy, policy.context)
+    envs = consoles(settings, spec, 1, facts=True)
+    tracker = Tracker("play")
+    try:
+        with tracker.progress(steps, "play", "actions") as bar:
+            (record,) = play(envs, eyes, player, max_steps=steps, seed=seed, tick=lambda: bar.update(1))
+        panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
+        moments = list(replay(envs, eyes, player, record))
+    finally:
+        envs.close()
+    reconstructions = eyes.reconstruction(np.stack([moment.frame for moment in moments]))
+    pictures = (panel.draw(moment, seen, at) for at, (moment, seen) in enumerate(zip(moments, reconstructions, strict=True)))
+    rate = FRAME_RATE / settings.frame_skip
+    if window is not None:
+        _show(window, pictures, rate)
+    elif str(video).endswith(".gif"):
+        write_film(Path(str(video)), pictures)
+    else:
+        _write_mp4(Path(str(video)), pictures, rate)
+    return {
+        "ref": artifact.ref,
+        "steps": record.steps,
+        "milestones": record.reached,
+        "success": record.success,
+        "progress": round(record.progress[-1], 3),
+        "video": video,
+    }
+
+
+def _eyes_of(artifact: Artifact, store: Store) -> dict[str, Artifact]:
+    """The tokenizer the player was made with, and the reward model that steered it (the newest, if none did)."""
+    parents = artifact.parents
+    return {"tokenizer": store.get(parents["tokenizer"]), "reward": store.get(parents.get("reward", "reward"))}
+
+
+def _open_window() -> Any:
+    try:
+        import tkinter
+
+        window = tkinter.Tk()
+    except Exception as error:  # tkinter missing, or its TclError: no display
+        raise InputError(f"play: no window can be opened ({error}), expected a display or --video FILE") from None
+    window.title("emurl")
+    return window
+
+
+def _show(window: Any, pictures: Iterable[np.ndarray], rate: float) -> None:
+    """Pictures at `rate` a second until they end or the window is closed."""
+    import tkinter
+
+    from PIL import Image, ImageTk
+
+    label = tkinter.Label(window)
+    label.pack()
+    waiting = iter(pictures)
+
+    def step() -> None:
+        picture = next(waiting, None)
+        if picture is not None:
+            shown = ImageTk.PhotoImage(Image.fromarray(picture))
+            label.configure(image=shown)
+            label.image = shown  # type: ignore[attr-defined]  # Tk keeps no reference of its own
+            window.after(round(1000 / rate), step)
+
+    step()
+    window.mainloop()
+
+
+def _write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
+    """Pictures uint8 (H, W, 3) as H.264, written aside and renamed."""
+    import ffmpeg
+    import imageio_ffmpeg
+
+    waiting = iter(pictures)
+    first = next(waiting)
+    aside = path.with_suffix(".part.mp4")
+    process = (
+        ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
+        .output(str(aside), vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
+        .overwrite_output()
+        .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
+    )
+    try:
+        process.stdin.write(first.tobytes())
+        for picture in waiting:
+            process.stdin.write(picture.tobytes())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # ffmpeg has said why on stderr
+    if process.wait() != 0:
+        aside.unlink(missing_ok=True)
+        raise WorkError(f"--video {path}: ffmpeg could not write it")
+    aside.replace(path)

@@ -149,7 +149,7 @@ class Tracker:
         import wandb
 
         if path.suffix in (".gif", ".mp4"):
-            self._wandb.log({f"{self.stage}/{name}": wandb.Video(str(path), format=path.suffix[1:])})
+            self._wandb.log({f"{self.stage}/{name}": wandb.Video(str(path))})
         elif path.suffix == ".html":
             self._wandb.log({f"{self.stage}/{name}": wandb.Html(str(path), inject=False)})
 

@@ -91,7 +91,7 @@ def line_chart(lines: Sequence[Line], title: str, x_label: str = "step", width: 
         x, _ = at(tick, y0)
         body.append(_text(x, height - BOTTOM + 15, _short(tick)))
     body.append(_text(width - RIGHT, height - 3, x_label, "end", "label"))
-    for line, px, py in curves:
+    for line, px, py in reversed(curves):  # the first curve lies on top
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(a, b) for a, b in zip(px, py, strict=True)))
         if len(px) == 1:
             x, y = at(px[0], py[0])
@@ -131,11 +131,11 @@ def bar_chart(
                 f'class="bar c{order % COLOURS}"><title>{escape(name)}: {group} {share:.0%}</title></rect>'
             )
             if breadth >= 22:
-                body.append(_text(x + breadth / 2, top - 4, f"{share:.0%}"))
+                body.append(_text(x + breadth / 2, top - 4, f"{100 * share:.0f}"))
     return _svg(width, height, body, title)
 
 
-def heat_map(counts: Mapping[tuple[int, int], int], title: str, cell: int = 9, colour: int = 0, pad: int = 1) -> str:
+def heat_map(counts: Mapping[tuple[int, int], int], title: str, cell: int = 11, colour: int = 0, pad: int = 1) -> str:
     """Visits by (row, column) as squares, darker the more often (on a logarithmic scale), cropped to what was visited."""
     if not counts:
         return _svg(80, 30, [_text(40, 18, "never")], title)

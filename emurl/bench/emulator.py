@@ -1,0 +1,88 @@
+"""`emurl bench emulator`: our vector environment against Gymnasium's AsyncVectorEnv and against ticking and nothing else."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+from emurl.artifacts import Store
+from emurl.config import Config
+from emurl.emulator.env import GameBoyEnv
+from emurl.emulator.vector import ThreadedVectorEnv
+from emurl.stages.common import rom_path
+
+REPEATS = 5
+SECONDS = 1.2  # a repeat of one contender
+ENVS = 8
+WARM_UP = 60  # steps: past the boot logo
+
+
+def run(config: Config, store: Store | None = None) -> dict[str, Any]:
+    """Steps per second of `ENVS` Game Boys, medians of alternating repeats, and our ratio to each peer.
+
+    `async`: the same environment in Gymnasium's AsyncVectorEnv, a process each. `raw`: PyBoy ticking as many frames on as
+    many threads with no buttons, frames or environment around it, which is the limit.
+    """
+    rom, skip, press = rom_path(config.emulator), config.emulator.frame_skip, config.emulator.press_ticks
+    rng = np.random.default_rng(0)
+    # The processes are forked before this one has threads.
+    peer = AsyncVectorEnv([lambda: GameBoyEnv(rom, skip, press, facts=False)] * ENVS)
+    ours = ThreadedVectorEnv(rom, ENVS, skip, press, facts=False, autoreset_mode=AutoresetMode.DISABLED, copy=False)
+    raw = ThreadedVectorEnv(rom, ENVS, skip, press, facts=False, copy=False)
+    pool = ThreadPoolExecutor(ours.threads)
+    try:
+        for envs in (peer, ours, raw):
+            envs.reset(seed=0)
+        for _ in range(WARM_UP):
+            actions = rng.integers(0, 8, ENVS)
+            peer.step(actions)
+            ours.step(actions)
+        for i in range(ENVS):
+            raw.load_state(i, ours.save_state(i))
+
+        def tick_stripe(first: int) -> None:
+            for i in range(first, ENVS, ours.threads):
+                raw.consoles[i].gameboy.tick(skip)
+
+        contenders: dict[str, Callable[[], object]] = {
+            "ours": lambda: ours.step(rng.integers(0, 8, ENVS)),
+            "async": lambda: peer.step(rng.integers(0, 8, ENVS)),
+            "raw": lambda: list(pool.map(tick_stripe, range(ours.threads))),
+        }
+        speeds = alternate(contenders, ENVS, REPEATS, SECONDS)
+    finally:
+        pool.shutdown()
+        for envs in (ours, raw, peer):
+            envs.close()
+    return {
+        "steps_per_second": speeds["ours"],
+        "async_steps_per_second": speeds["async"],
+        "raw_steps_per_second": speeds["raw"],
+        "ratio_to_async": round(speeds["ours"] / speeds["async"], 3),
+        "ratio_to_raw": round(speeds["ours"] / speeds["raw"], 3),
+        "rom": rom.name,
+        "envs": ENVS,
+        "frame_skip": skip,
+        "threads": ours.threads,
+        "cores": os.cpu_count(),
+    }
+
+
+def alternate(contenders: dict[str, Callable[[], object]], each: int, repeats: int, seconds: float) -> dict[str, float]:
+    """Calls of every contender in turn for `seconds`, `repeats` times over; the median of `each` · calls a second, by name."""
+    speeds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, call in contenders.items():
+            calls, began = 0, time.perf_counter()
+            while (passed := time.perf_counter() - began) < seconds:
+                call()
+                calls += 1
+            speeds[name].append(each * calls / passed)
+    return {name: round(statistics.median(found), 1) for name, found in speeds.items()}

@@ -1,0 +1,82 @@
+"""Play a policy from power-on and print how far it got, beside the clone it came from and chance.
+
+    python tools/evaluate_policy.py --policy policy@v2 --episodes 20 --steps 400
+
+Works on any `policy` or `behavior` artifact of the store; nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Play a policy from power-on; print success, milestones and progress.")
+    parser.add_argument("--policy", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
+    parser.add_argument("--episodes", type=int, metavar="N", help="episodes each (default: evaluation.episodes of the settings)")
+    parser.add_argument("--steps", type=int, metavar="N", help="actions an episode at most (default: evaluation.max_steps)")
+    parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE", help="settings (default configs/demo.yaml)")
+    parser.add_argument("--store", metavar="URL", help="where the artifacts are (default: the settings' store)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
+    return parser
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Play and print; 0 when done. Raises `InputError` for a ref, a file or a value that is wrong."""
+    from emurl.artifacts import Artifact, Store
+    from emurl.config import load_config
+    from emurl.errors import InputError
+    from emurl.stages import evaluation
+    from emurl.stages.agents import consoles, load_eyes
+    from emurl.tracking import Tracker
+    from emurl.training import resolve_device
+
+    overrides = [
+        f"evaluation.{key}={value}"
+        for key, value in (("episodes", args.episodes), ("max_steps", args.steps))
+        if value is not None
+    ]
+    config = load_config(args.config, overrides)
+    settings = config.evaluation
+    store = Store(args.store or config.store)
+    chosen = store.get(args.policy)
+    if chosen.stage not in ("policy", "behavior"):
+        raise InputError(f"--policy {args.policy}: {chosen.ref} holds no policy, expected policy or behavior")
+    inputs: dict[str, Artifact] = {chosen.stage: chosen}
+    for stage in ("tokenizer", "reward", *(("behavior",) if chosen.stage == "policy" else ())):
+        # What the policy was made with; a reward model is no parent of a clone, so there the newest judges.
+        inputs[stage] = store.get(chosen.parents.get(stage, stage))
+
+    device = resolve_device(settings.device)
+    eyes, spec = load_eyes(inputs, device)
+    envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
+    try:
+        milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title
+        played = evaluation.play_all(envs, eyes, evaluation.players_of(inputs, eyes, device), settings, Tracker("evaluation"))
+    finally:
+        envs.close()
+    findings = [evaluation.summarise(name, records, milestones) for name, records in played.items()]
+    if args.json:
+        print(json.dumps(evaluation.as_results(findings, milestones, settings, title)))
+    else:
+        print("\n".join(evaluation.as_table(findings, milestones)))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; a mistake of the user's is one line and exit code 2."""
+    from emurl.errors import EmurlError
+
+    try:
+        return evaluate(build_parser().parse_args(arguments))
+    except EmurlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

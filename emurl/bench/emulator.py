@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -75,7 +75,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     }
 
 
-def alternate(contenders: dict[str, Callable[[], object]], each: int, repeats: int, seconds: float) -> dict[str, float]:
+def alternate(contenders: Mapping[str, Callable[[], object]], each: int, repeats: int, seconds: float) -> dict[str, float]:
     """Calls of every contender in turn for `seconds`, `repeats` times over; the median of `each` · calls a second, by name."""
     speeds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):

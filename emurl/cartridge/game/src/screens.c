@@ -91,7 +91,7 @@ void ending_run(void) {
     wCurMap = MAP_TOWER;
     screen_begin(ending_tiles, ENDING_TILE_COUNT);
     picture_place(&picture_ending, 0, 0);
-    text_place(2, 13, text_ending_1);
+    text_place(2, 12, text_ending_1);
     text_place(5, 14, text_ending_2);
     text_number(10, 14, wPlayTimeMinutes);
     text_number(13, 14, wPlayTimeSeconds);

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from emurl.charts import LEFT, Line, bar_chart, heat_map, line_chart, number, thin, ticks
 from emurl.report import Findings, Player, build, lineage
+from emurl.report.charts import LEFT, Line, bar_chart, heat_map, line_chart, number, thin, ticks
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 

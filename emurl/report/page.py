@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from emurl.artifacts import MANIFEST, Artifact
-from emurl.charts import Line, bar_chart, heat_map, line_chart, number
-from emurl.report_style import STYLE
+from emurl.report.charts import Line, bar_chart, heat_map, line_chart, number
+from emurl.report.style import STYLE
 
 MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 SPEED_METRICS = ("learning_rate", "gradient_norm", "frames_per_second", "return_scale")

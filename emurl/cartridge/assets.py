@@ -123,8 +123,8 @@ class Assets:
                 (top_left, top_right), (low_left, low_right) = cut(drawing, 8, 8)
                 for tile in (top_left, low_left, top_right, low_right):
                     packed += two_bits(tile)
-        for name, tile in first.items():
-            self.header.append(f"#define SPRITE_{name.upper()} {tile}\n")
+        for name, number in first.items():
+            self.header.append(f"#define SPRITE_{name.upper()} {number}\n")
         self.header.append(f"#define SPRITE_TILE_COUNT {len(packed) // 16}\n")
         self._bytes("sprite_tiles", bytes(packed))
         return first
@@ -213,7 +213,8 @@ def compose(screen: str) -> Iterator[tuple[str, Pixels]]:
     drawings: dict[str, Pixels] = {}
     for group in read_groups(world.GAME / "pictures" / "drawings.txt"):
         drawings.update(zip(group.words, group.drawings, strict=True))
-    name, canvas = "", []
+    name = ""
+    canvas: Pixels = []
     for line in (world.GAME / "pictures" / f"{screen}.txt").read_text(encoding="ascii").splitlines():
         match line.split():
             case [] | ["#", *_]:

@@ -8,6 +8,7 @@ is tapped, as hands do it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -87,10 +88,8 @@ def play(
         the run; ``finished`` is False where it was given up after `TICK_LIMIT` ticks.
     """
     runner = _Runner(gameboy, seed, on_tick, render_every)
-    try:
+    with contextlib.suppress(_OutOfTime):
         runner.run(end_ticks)
-    except _OutOfTime:
-        pass
     runner.record.finished = EVENTS[-1] in runner.record.milestones
     return runner.record
 
@@ -100,9 +99,7 @@ class _OutOfTime(Exception):
 
 
 class _Runner:
-    def __init__(
-        self, gameboy: GameBoy, seed: int, on_tick: Callable[[GameBoy], None] | None, render_every: int
-    ) -> None:
+    def __init__(self, gameboy: GameBoy, seed: int, on_tick: Callable[[GameBoy], None] | None, render_every: int) -> None:
         self.gameboy = gameboy
         self.rng = np.random.default_rng([seed, 0x6D6F7373])
         self.style = Style.draw(self.rng)

@@ -23,6 +23,7 @@ SDCC_VERSION = "4.2"
 ROM_SIZE = 0x8000
 
 _MODULES = ("main", "video", "text", "camera", "overworld", "screens")
+_OPTIMISE = ("--opt-code-speed", "--max-allocs-per-node", "20000")
 _RAM_FIELD = re.compile(r"#define (w\w+) BYTES?_AT\(0x([0-9A-F]{4})\)")
 _LABEL = re.compile(r"DEF (\w+) 0x([0-9A-F]+)", re.ASCII)
 
@@ -51,7 +52,7 @@ def build() -> tuple[bytes, str]:
     if reason := missing_compiler():
         raise InputError(reason)
     with tempfile.TemporaryDirectory() as name:
-        # Relative paths only: the compiler's random-looking names and file order must not depend on where this is.
+        # Relative paths only: what the tools write must not depend on where the folder is.
         folder = Path(name)
         for source in sorted((GAME / "src").iterdir()):
             shutil.copy(source, folder / source.name)
@@ -61,7 +62,7 @@ def build() -> tuple[bytes, str]:
         _call(folder, "sdasgb", "-plosgff", "crt0.s")
         modules = (*_MODULES, "assets")
         for module in modules:
-            _call(folder, "sdcc", "-msm83", "--std-c11", "--opt-code-speed", "--max-allocs-per-node", "20000", "-c", f"{module}.c")
+            _call(folder, "sdcc", "-msm83", "--std-c11", *_OPTIMISE, "-c", f"{module}.c")
         _call(
             folder, "sdcc", "-msm83", "--no-std-crt0", "--code-loc", "0x0200", "--data-loc", "0xC100", "-Wl-j", "-o", "game.ihx",
             "crt0.rel", *(f"{module}.rel" for module in modules),

@@ -217,8 +217,6 @@ static void talk(void) {
     camera_finish();
     wFontLoaded = 1;
     things_place();
-    frame_wait();
-    oam_copy();
     text_open(TEXTBOX_FIRST + thing->id);
     text_page(thing->text);
     event_set(TALK_FIRST + thing->id);

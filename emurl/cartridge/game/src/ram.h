@@ -38,7 +38,7 @@
 #define wTextWaiting BYTE_AT(0xD903)     /* 1: the text box waits for A */
 #define wFading BYTE_AT(0xD904)          /* 1: a map transition runs, input is ignored */
 #define wLagFrames BYTE_AT(0xD905)       /* frames that came before the last one's work was done */
-#define wBusyLine BYTE_AT(0xD906)        /* screen line at which the overworld's last frame left the hardware alone */
+#define wBusyLine BYTE_AT(0xD906)        /* screen line at which walking or opening a text box was done with the hardware */
 
 enum { MODE_BOOT, MODE_TITLE, MODE_INTRO, MODE_OVERWORLD, MODE_ENDING };
 enum { FACE_DOWN = 0, FACE_UP = 4, FACE_LEFT = 8, FACE_RIGHT = 12 };

@@ -33,32 +33,34 @@ static void box_draw(void) {
 
 void text_box_prepare(void) { box_draw(); }
 
-static void lines_clear(void) {
+static void line_clear(uint8_t *line) {
     uint8_t x;
-    uint8_t *window = WINDOW_MAP + 2 * 32 + 1;
-    uint8_t *shadow = wTileMap + 14 * 20 + 1;
 
-    for (x = 0; x < 18; ++x) {
-        window[x] = CHAR_SPACE;
-        shadow[x] = CHAR_SPACE;
+    for (x = 9; x; --x) {
+        *line++ = CHAR_SPACE;
+        *line++ = CHAR_SPACE;
     }
-    window += 64;
-    shadow += 40;
-    for (x = 0; x < 18; ++x) {
-        window[x] = CHAR_SPACE;
-        shadow[x] = CHAR_SPACE;
-    }
+}
+
+static void lines_clear(void) {
+    line_clear(WINDOW_MAP + 2 * 32 + 1);
+    line_clear(WINDOW_MAP + 4 * 32 + 1);
+    line_clear(wTileMap + 14 * 20 + 1);
+    line_clear(wTileMap + 16 * 20 + 1);
     pen_x = 1;
     pen_y = 14;
 }
 
 void text_open(uint8_t id) {
-    /* Three frames of two rows each: the window map may only be written in vertical blank. The border on it is
-     * already there; wTileMap gets it here. */
+    /* The border stands on the window map since text_box_prepare; only the lines of the last text have to go, which
+     * vertical blank is long enough for. wTileMap gets the whole box. */
     uint8_t x;
     uint8_t *row = wTileMap + BOX_ROW * 20;
 
+    frame_wait();
+    oam_copy();
     lines_clear();
+    wBusyLine = rLY;
     window_open();
     for (x = 0; x < 20; ++x) {
         row[x] = 0x7A;
@@ -119,7 +121,6 @@ void text_page(const uint8_t *text) {
 
     cursor = text;
     after_name = 0;
-    lines_clear();
     for (;;) {
         c = next_char();
         if (c == CHAR_END) {

@@ -12,7 +12,7 @@
 #define CHAR_ZERO 0xF6
 
 void text_box_prepare(void);                 /* draw the empty box on the window map, LCD off */
-void text_open(uint8_t id);                  /* show an empty box; id goes to wTextBoxID */
+void text_open(uint8_t id);                  /* in the next frame show an empty box; id goes to wTextBoxID */
 void text_page(const uint8_t *text);         /* print one page or more, each until A */
 void text_close(void);
 void text_place(uint8_t x, uint8_t y, const uint8_t *text); /* into wTileMap only */

@@ -1,0 +1,251 @@
+"""What an agent relies on: one cell an action without drift, pictures on the grid, RAM that tells what the screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from emurl.cartridge import rom_path, symbols, world
+from emurl.cartridge.assets import char_code, texts
+from emurl.emulator.console import BUTTONS, GameBoy
+
+ADDRESS = symbols()
+MAPS = {each.id: each for each in world.maps()}
+
+
+def value(console: GameBoy, name: str) -> int:
+    return console.read(ADDRESS[name])[0]
+
+
+def act(console: GameBoy, button: str | None) -> None:
+    console.step(None if button is None else BUTTONS.index(button), 16)
+
+
+def cell(console: GameBoy) -> tuple[int, int]:
+    return value(console, "wXCoord"), value(console, "wYCoord")
+
+
+def skip_text(console: GameBoy) -> None:
+    while value(console, "wFontLoaded") or value(console, "wFading") or value(console, "wGameMode") == 2:
+        act(console, "a" if value(console, "wTextWaiting") else None)
+
+
+def walk(console: GameBoy, goal: tuple[int, int], after: Callable[[], None] = lambda: None) -> None:
+    """One action a cell; fails where an action is not exactly one cell."""
+    here = MAPS[value(console, "wCurMap")]
+    for direction in world.find_path(here.walkable, cell(console), [goal], [warp.at for warp in here.warps]):
+        x, y = cell(console)
+        dx, dy = world.STEPS[direction]
+        act(console, direction)
+        assert (cell(console), value(console, "wStepLeft")) == ((x + dx, y + dy), 0)
+        after()
+
+
+@pytest.fixture(scope="module")
+def states() -> dict[str, bytes]:
+    """Save states: every map as it is first entered, on a multiple of 16 ticks."""
+    console = GameBoy(rom_path())
+    for _ in range(8):
+        act(console, None)
+    act(console, "start")
+    while value(console, "wGameMode") != 3:
+        act(console, "a" if value(console, "wTextWaiting") else None)
+    found: dict[str, bytes] = {}
+    while value(console, "wGameMode") == 3:
+        if value(console, "wFading") or not value(console, "wCurMap"):
+            act(console, None)
+            continue
+        here = MAPS[value(console, "wCurMap")]
+        found[here.name] = console.save()
+        walk(console, next(warp.at for warp in here.warps if warp.event))
+        act(console, None)
+    assert list(found) == ["bedroom", "house", "town", "route"]
+    return found
+
+
+def at(states: dict[str, bytes], name: str) -> GameBoy:
+    console = GameBoy(rom_path())
+    console.tick(1)
+    console.load(states[name])
+    return console
+
+
+def screen_from_tile_map(console: GameBoy) -> np.ndarray:
+    """The picture that wTileMap and the tile memory promise: ranks (144, 160), sprites left out."""
+    tile_map = np.frombuffer(console.read(ADDRESS["wTileMap"], 360), np.uint8).reshape(18, 20)
+    memory = np.frombuffer(console.read(0x8800, 0x1000), np.uint8).reshape(256, 8, 2)
+    order = np.r_[128:256, 0:128]  # ids 00-7F lie at 9000, 80-FF at 8800
+    bits = np.unpackbits(memory[order][..., None], axis=-1)  # (256, 8, 2, 8)
+    pictures = 3 - (bits[:, :, 0] + 2 * bits[:, :, 1])
+    return pictures[tile_map].transpose(0, 2, 1, 3).reshape(144, 160)
+
+
+def sprite_cover(console: GameBoy) -> np.ndarray:
+    """Where a sprite may be drawn: bool (144, 160)."""
+    cover = np.zeros((176, 192), bool)
+    for y, x, *_ in np.frombuffer(console.read(0xFE00, 160), np.uint8).reshape(40, 4).astype(int):
+        if 0 < y < 160 and 0 < x < 168:
+            cover[y : y + 16, x : x + 8] = True
+    return cover[16:160, 8:168]
+
+
+def assert_tile_map_is_true(console: GameBoy) -> None:
+    shown, promised, cover = console.frame(), screen_from_tile_map(console), sprite_cover(console)
+    wrong = (shown != promised) & ~cover
+    assert not wrong.any(), f"{wrong.sum()} pixels, first at {np.argwhere(wrong)[0]}"
+
+
+def read_line(console: GameBoy, row: int) -> bytes:
+    return console.read(ADDRESS["wTileMap"] + 20 * row + 1, 18)
+
+
+def encoded(line: str) -> bytes:
+    return bytes(char_code(char) for char in line.replace("{name}", "ROWAN")).ljust(18, b"\x7f")
+
+
+@pytest.mark.parametrize("name", ["bedroom", "house", "town", "route"])
+def test_an_action_of_16_ticks_is_a_cell_and_its_picture_stands_on_the_grid(states, name):
+    console = at(states, name)
+    here = MAPS[value(console, "wCurMap")]
+    onward = next(warp.at for warp in here.warps if warp.event)
+    neighbours = [(onward[0] - dx, onward[1] - dy) for dx, dy in world.STEPS.values()]
+    walk(console, next(each for each in neighbours if each in here.walkable), lambda: assert_tile_map_is_true(console))
+    assert value(console, "wLagFrames") == 0
+
+
+def test_a_held_direction_walks_a_cell_every_16_ticks(states):
+    console = at(states, "town")
+    walk(console, (4, 16))
+    console.press("right")
+    for ticks in range(1, 8 * 16 + 1):
+        console.tick(1)
+        assert cell(console) == (4 + ticks // 16, 16)
+
+
+def test_a_wall_turns_the_player_and_takes_no_time(states):
+    console = at(states, "bedroom")
+    walk(console, (0, 5))
+    for direction in ("up", "left"):  # the bed, the edge of the map
+        act(console, direction)
+        assert cell(console) == (0, 5)
+        assert value(console, "wFacing") == world.FACINGS[direction]
+    act(console, "right")
+    assert cell(console) == (1, 5)
+
+
+def test_a_change_of_map_fits_in_one_action_and_leaves_no_drift(states):
+    console = at(states, "bedroom")
+    walk(console, (8, 2))
+    act(console, "up")
+    assert value(console, "wFading") == 1
+    act(console, "down")  # pressed into the fade: ignored
+    assert (value(console, "wFading"), value(console, "wCurMap"), cell(console)) == (0, 2, (8, 2))
+    act(console, "down")
+    assert (cell(console), value(console, "wStepLeft")) == ((8, 3), 0)
+    assert_tile_map_is_true(console)
+
+
+def test_warps_lead_back_as_well(states):
+    console = at(states, "route")
+    act(console, "down")
+    act(console, None)
+    act(console, None)
+    assert (value(console, "wCurMap"), cell(console)) == (3, (14, 1))
+    act(console, "up")
+    act(console, None)
+    act(console, None)
+    assert (value(console, "wCurMap"), cell(console)) == (4, (6, 38))
+
+
+@pytest.mark.parametrize(("name", "thing"), [(each.name, thing) for each in world.maps() for thing in each.things])
+def test_every_text_stands_on_the_screen_as_in_its_source(states, name, thing):
+    console = at(states, name)
+    here = MAPS[value(console, "wCurMap")]
+    side, direction = next(
+        ((thing.at[0] - dx, thing.at[1] - dy), way)
+        for way, (dx, dy) in world.STEPS.items()
+        if (thing.at[0] - dx, thing.at[1] - dy) in here.walkable
+    )
+    walk(console, side)
+    act(console, direction)
+    act(console, "a")
+    for page in texts()[thing.text]:
+        assert value(console, "wFontLoaded") == 1
+        while not value(console, "wTextWaiting"):
+            console.tick(1)
+        console.tick(2)
+        assert_tile_map_is_true(console)
+        first, second = read_line(console, 14), read_line(console, 16)
+        assert first == encoded(page[0])
+        assert second[:17] == encoded(page[1])[:17]
+        assert second[17] == 0xEE, "the arrow asks for A"
+        act(console, "a")
+    assert value(console, "wFontLoaded") == 0
+    console.tick(16)
+    assert_tile_map_is_true(console)
+    number = [each for each in texts() if each.startswith("talk_")].index(thing.text)
+    assert value(console, "wTextBoxID") == 0x10 + number
+    bit = 32 + number
+    assert console.read(ADDRESS["wEventFlags"] + bit // 8)[0] >> bit % 8 & 1
+
+
+def test_title_and_introduction_want_new_presses_of_their_own_buttons():
+    console = GameBoy(rom_path())
+    console.press("start")  # held from power-on: pressed once, long before the title was there
+    console.press("a")
+    console.tick(400)
+    assert value(console, "wGameMode") == 1
+    assert_tile_map_is_true(console)
+    console.release("start")
+    console.release("a")
+    console.tick(1)
+    for button in ("a", "b", "select", "up"):
+        act(console, button)
+    assert value(console, "wGameMode") == 1
+    act(console, "start")
+    console.press("a")
+    pages = [texts()[f"intro_{number}"][0] for number in (1, 2, 3, 4)]
+    for number, page in enumerate(pages):
+        while not value(console, "wTextWaiting"):
+            console.tick(1)
+        console.tick(200)
+        assert value(console, "wTextWaiting") == 1, "a held A goes no further"
+        assert_tile_map_is_true(console)
+        assert value(console, "wTextBoxID") == 1
+        assert read_line(console, 14) == encoded(page[0])
+        assert (number, read_line(console, 16)[:17]) == (number, encoded(page[1])[:17])
+        console.release("a")
+        console.tick(2)
+        console.press("a")
+        console.tick(3)
+        assert value(console, "wTextWaiting") == 0
+    console.tick(60)
+    assert (value(console, "wGameMode"), value(console, "wCurMap")) == (3, 1)
+
+
+def test_new_game_fields():
+    console = GameBoy(rom_path())
+    while value(console, "wGameMode") != 1:
+        console.tick()
+    assert console.read(ADDRESS["wPlayerName"], 6) == encoded("ROWAN")[:5] + b"\x50"
+    assert console.read(ADDRESS["wPlayerMoney"], 3) == b"\x00\x05\x00"
+    assert [value(console, name) for name in ("wPartyCount", "wObtainedBadges", "wIsInBattle", "wCurMap")] == [0] * 4
+
+
+def test_the_clock_counts_a_second_in_60_ticks(states):
+    console = at(states, "town")
+    minutes, seconds, frames = console.read(ADDRESS["wPlayTimeMinutes"], 3)
+    console.tick(1000)
+    later = console.read(ADDRESS["wPlayTimeMinutes"], 3)
+    assert (later[0] * 60 + later[1]) * 60 + later[2] == (minutes * 60 + seconds) * 60 + frames + 1000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_alone_gets_nowhere(seed):
+    console = GameBoy(rom_path())
+    rng = np.random.default_rng(seed)
+    for _ in range(400):
+        console.step(int(rng.integers(8)), 16)
+    assert console.read(ADDRESS["wEventFlags"])[0] < 16, "no random player has left the house within 400 actions"

@@ -5,8 +5,9 @@
     frames.parquet    one row a frame: video (row of videos), index, time_s, flags
     shards/<id>.bin   frames back to back, `ScreenSpec.frame_bytes` each: 5760 bytes for four shades, 1/12 of an RGB array
 
-Flags: 1 blank (one shade), 2 the same as the frame before, 4 not the game (a card, a menu of the stream). The samplers skip 1 and 4.
-A video is on one side only, `train` or `val`: neighbouring frames are nearly the same, so frames of one video on both sides would be cheating.
+Flags: 1 blank (one shade), 2 the same as the frame before, 4 not the game (a card, a menu of the stream). The samplers skip
+1 and 4. A video is on one side only, `train` or `val`: neighbouring frames are nearly the same, so frames of one video on
+both sides would be cheating.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ class ShardWriter:
 def split_of(video_ids: Sequence[str], val_share: float) -> dict[str, str]:
     """`train` or `val` for each video, from its id alone: sha256 as a number in [0, 1), below `val_share` is val.
 
-    So a video never changes side when others come and go. One exception, because a side without any video is of no use: with two or
-    more videos all on one side, the one whose number is nearest to the other side moves over.
+    So a video never changes side when others come and go. One exception, because a side without any video is of no use: with
+    two or more videos all on one side, the one whose number is nearest to the other side moves over.
     """
     numbers = {video: int(hashlib.sha256(video.encode()).hexdigest()[:12], 16) / 16**12 for video in sorted(set(video_ids))}
     sides = {video: "val" if number < val_share else "train" for video, number in numbers.items()}
@@ -134,8 +135,8 @@ def write_index(folder: Path, spec: ScreenSpec, videos: list[dict[str, Any]], fl
 class FrameReader:
     """Random access to the frames of an artifact folder. Shards are memory-mapped; the index takes five bytes a frame.
 
-    `videos` lists them in the order of videos.parquet; a video is named by its place in that list. Every sampler draws uniformly over usable
-    frames (not blank, the game) of a split with the generator it is given: same generator, same frames.
+    `videos` lists them in the order of videos.parquet; a video is named by its place in that list. Every sampler draws
+    uniformly over usable frames (not blank, the game) of a split with the generator it is given: same generator, same frames.
 
     Raises `InputError` when the folder is no frames artifact or a shard is shorter than its table says.
     """
@@ -146,6 +147,9 @@ class FrameReader:
             self.spec = ScreenSpec.from_dict(json.loads((self.folder / "screen.json").read_text(encoding="utf-8")))
             table = pd.read_parquet(self.folder / "videos.parquet")
             frames = pd.read_parquet(self.folder / "frames.parquet", columns=["video", "flags"])
+            columns = {"video_id", "run_id", "split", "fps", "duration_s"} - set(table)
+            if columns:
+                raise KeyError(f"videos.parquet has no {sorted(columns)}")
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{self.folder}: no frames artifact ({' '.join(str(error).split())[:120]})") from None
         counts = np.bincount(frames["video"].to_numpy(), minlength=len(table))
@@ -154,15 +158,18 @@ class FrameReader:
         self.videos: list[VideoInfo] = []
         self._usable: list[np.ndarray] = []
         self._flags: list[np.ndarray] = []
-        for row, count, offset in zip(table.itertuples(), counts, offsets, strict=False):
+        for row, count, offset in zip(table.to_dict("records"), counts, offsets, strict=False):
             info = VideoInfo(
-                str(row.video_id), str(row.run_id), str(row.split), int(count), float(row.fps), float(row.duration_s), int(offset)
-            )
+                str(row["video_id"]), str(row["run_id"]), str(row["split"]), int(count),
+                float(row["fps"]), float(row["duration_s"]), int(offset),
+            )  # fmt: skip
             mine = flags[offset : offset + count]
             size = self._shard(info).stat().st_size if self._shard(info).exists() else 0
             if size != count * self.spec.frame_bytes:
                 wanted = count * self.spec.frame_bytes
-                raise InputError(f"{self._shard(info)}: {size} bytes, expected {wanted} ({count} frames); run the frames stage again")
+                raise InputError(
+                    f"{self._shard(info)}: {size} bytes, expected {wanted} ({count} frames); run the frames stage again"
+                )
             self.videos.append(info)
             self._flags.append(mine)
             self._usable.append(np.flatnonzero(mine & SKIPPED == 0).astype(np.int32))

@@ -2,8 +2,9 @@
 
     python tools/analyze_video_crops.py VIDEO... [--json] [--sheet FILE]
 
-With --json one document: a list of {video, segments: [{start, end, rect: [x, y, width, height], confidence}]}. What is printed for a
-video can be put into configs/video_crop_config.json. Exit code 1 when a video has no screen that could be trusted, 2 when one cannot be read.
+With --json one document: a list of {video, segments: [{start, end, rect: [x, y, width, height], confidence}]}. What is
+printed for a video can be put into configs/video_crop_config.json. Exit code 1 when a video has no screen that could be
+trusted, 2 when one cannot be read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
             sheets.append(contact_sheet(video, segments))
         if not options.json:
             for segment in segments:
-                place = "rejected: " + segment.reason if segment.rect is None else "x {:.2f} y {:.2f} w {:.2f} h {:.2f}".format(*segment.rect)
+                place = (
+                    "rejected: " + segment.reason
+                    if segment.rect is None
+                    else "x {:.2f} y {:.2f} w {:.2f} h {:.2f}".format(*segment.rect)
+                )
                 print(f"{video}  {segment.start:7.1f} – {segment.end:7.1f} s  {place}  (confidence {segment.confidence:.2f})")
     if options.json:
         print(json.dumps(found, indent=2))

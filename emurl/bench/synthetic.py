@@ -1,7 +1,7 @@
 """Made-up game screens for measurements that must work before any run is recorded: a walk over a tile map, with text boxes.
 
-Shaped like the real thing where it matters to finding and decoding a screen: 8×8 tiles of four shades, a map that scrolls a pixel at a
-time in steps of 16, flat areas, fine text, a blank picture now and then.
+Shaped like the real thing where it matters to finding and decoding a screen: 8×8 tiles of four shades, a map that scrolls a
+pixel at a time in steps of 16, flat areas, fine text, a blank picture now and then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Rectangles of a video that might be the game: what moves inside and rests outside, with the console's shape.
 
-What changes from sample to sample is game, camera, clock and splits; each is bounded by straight borders. Borders of the moving area and
-standing lines of the picture give a few dozen places for each side; every pair of pairs with the shape 10:9 is scored at once through an integral image.
+What changes from sample to sample is game, camera, clock and splits; each is bounded by straight borders. Borders of the
+moving area and standing lines of the picture give a few dozen places for each side; every pair of pairs with the shape 10:9
+is scored at once through an integral image.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 def change_map(pictures: np.ndarray) -> np.ndarray:
     """How often each pixel changed between neighbouring samples: float32 (height, width), 0…1.
 
-    Pairs in which nearly the whole picture changed are a scene being switched, not a game being played, and are left out, unless that
-    is what most pairs look like.
+    Pairs in which nearly the whole picture changed are a scene being switched, not a game being played, and are left out,
+    unless that is what most pairs look like.
     """
     pairs = []
     shares = []

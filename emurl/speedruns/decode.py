@@ -1,8 +1,8 @@
 """One pass of ffmpeg over a video, straight into frames of four shades.
 
-ffmpeg drops the pictures between two wanted times, takes the luma plane and cuts the window out, all before a byte crosses the pipe; the
-resampling to 160×144 is two small matrix products a frame (see `resample`), because a rectangle found to a fraction of a pixel is worth
-keeping to a fraction of a pixel. Nothing is written to disk on the way.
+ffmpeg drops the pictures between two wanted times, takes the luma plane and cuts the window out, all before a byte crosses
+the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because a rectangle found to a
+fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
+from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.find_screen import Segment
 from emurl.speedruns.resample import Resampler
 from emurl.speedruns.shades import Calibration, calibrate
@@ -133,9 +134,7 @@ def _read(pipe: object, size: int) -> bytearray:
     return buffer if got == size else buffer[:got]
 
 
-def _convert(
-    crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Window pictures → frames and flags, each by the way its time falls into."""
     frames: np.ndarray | None = None
     flags = np.full(len(crops), NOT_GAME, np.uint8)
@@ -155,7 +154,7 @@ def _convert(
         frames[mine] = ranks
         flags[mine] = BLANK * _blank(ranks) | NOT_GAME * _foreign(grey, ranks, way.calibration)
     if frames is None:
-        frames = np.zeros((len(crops), 144, 160), np.uint8)
+        frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
     return frames, flags
 
 

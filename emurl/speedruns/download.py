@@ -1,7 +1,7 @@
 """Fetch one video through yt-dlp, say what came of it, and believe nothing before it has been probed.
 
-The file's name comes from us alone. yt-dlp stays silent: its lines go to the tracker, it keeps no cache, looks for no update, and asks no
-address but the one given. An interrupted download goes on where it stopped (`.part`, HTTP Range).
+The file's name comes from us alone. yt-dlp stays silent: its lines go to the tracker, it keeps no cache, looks for no
+update, and asks no address but the one given. An interrupted download goes on where it stopped (`.part`, HTTP Range).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import DownloadError, GeoRestrictedError, UnsupportedError
 
 from emurl.errors import WorkError
-from emurl.speedruns.video import NotAVideo, Probe, probe
+from emurl.speedruns.video import NotAVideo, Probe, held_s, probe
 
 STATUSES = ("ok", "gone", "login", "private", "network", "not_video", "too_short")
 CONTAINERS = ("webm", "matroska", "flv", "avi", "mpegts")  # else mp4; only a suffix, nothing depends on it
@@ -56,7 +56,7 @@ class Downloader:
             # Without sound where the site keeps it apart; never two streams that would have to be joined.
             "format": f"bestvideo[height<={max_height}]/best[height<={max_height}]/worstvideo/worst",
             "quiet": True, "no_warnings": True, "noprogress": True, "no_color": True, "logger": _Silent(say),
-            "cachedir": False, "noplaylist": True, "playlist_items": "1", "writethumbnail": False, "continuedl": True, "part": True,
+            "cachedir": False, "noplaylist": True, "playlist_items": "1", "continuedl": True, "part": True,
             "retries": retries, "fragment_retries": retries, "file_access_retries": 1, "socket_timeout": timeout_s,
             "retry_sleep_functions": {"http": _pause, "fragment": _pause}, "nocheckcertificate": False, "fixup": "never",
             "postprocessors": [], "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(), "updatetime": False, "overwrites": False,
@@ -134,12 +134,13 @@ class Downloader:
         except NotAVideo as error:
             path.unlink()
             return Download("not_video", str(error))
-        # A container may promise what a cut file does not hold.
-        held = facts.duration_s
+        held = held_s(path)
         needed = run_s * (1 - SLACK_SHARE) - SLACK_S if parts == 1 else 0.0
-        if held < max(needed, 1.0):
+        if held < max(needed, 1.0, facts.duration_s * (1 - SLACK_SHARE) - SLACK_S):
             path.unlink()
-            return Download("too_short", f"{held:.1f} s of video for a run of {run_s:.1f} s")
+            return Download(
+                "too_short", f"{held:.1f} s of video (its header says {facts.duration_s:.1f} s) for a run of {run_s:.1f} s"
+            )
         container = next((kind for kind in CONTAINERS if kind in facts.container), "mp4")
         final = self.folder / f"{name}.{container}"
         path.replace(final)

@@ -1,8 +1,9 @@
-"""Find the game's screen in a video: per segment a rectangle to a fraction of a pixel, a confidence, or a reason for rejecting it.
+"""Find the game's screen in a video: per segment a rectangle to a fraction of a pixel, a confidence, or a reason for
+rejecting it.
 
 Temporal change proposes rectangles (see `candidates`); the comb of an upscaled pixel grid decides (see `grid`): it must be there
-across and down, with the same period, and fit 160 and 144 times between the borders. What cannot be confirmed is rejected and said so:
-a wrong crop poisons everything that learns from it, a lost video costs nothing.
+across and down, with the same period, and fit 160 and 144 times between the borders. What cannot be confirmed is rejected
+and said so: a wrong crop poisons everything that learns from it, a lost video costs nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from emurl.speedruns.video import sample
 LOOKED_AT = 24  # pictures a grid is fitted on
 STRONG = 7.0  # a line this far above its floor is a grid for certain; cameras and drawings stay below 4
 WEAK = 3.0
+SNAP = 0.15  # pixels: three times what the grid is uncertain by
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> _Fit | No
         return None
     x, x_sure = _place(across, columns.start, one.x, one.width, WIDTH, changes[rows].mean(axis=0))
     y, y_sure = _place(down, rows.start, one.y, one.height, HEIGHT, changes[:, columns].mean(axis=1))
-    rect = (x, y, across.period * WIDTH, down.period * HEIGHT)
+    rect = _snap((x, y, across.period * WIDTH, down.period * HEIGHT))
     height, width = pictures.shape[1:]
     if x < -across.period or y < -down.period or x + rect[2] > width + across.period or y + rect[3] > height + down.period:
         return None
@@ -127,6 +129,16 @@ def _fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> _Fit | No
     shape = max(0.0, 1 - 12 * max(0.0, abs(float(np.log(aspect))) - 0.008))
     confidence = (0.35 + 0.65 * grid) * min(1.0, agreement / 0.95) ** 4 * shape * min(1.0, one.score / 0.6) * min(x_sure, y_sure)
     return _Fit(rect, float(confidence), across, down)
+
+
+def _snap(rect: Box) -> Box:
+    """Streams are laid out in whole pixels: a rectangle whose edges all but lie on them is moved there."""
+    edges = np.array([rect[0], rect[1], rect[0] + rect[2], rect[1] + rect[3]])
+    whole = np.round(edges)
+    if np.abs(edges - whole).max() > SNAP:
+        return rect
+    x, y, right, bottom = (float(v) for v in whole)
+    return (x, y, right - x, bottom - y)
 
 
 def _shared(a: Box, b: Box) -> float:
@@ -185,7 +197,8 @@ def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
 
 
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; blanks and short gaps join their neighbours."""
+    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; blanks and short gaps join their
+    neighbours."""
     state = present.copy()
     last = 1
     for i, value in enumerate(state):

@@ -1,10 +1,11 @@
 """The pixel grid of an upscaled picture: its period and phase along one axis, to a hundredth of a pixel.
 
-A 160×144 screen drawn at scale k has its steps of brightness at k, 2k, 3k … from its edge, whether the scaler repeats pixels or blends
-them: blended or not, the squared slope is largest half-way between two source pixels and smallest at their centres. So the mean squared slope along an axis,
-over many pictures, is a comb; its line in the spectrum gives the period, the line's phase the place of the teeth. Measured over 160
-teeth the period is far more precise than either edge of the picture, and a camera, a drawing or a stream's panel has no such line.
-For k < 2 the line lies beyond the sampling limit and is seen through its alias, which has the same phase at whole pixels.
+A 160×144 screen drawn at scale k has its steps of brightness at k, 2k, 3k … from its edge, whether the scaler repeats pixels
+or blends them: blended or not, the squared slope is largest half-way between two source pixels and smallest at their
+centres. So the mean squared slope along an axis, over many pictures, is a comb; its line in the spectrum gives the period,
+the line's phase the place of the teeth. Measured over 160 teeth the period is far more precise than either edge of the
+picture, and a camera, a drawing or a stream's panel has no such line. For k < 2 the line lies beyond the sampling limit and
+is seen through its alias, which has the same phase at whole pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Comb:
-    """`period` in pixels; one tooth stands at `phase` (0 ≤ phase < period) from the profile's start; `strength`: line over floor."""
+    """`period` in pixels; one tooth stands at `phase` (0 ≤ phase < period) from the profile's start; `strength`: line over
+    floor."""
 
     period: float
     phase: float
@@ -60,7 +62,8 @@ def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
         a, b, c = power[best - 1 : best + 2]
         frequency += fine * 0.5 * float(a - c) / float(a - 2 * b + c or 1)
     line = _transform(signal, places, np.array([frequency]))[0]
-    # The floor: what other frequencies hold. Tiles of 8 make lines of their own at multiples of an eighth; the median ignores them.
+    # The floor: what other frequencies hold. Tiles of 8 make lines of their own at multiples of an eighth; the median
+    # ignores them.
     around = near * np.concatenate([np.linspace(0.62, 0.9, 90), np.linspace(1.1, 1.38, 90)])
     floor = float(np.median(np.abs(_transform(signal, places, around)))) + 1e-9
     phase = (-np.angle(line) / (2 * np.pi * frequency)) % (1 / frequency)

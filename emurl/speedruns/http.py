@@ -1,7 +1,7 @@
 """One polite `requests` session: a descriptive name, at most 100 requests a minute, patience with a server that is not.
 
-420 and 429 (too many requests), 5xx and broken connections are tried again after a growing pause, or after as long as the server asks
-(Retry-After). Everything else is the caller's to judge.
+420 and 429 (too many requests), 5xx and broken connections are tried again after a growing pause, or after as long as the
+server asks (Retry-After). Everything else is the caller's to judge.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """speedrun.com's API v1, read: a game, its categories, and every verified run with its videos.
 
-Documentation: https://github.com/speedruncomorg/api (version1). Pages are followed by the `next` links the server gives, 200 runs a
-page; players and category come embedded, so that a run costs no request of its own.
+Documentation: https://github.com/speedruncomorg/api (version1). Pages are followed by the `next` links the server gives, 200
+runs a page; players and category come embedded, so that a run costs no request of its own.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Leaderboard:
             if _name(game).casefold() == wanted.casefold():
                 return str(game["id"]), _name(game)
         close = ", ".join(f"{_name(game)} ({game['id']})" for game in found[:3])
-        raise InputError(f"runs.game: {self.base} knows no game {wanted!r}" + (f", expected for example {close}" if close else ""))
+        raise InputError(
+            f"runs.game: {self.base} knows no game {wanted!r}" + (f", expected for example {close}" if close else "")
+        )
 
     def categories(self, game_id: str, wanted: list[str]) -> list[Category]:
         """The categories `wanted` (names or ids) of a game; for an empty list all full-game ones that are not miscellaneous.

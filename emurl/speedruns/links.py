@@ -19,7 +19,9 @@ def video_links(videos: dict[str, Any] | None) -> list[str]:
     if not isinstance(videos, dict):
         return []
     listed = videos.get("links")
-    found = [str(link["uri"]) for link in listed if isinstance(link, dict) and link.get("uri")] if isinstance(listed, list) else []
+    found = (
+        [str(link["uri"]) for link in listed if isinstance(link, dict) and link.get("uri")] if isinstance(listed, list) else []
+    )
     if not found and isinstance(videos.get("text"), str):
         found = [match.rstrip(".,;:!?") for match in _LINK.findall(videos["text"])]
     kept: dict[str, str] = {}

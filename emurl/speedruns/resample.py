@@ -1,8 +1,8 @@
 """Bring a crop of a video back to 160×144: the inverse of whatever scaled the game up.
 
-Every scaler is linear and works on rows and columns separately, so its inverse is two small matrices. `area` averages the middle of each
-source pixel's cell, right for repeated pixels; `linear` and `cubic` undo blending by regularised least squares. Which one a stream used shows in
-how close the result comes to four clean shades (see `shades`).
+Every scaler is linear and works on rows and columns separately, so its inverse is two small matrices. `area` averages the
+middle of each source pixel's cell, right for repeated pixels; `linear` and `cubic` undo blending by regularised least
+squares. Which one a stream used shows in how close the result comes to four clean shades (see `shades`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Bands = list[tuple[slice, slice, np.ndarray]]
 class Resampler:
     """Two banded matrices around a whole-pixel window of the video: frame = down · crop · across.
 
-    Kept as bands of a few cells and the pixels they need. That is a tenth of the work of whole matrices, and products so small that no
-    linear algebra library starts threads for them, which would fight with the other videos and the decoders.
+    Kept as bands of a few cells and the pixels they need. That is a tenth of the work of whole matrices, and products so
+    small that no linear algebra library starts threads for them, which would fight with the other videos and the decoders.
     """
 
     window: tuple[int, int, int, int]  # x, y, width, height: whole pixels, inside the video
@@ -56,8 +56,9 @@ class Resampler:
 def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str) -> Resampler:
     """The way from `rect` (x, y, width, height, fractions allowed) of a video of `size` (width, height) to 160×144."""
     x, y, width, height = rect
-    x0, x1 = max(0, int(np.floor(x + 1e-3))), min(size[0], int(np.ceil(x + width - 1e-3)))
-    y0, y1 = max(0, int(np.floor(y + 1e-3))), min(size[1], int(np.ceil(y + height - 1e-3)))
+    # A pixel that lies a quarter or more beyond the edge shows the stream's border as much as the game.
+    x0, x1 = max(0, int(np.ceil(x - 0.25))), min(size[0], int(np.floor(x + width + 0.25)))
+    y0, y1 = max(0, int(np.ceil(y - 0.25))), min(size[1], int(np.floor(y + height + 0.25)))
     across = _inverse(x - x0, width / WIDTH, x1 - x0, WIDTH, kernel)
     down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel)
     return Resampler(

@@ -1,8 +1,8 @@
 """Per video: where the console's four shades lie in this stream's grey, and which scaler the stream used.
 
 Streams tint, stretch and compress, but they keep the order of brightness. The histogram of the resampled game has (up to) four
-narrow peaks; thresholds go half-way between them. A game that hides a shade for a whole video leaves fewer peaks: then the missing
-ones are placed by the console's own spacing.
+narrow peaks; thresholds go half-way between them. A game that hides a shade for a whole video leaves fewer peaks: then the
+missing ones are placed by the console's own spacing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ SPACING = np.array([0x00, 0x55, 0x99, 0xFF]) / 255.0  # the emulator's greys on 
 @dataclass(frozen=True)
 class Calibration:
     """`centres`: grey of the four shades, dark to light; `thresholds` between them; `residual`: how far pixels lie from
-    their shade on average, as a share of half the distance between shades (0 clean … about 0.5 for a picture of no four shades)."""
+    their shade on average, as a share of half the distance between shades (0 clean … about 0.5 for a picture of no four
+    shades)."""
 
     kernel: str
     centres: tuple[float, float, float, float]

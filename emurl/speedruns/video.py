@@ -64,11 +64,25 @@ def probe(path: Path) -> Probe:
         raise NotAVideo(f"not a video ({_short(error)})") from None
 
 
+def held_s(path: Path) -> float:
+    """Seconds of pictures a file really holds, read from its packets: a container cut off in the middle still promises all
+    of them."""
+    last = 0.0
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is not None and packet.time_base and packet.size and not packet.is_corrupt:
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    except av.FFmpegError:
+        pass  # what was read before the damage counts
+    return last
+
+
 def sample(path: Path, count: int = 48, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """About `count` pictures spread over `path` between two times: seconds (n,), luma uint8 (n, height, width).
 
-    Short videos are read through key frame by key frame, and picture by picture when those are too few; long ones are sought. Raises
-    `NotAVideo` when nothing can be decoded.
+    Short videos are read through key frame by key frame, and picture by picture when those are too few; long ones are
+    sought. Raises `NotAVideo` when nothing can be decoded.
     """
     facts = probe(path)
     end = facts.duration_s if end is None else min(end, facts.duration_s or end)
@@ -94,7 +108,7 @@ def luma(frame: av.VideoFrame) -> np.ndarray:
     if frame.format.name not in PLANAR:
         frame = frame.reformat(format=PLANAR[0])
     plane = frame.planes[0]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width].copy()
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width].copy()
 
 
 PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")  # the first plane is luma, 8 bits

@@ -1,13 +1,14 @@
 """`frames`: find the game's screen in every video, decode once, pack to shards. Unsure means rejected and reported.
 
-    screen.json, videos.parquet, frames.parquet, shards/<video_id>.bin   see `emurl.frames`
-    rejected.json   videos left out: video_id, url, reason, segments      screens.png   what was found, for a look
+screen.json, videos.parquet, frames.parquet, shards/<video_id>.bin   see `emurl.frames`
+rejected.json   videos left out: video_id, url, reason, segments      screens.png   what was found, for a look
 """
 
 from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from emurl.speedruns.decode import decode, frame_count, plan
 from emurl.speedruns.find_screen import Segment, find_in_pictures
 from emurl.speedruns.sheet import contact_sheet
 from emurl.speedruns.video import NotAVideo, sample
-from emurl.stages.videos import _keep as keep
+from emurl.stages.videos import keep
 from emurl.tracking import Progress, Tracker
 
 CODE_VERSION = 1
@@ -41,10 +42,12 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     """
     spec = ScreenSpec(channels=settings.screen.channels, shades=settings.screen.shades)
     if spec != ScreenSpec():
-        raise InputError(f"frames.screen: {spec.channels} channels of {spec.shades} shades; footage is calibrated to 1 channel of 4 shades")
+        raise InputError(
+            f"frames.screen: {spec.channels} channels of {spec.shades} shades; footage is calibrated to 1 channel of 4 shades"
+        )
     crops = _crops(settings)
     table = pd.read_parquet(inputs["videos"].path("videos.parquet"))
-    rows = table[table["status"] == "ok"].to_dict("records")
+    rows = [{str(k): v for k, v in row.items()} for row in table[table["status"] == "ok"].to_dict("records")]
     work = output.scratch / "shards"
     work.mkdir(parents=True, exist_ok=True)
     total = sum(frame_count(inputs["videos"].path(f"videos/{row['file']}"), settings.fps) for row in rows)
@@ -96,15 +99,15 @@ def _video(
         bar.update(expected)
         return facts
     facts = {
-        "video_id": name, "run_id": row["run_id"], "url": row["url"], "file": row["file"], "category": row["category"], "player": row["player"],
-        "run_s": row["time_s"], "frames": 0, "fps": settings.fps, "duration_s": row["duration_s"], "reason": "", "segments": [],
+        "video_id": name, "run_id": row["run_id"], "url": row["url"], "file": row["file"], "category": row["category"],
+        "player": row["player"], "run_s": row["time_s"], "frames": 0, "fps": settings.fps, "duration_s": row["duration_s"], "reason": "", "segments": [],
     }  # fmt: skip
     shown = 0
     try:
         given = next((crops[key] for key in (name, row["run_id"], row["url"]) if key in crops), None)
         times, pictures = sample(path)
         segments = given if given is not None else find_in_pictures(times, pictures)
-        segments = [_trusted(segment, settings.min_confidence) for segment in segments]
+        segments = [_trusted(segment, settings.min_confidence, row["duration_s"]) for segment in segments]
         facts["segments"] = [segment.to_dict() for segment in segments]
         if all(segment.rect is None for segment in segments):
             raise NotAVideo(segments[0].reason)
@@ -134,7 +137,8 @@ def _video(
     return facts
 
 
-def _trusted(segment: Segment, least: float) -> Segment:
+def _trusted(segment: Segment, least: float, duration_s: float) -> Segment:
+    segment = replace(segment, end=min(segment.end, duration_s))
     if segment.rect is None or segment.confidence >= least:
         return segment
     reason = f"screen found with confidence {segment.confidence:.2f}, below frames.min_confidence {least:.2f}"
@@ -144,9 +148,31 @@ def _trusted(segment: Segment, least: float) -> Segment:
 def _row(fact: dict[str, Any]) -> dict[str, Any]:
     """A row of videos.parquet."""
     x, y, width, height = fact["rect"]
-    names = ("video_id", "run_id", "split", "category", "player", "run_s", "frames", "fps", "duration_s", "url", "confidence", "kernel", "residual")
+    names = (
+        "video_id",
+        "run_id",
+        "split",
+        "category",
+        "player",
+        "run_s",
+        "frames",
+        "fps",
+        "duration_s",
+        "url",
+        "confidence",
+        "kernel",
+        "residual",
+    )
     shades = {f"shade{rank}": centre for rank, centre in enumerate(fact["shades"])}
-    return {**{name: fact[name] for name in names}, "x": x, "y": y, "width": width, "height": height, **shades, "segments": json.dumps(fact["segments"])}
+    return {
+        **{name: fact[name] for name in names},
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        **shades,
+        "segments": json.dumps(fact["segments"]),
+    }
 
 
 def _report(output: Output, tracker: Tracker, good: list[Any], rejected: list[Any], flags: np.ndarray, spec: ScreenSpec) -> None:
@@ -166,7 +192,13 @@ def _report(output: Output, tracker: Tracker, good: list[Any], rejected: list[An
 
 def _segments(fact: dict[str, Any]) -> list[Segment]:
     return [
-        Segment(s["start"], min(s["end"], fact["duration_s"]), tuple(s["rect"]) if s["rect"] else None, s["confidence"], s.get("reason", ""))
+        Segment(
+            s["start"],
+            min(s["end"], fact["duration_s"]),
+            tuple(s["rect"]) if s["rect"] else None,
+            s["confidence"],
+            s.get("reason", ""),
+        )
         for s in fact["segments"]
     ]
 

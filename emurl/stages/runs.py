@@ -1,7 +1,7 @@
 """`runs`: read a leaderboard. Every verified run with a video, one row a video, fastest runs first.
 
-    runs.parquet   run_id, category, player, time_s, date, url, part, parts, video_id
-    dropped.json   the runs left out, each with the reason
+runs.parquet   run_id, category, player, time_s, date, url, part, parts, video_id
+dropped.json   the runs left out, each with the reason
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tra
         with tracker.progress(settings.max_runs, "runs read", "runs") as bar:
             found = collect(Leaderboard(base, session), settings.game, settings.categories, settings.max_runs, bar.update)
     if not found.rows:
-        raise InputError(f"runs.game: {settings.game} at {base} has {found.runs} verified runs, none with a video; expected at least one")
+        raise InputError(
+            f"runs.game: {settings.game} at {base} has {found.runs} verified runs, none with a video; expected at least one"
+        )
     columns = list(RunVideo.__dataclass_fields__)
     pd.DataFrame([asdict(row) for row in found.rows], columns=columns).to_parquet(output.path("runs.parquet"), index=False)
     dropped = [{"run_id": run_id, "reason": reason} for run_id, reason in found.dropped]

@@ -1,8 +1,9 @@
 """`videos`: download what the leaderboard links to, through yt-dlp; some failing is normal, all failing is not.
 
-    videos/<video_id>.mp4   one file a video that was downloaded and probed
-    videos.parquet          every row of runs.parquet with status (ok gone login private network not_video too_short), reason, file, width,
-                            height, fps, duration_s, codec, bytes
+videos/<video_id>.mp4   one file a video that was downloaded and probed
+videos.parquet          every row of runs.parquet with status (ok gone login private network not_video too_short),
+reason, file, width,
+                        height, fps, duration_s, codec, bytes
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
     if settings.cookies is not None and not Path(settings.cookies).is_file():
         raise InputError(f"videos.cookies: {settings.cookies}: no such file, expected cookies in Netscape format")
     table = pd.read_parquet(inputs["runs"].path("runs.parquet")).head(settings.max_videos)
-    rows: list[dict[str, Any]] = table.to_dict("records")
+    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     downloader = Downloader(
         output.scratch / "videos", max_height=settings.max_height, rate_limit=settings.rate_limit,
         cookies=settings.cookies, retries=settings.retries,
@@ -67,7 +68,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
         told = ", ".join(f"{number} {status}" for status, number in reasons.items())
         raise WorkError(f"videos: none of {len(rows)} videos could be downloaded ({told}); the first: {rows[0]['reason']}")
     for row in good:
-        _keep(downloader.folder / row["file"], output.path(f"videos/{row['file']}"))
+        keep(downloader.folder / row["file"], output.path(f"videos/{row['file']}"))
     pd.DataFrame(rows).to_parquet(output.path("videos.parquet"), index=False)
     output.metrics["downloaded"] = len(good)
     output.metrics["failed"] = len(rows) - len(good)
@@ -100,7 +101,7 @@ def _facts(path: Path | None, got: Any) -> dict[str, Any]:
     }
 
 
-def _keep(source: Path, target: Path) -> None:
+def keep(source: Path, target: Path) -> None:
     """A second name for a finished file, so that a kill before publishing costs no download; a copy where links are unknown."""
     try:
         os.link(source, target)

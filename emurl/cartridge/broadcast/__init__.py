@@ -1,8 +1,8 @@
 """The broadcast: bot runs of the embedded game as stream-like videos on a leaderboard at loopback.
 
-    playthrough   a run as presses, and the screens it makes        look      one runner's stream, from a seed
-    paint         the still parts of a picture                      compose   a whole video through the encoder
-    server        speedrun.com's API v1, in small                   show      all of it together: `Broadcast`, `serving`
+playthrough   a run as presses, and the screens it makes        look      one runner's stream, from a seed
+paint         the still parts of a picture                      compose   a whole video through the encoder
+server        speedrun.com's API v1, in small                   show      all of it together: `Broadcast`, `serving`
 """
 
 from emurl.cartridge.broadcast.show import Broadcast, serving

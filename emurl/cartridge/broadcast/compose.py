@@ -1,8 +1,8 @@
 """Compose a stream and encode it: still background, then game, clock, splits and camera copied in, frame by frame.
 
 Everything is held as planar YUV 4:2:0, the very layout the encoder wants: a frame is one buffer of 1280·720·3/2 bytes of
-which a few patches change, and nothing is converted on the way. Measured on one core this is what makes the encoder, not Python, the
-slowest part.
+which a few patches change, and nothing is converted on the way. Measured on one core this is what makes the encoder, not
+Python, the slowest part.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ def render(
     title: str,
     category: str,
     splits: list[tuple[str, float]],
-    bit_rate: str = "4M",
-    preset: str = "superfast",
+    bit_rate: str = "2500k",
+    preset: str = "ultrafast",
 ) -> int:
     """Encode one stream to `path` (H.264, 1280×720, 30 a second) and return its number of frames.
 
-    `screens` yields one game screen, uint8 (144, 160) ranks, for each video frame since power-on; the clock stops at `run_s` seconds.
-    Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
+    `screens` yields one game screen, uint8 (144, 160) ranks, for each video frame since power-on; the clock stops at `run_s`
+    seconds. Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
@@ -110,7 +110,8 @@ def render(
     digits = [{c: patch_of(p) for c, p in paint.glyphs(look, running).items()} for running in (False, True)]
     game = GamePainter(look)
     process = subprocess.Popen(_command(aside, bit_rate, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None and process.stderr is not None
+    pipe = process.stdin
+    assert pipe is not None
     count = 0
     shown_splits = -1
 
@@ -123,14 +124,14 @@ def render(
             shown_splits = reached
         canvas.put(camera[count // 2 % len(camera)], look.camera[0], look.camera[1])
         _put_clock(canvas, paint.clock_place(look), digits[seconds < run_s], paint.clock(min(max(seconds, 0.0), run_s)))
-        process.stdin.write(canvas.buffer)  # type: ignore[union-attr, arg-type]
+        pipe.write(memoryview(canvas.buffer))
         count += 1
 
     try:
         before = round(look.before_s * FPS)
         card = Canvas(paint.card(look, title))
         for _ in range(round(look.card_s * FPS)):
-            process.stdin.write(card.buffer)  # type: ignore[arg-type]
+            pipe.write(memoryview(card.buffer))
             count += 1
         game.switch_off(canvas)
         while count < before:
@@ -144,7 +145,7 @@ def render(
     if process.returncode:
         aside.unlink(missing_ok=True)
         raise WorkError(f"rendering {path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()[-300:]}")
-    os.replace(aside, path)
+    aside.replace(path)
     return count
 
 
@@ -162,6 +163,6 @@ def _command(path: Path, bit_rate: str, preset: str) -> list[str]:
         imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-hide_banner", "-y",
         "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(FPS), "-i", "pipe:0",
         # Two seconds between key frames is what streaming sites ask for; one thread makes the bytes repeatable.
-        "-c:v", "libx264", "-preset", preset, "-b:v", bit_rate, "-maxrate", bit_rate, "-bufsize", "8M",
+        "-c:v", "libx264", "-preset", preset, "-b:v", bit_rate, "-maxrate", bit_rate, "-bufsize", "5M",
         "-g", str(2 * FPS), "-pix_fmt", "yuv420p", "-color_range", "tv", "-threads", "1", "-movflags", "+faststart", str(path),
     ]  # fmt: skip

@@ -7,7 +7,6 @@ The font is the one Pillow carries inside itself: no font files to look for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
@@ -42,7 +41,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 def background(look: Look) -> np.ndarray:
     """The whole canvas without anything that changes: gradient, pattern, frame of the game, empty panel."""
     width, height = CANVAS
-    top, bottom, accent, ink = look.theme
+    top, bottom, accent, _ = look.theme
     ramp = np.linspace(0, 1, height)[:, None, None]
     picture = (np.array(top) * (1 - ramp) + np.array(bottom) * ramp).repeat(width, axis=1)
     canvas = Image.fromarray(picture.round().astype(np.uint8)).resize((width * 2, height * 2))
@@ -83,7 +82,9 @@ def panel(look: Look, title: str, category: str, splits: list[tuple[str, float]]
         if row == reached:
             pen.rounded_rectangle((12, line - 3, width - 12, line + ROW - 5), 6, fill=(*accent, 60))
         done = row < reached
-        pen.text((22, line), _fit(name, width - 120, 19), font=font(19), fill=ink if row <= reached else mix(ink, (90, 90, 96), 0.6))
+        pen.text(
+            (22, line), _fit(name, width - 120, 19), font=font(19), fill=ink if row <= reached else mix(ink, (90, 90, 96), 0.6)
+        )
         shown = clock(seconds)[:-1] if done else "-"
         pen.text((width - 22, line), shown, font=font(19), fill=accent if done else mix(ink, (90, 90, 96), 0.6), anchor="ra")
     return np.array(picture)
@@ -117,7 +118,7 @@ def camera_frame(look: Look, number: int) -> np.ndarray:
     """The camera box at video frame `number` (it repeats after `CAMERA_FRAMES`): a room, and somebody who nods and blinks."""
     width, height = look.camera[2:]
     rng = np.random.default_rng([look.seed, 1])
-    wall, lamp, hair, skin, shirt = (tuple(int(v) for v in row) for row in rng.integers(40, 200, (5, 3)))
+    wall, lamp, hair, skin, shirt = ((int(r), int(g), int(b)) for r, g, b in rng.integers(40, 200, (5, 3)))
     skin = mix((236, 188, 150), (120, 78, 52), float(rng.random()))
     hair = mix(hair, (30, 20, 16), 0.6)
     turn = 2 * math.pi * number / CAMERA_FRAMES
@@ -127,7 +128,9 @@ def camera_frame(look: Look, number: int) -> np.ndarray:
     glow = 0.25 + 0.1 * math.sin(3 * turn)
     pen.rectangle((0, int(height * big * 0.72), width * big, height * big), fill=mix(wall, (10, 8, 8), 0.75))
     pen.ellipse(_at(width * 0.83, height * 0.25, 26, big), fill=mix(lamp, (255, 240, 190), glow + 0.4))
-    pen.rectangle((int(width * 0.1), int(height * 0.2), int(width * 0.5), int(height * 0.8)), fill=mix(lamp, (255, 255, 255), 0.3))
+    pen.rectangle(
+        (int(width * 0.1), int(height * 0.2), int(width * 0.5), int(height * 0.8)), fill=mix(lamp, (255, 255, 255), 0.3)
+    )
     x = width / 2 + 9 * math.sin(turn) + 3 * math.sin(5 * turn)
     y = height * 0.5 + 4 * math.sin(2 * turn + 1)
     head = height * 0.24
@@ -153,7 +156,7 @@ def camera_frame(look: Look, number: int) -> np.ndarray:
 
 def card(look: Look, title: str) -> np.ndarray:
     """The "starting soon" card that covers the whole canvas: RGB (720, 1280, 3)."""
-    top, bottom, accent, ink = look.theme
+    _, _, accent, ink = look.theme
     picture = Image.fromarray(background_cached(look)).filter(ImageFilter.GaussianBlur(40))
     pen = ImageDraw.Draw(picture)
     pen.text((640, 330), "Starting soon", font=font(72), fill=ink, anchor="mm", stroke_width=1, stroke_fill=ink)
@@ -189,9 +192,17 @@ def _pattern(canvas: Image.Image, look: Look) -> None:
         case "hexes":
             for row, y in enumerate(range(0, height + step, int(step * 0.87))):
                 for x in range(row % 2 * step // 2, width + step, step):
-                    pen.regular_polygon((x, y, step * 0.52), 6, rotation=30, outline=(255, 255, 255, 40), fill=light if (x * 7 + row) % 3 else dark)
+                    pen.regular_polygon(
+                        (x, y, step * 0.52),
+                        6,
+                        rotation=30,
+                        outline=(255, 255, 255, 40),
+                        fill=light if (x * 7 + row) % 3 else dark,
+                    )
         case "stars":
-            for x, y, size in zip(rng.integers(0, width, 340), rng.integers(0, height, 340), rng.exponential(3.5, 340), strict=True):
+            for x, y, size in zip(
+                rng.integers(0, width, 340), rng.integers(0, height, 340), rng.exponential(3.5, 340), strict=True
+            ):
                 pen.ellipse((x - size, y - size, x + size, y + size), fill=(255, 255, 255, int(rng.integers(60, 220))))
         case "waves":
             for level, y in enumerate(range(height // 5, height + 200, step * 2)):
@@ -211,7 +222,9 @@ def _pattern(canvas: Image.Image, look: Look) -> None:
             centre = (width * 0.5, height * 1.1)
             for ray in range(0, 36, 2):
                 a, b = (math.pi * (ray + k) / 36 + math.pi for k in (0, 1))
-                pen.polygon([centre, *[(centre[0] + 4000 * math.cos(t), centre[1] + 4000 * math.sin(t)) for t in (a, b)]], fill=light)
+                pen.polygon(
+                    [centre, *[(centre[0] + 4000 * math.cos(t), centre[1] + 4000 * math.sin(t)) for t in (a, b)]], fill=light
+                )
 
 
 def _fit(text: str, width: int, size: int) -> str:

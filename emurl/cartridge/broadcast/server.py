@@ -1,10 +1,12 @@
 """A leaderboard on loopback that answers as speedrun.com's API v1 does, and hands out video files by Range.
 
-    GET /api/v1/games?name=            fuzzy search            GET /api/v1/games/{id or abbreviation}   (abbreviation: 302 to the id)
-    GET /api/v1/games/{id}/categories                          GET /api/v1/runs?game&category&status&orderby&direction&offset&max&embed
-    GET /videos/{run id}.mp4           200, 206, 416, HEAD     GET /broadcast                           who is there (see `Broadcast`)
+    GET /api/v1/games?name=            fuzzy search            GET /api/v1/games/{id or abbreviation}   (abbreviation: 302 to
+    the id) GET /api/v1/games/{id}/categories                          GET
+    /api/v1/runs?game&category&status&orderby&direction&offset&max&embed GET /videos/{run id}.mp4           200, 206, 416,
+    HEAD     GET /broadcast                           who is there (see `Broadcast`)
 
-Documentation of the model: https://github.com/speedruncomorg/api (version1). It knows what `Board` tells it and nothing of rendering.
+Documentation of the model: https://github.com/speedruncomorg/api (version1). It knows what `Board` tells it and nothing of
+rendering.
 """
 
 from __future__ import annotations
@@ -20,13 +22,20 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 PIECE = 1 << 18  # bytes of a file sent at a time
-ORDERS = {"date": "date", "submitted": "submitted", "game": "game", "category": "category", "status": "date", "verify-date": "submitted"}
+ORDERS = {
+    "date": "date",
+    "submitted": "submitted",
+    "game": "game",
+    "category": "category",
+    "status": "date",
+    "verify-date": "submitted",
+}
 
 
 @dataclass(frozen=True)
 class Board:
-    """What the server has to tell: JSON objects as the API gives them (`{host}` in a text stands for the server's own address), and where a
-    video's file is (None: no such video)."""
+    """What the server has to tell: JSON objects as the API gives them (`{host}` in a text stands for the server's own
+    address), and where a video's file is (None: no such video)."""
 
     games: list[dict[str, Any]]
     categories: dict[str, list[dict[str, Any]]]  # by game id
@@ -86,7 +95,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._file(board.video(name.removesuffix(".mp4")))
             case ["api", "v1", "games"]:
                 wanted = query.get("name", query.get("abbreviation", "")).casefold()
-                found = [g for g in board.games if wanted in g["names"]["international"].casefold() or wanted == g["abbreviation"]]
+                found = [
+                    g for g in board.games if wanted in g["names"]["international"].casefold() or wanted == g["abbreviation"]
+                ]
                 self._page(found, query)
             case ["api", "v1", "games", name, *rest]:
                 self._game(name, rest)

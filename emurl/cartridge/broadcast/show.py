@@ -1,7 +1,8 @@
 """The broadcast: so many runs of the bot, each with its stream, on a leaderboard at a port of this machine.
 
-Plays are recorded at once (less than a second each) because the leaderboard tells their times; videos are rendered when somebody asks, or all of them
-by `render_all`. Everything is kept in a cache keyed by the cartridge and the settings, so a second run renders nothing.
+Plays are recorded at once (less than a second each) because the leaderboard tells their times; videos are rendered when
+somebody asks, or all of them by `render_all`. Everything is kept in a cache keyed by the cartridge and the settings, so a
+second run renders nothing.
 """
 
 from __future__ import annotations
@@ -51,13 +52,16 @@ class Entry:
 
 
 class Broadcast:
-    """`with Broadcast(settings) as broadcast:` serves at `broadcast.api_base`; `rom` and `play` stand for other games and players in tests.
+    """`with Broadcast(settings) as broadcast:` serves at `broadcast.api_base`; `rom` and `play` stand for other games and
+    players in tests.
 
     Raises:
         InputError: the port is taken by something that is not a broadcast with the same settings.
     """
 
-    def __init__(self, settings: BroadcastSettings, rom: Path | None = None, folder: Path | None = None, play: Play | None = None) -> None:
+    def __init__(
+        self, settings: BroadcastSettings, rom: Path | None = None, folder: Path | None = None, play: Play | None = None
+    ) -> None:
         self.settings = settings
         self.rom = rom or cartridge.rom_path()
         self.play = play or _bot
@@ -143,7 +147,8 @@ class Broadcast:
             list(pool.map(one, self.missing()))
 
     def truth(self, name: str) -> dict[str, Any]:
-        """For tests alone, never served: where the screen of run `name` is, and at which video frame the console was switched on."""
+        """For tests alone, never served: where the screen of run `name` is, and at which video frame the console was
+        switched on."""
         entry = next(one for one in self.entries if one.id == name)
         return {
             "rect": list(entry.look.game),
@@ -182,18 +187,29 @@ class Broadcast:
 
     def _board(self, identity: dict[str, Any]) -> Board:
         entries = self.entries
-        users = {f"u{entry.id}": _user(f"u{entry.id}", entry.look.runner) for number, entry in enumerate(entries) if number % 4 != 3}
+        users = {
+            f"u{entry.id}": _user(f"u{entry.id}", entry.look.runner) for number, entry in enumerate(entries) if number % 4 != 3
+        }
         runs = [self._run(number, entry, f"u{entry.id}" in users) for number, entry in enumerate(entries)]
         slowest = max(entry.play.time_s for entry in entries)
         # What every real board has, too: a run without a video, and one nobody has verified.
         runs.append(_run("nov1de00", None, slowest + 41.2, "2024-01-09", [{"rel": "guest", "name": "old_timer"}]))
-        runs.append({**_run("unver1fy", None, slowest + 12.9, None, [{"rel": "guest", "name": "newcomer"}]), "status": {"status": "new"}})
+        runs.append(
+            {**_run("unver1fy", None, slowest + 12.9, None, [{"rel": "guest", "name": "newcomer"}]), "status": {"status": "new"}}
+        )
         game = {
             "id": GAME_ID, "names": {"international": GAME, "japanese": None}, "abbreviation": ABBREVIATION,
-            "weblink": f"{{host}}/{ABBREVIATION}", "links": [{"rel": "categories", "uri": f"{{host}}/api/v1/games/{GAME_ID}/categories"}],
+            "weblink": f"{{host}}/{ABBREVIATION}",
+            "links": [{"rel": "categories", "uri": f"{{host}}/api/v1/games/{GAME_ID}/categories"}],
         }  # fmt: skip
         categories = [
-            {"id": CATEGORY_ID, "name": CATEGORY, "type": "per-game", "rules": "From power-on to the end.", "miscellaneous": False},
+            {
+                "id": CATEGORY_ID,
+                "name": CATEGORY,
+                "type": "per-game",
+                "rules": "From power-on to the end.",
+                "miscellaneous": False,
+            },
             {"id": OTHER_ID, "name": OTHER, "type": "per-game", "rules": "Take the long way.", "miscellaneous": True},
         ]
         return Board([game], {GAME_ID: categories}, runs, users, self.video, identity)
@@ -213,7 +229,9 @@ def serving(settings: BroadcastSettings) -> Iterator[Broadcast]:
         yield broadcast
 
 
-def _run(name: str, videos: dict[str, Any] | None, time_s: float, day: str | None, players: list[dict[str, Any]]) -> dict[str, Any]:
+def _run(
+    name: str, videos: dict[str, Any] | None, time_s: float, day: str | None, players: list[dict[str, Any]]
+) -> dict[str, Any]:
     return {
         "id": name, "weblink": f"{{host}}/{ABBREVIATION}/runs/{name}", "game": GAME_ID, "level": None, "category": CATEGORY_ID,
         "videos": videos, "comment": None, "status": {"status": "verified"}, "players": players, "date": day,
@@ -223,7 +241,12 @@ def _run(name: str, videos: dict[str, Any] | None, time_s: float, day: str | Non
 
 
 def _user(name: str, runner: str) -> dict[str, Any]:
-    return {"id": name, "names": {"international": runner, "japanese": None}, "role": "user", "weblink": f"{{host}}/users/{runner}"}
+    return {
+        "id": name,
+        "names": {"international": runner, "japanese": None},
+        "role": "user",
+        "weblink": f"{{host}}/users/{runner}",
+    }
 
 
 def _who(origin: str) -> Any:

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from tiny import Tiny, write_tiny
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
@@ -12,3 +13,11 @@ os.environ.pop("WANDB_API_KEY", None)
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EMURL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Tiny:
+    """The whole pipeline, run once for all tests that want to look at what it leaves."""
+    job = write_tiny(tmp_path_factory.mktemp("tiny"), "whole")
+    assert job.start().wait(400) == 0, job.log.read_text()
+    return job

@@ -55,7 +55,7 @@ class Style:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Style:
         """Anything from a practised runner to somebody who is there for the first time."""
-        care = rng.uniform(0.2, 1.2)  # one number, so that a slow reader is also the one who gets lost
+        care = rng.uniform(0.2, 1.6)  # one number, so that a slow reader is also the one who gets lost
         return cls(
             reaction=8 + 22 * care * rng.uniform(0.6, 1.4),
             pause=0.028 * care * rng.uniform(0.5, 1.5),

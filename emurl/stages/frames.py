@@ -100,7 +100,8 @@ def _video(
         return facts
     facts = {
         "video_id": name, "run_id": row["run_id"], "url": row["url"], "file": row["file"], "category": row["category"],
-        "player": row["player"], "run_s": row["time_s"], "frames": 0, "fps": settings.fps, "duration_s": row["duration_s"], "reason": "", "segments": [],
+        "player": row["player"], "run_s": row["time_s"], "frames": 0, "fps": settings.fps, "duration_s": row["duration_s"],
+        "reason": "", "segments": [],
     }  # fmt: skip
     shown = 0
     try:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -21,7 +23,6 @@ from emurl.cartridge.broadcast.look import CANVAS, FPS, SMOOTHING, Look, Rect
 from emurl.errors import WorkError
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
-BLANK = -1  # in place of a screen: the console is off
 
 
 class Canvas:
@@ -85,62 +86,71 @@ class GamePainter:
         self._last = None
 
 
-def render(
-    path: Path,
-    look: Look,
-    screens: Iterable[np.ndarray],
-    *,
-    run_s: float,
-    title: str,
-    category: str,
-    splits: list[tuple[str, float]],
-    bit_rate: str = "2500k",
-    preset: str = "ultrafast",
-) -> int:
-    """Encode one stream to `path` (H.264, 1280×720, 30 a second) and return its number of frames.
+@dataclass(frozen=True)
+class Show:
+    """What is told beside the game: names, and (split, seconds since power-on). The clock stops at `run_s` seconds."""
 
-    `screens` yields one game screen, uint8 (144, 160) ranks, for each video frame since power-on; the clock stops at `run_s`
-    seconds. Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
+    title: str
+    category: str
+    run_s: float
+    splits: list[tuple[str, float]]
+
+
+def stream(look: Look, show: Show, screens: Iterable[np.ndarray]) -> Iterator[Canvas]:
+    """The stream's pictures, 30 a second: first a card and a console without power, then one for each of `screens`.
+
+    `screens` are uint8 (144, 160) ranks, one for each video frame since power-on. Every picture is the same object, changed.
+    """
+    canvas = Canvas(paint.background_cached(look))
+    camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]
+    count = range(len(show.splits) + 1)
+    panels = [patch_of(paint.panel(look, show.title, show.category, show.splits, reached)) for reached in count]
+    digits = [{c: patch_of(p) for c, p in paint.glyphs(look, running).items()} for running in (False, True)]
+    place = paint.clock_place(look)
+    game = GamePainter(look)
+    before, cards = round(look.before_s * FPS), round(look.card_s * FPS)
+    if cards:
+        card = Canvas(paint.card(look, show.title))
+        yield from (card for _ in range(cards))
+    game.switch_off(canvas)
+    shown = -1
+    for number, screen in enumerate(chain([None] * max(0, before - cards), screens), start=cards):
+        seconds = (number - before) / FPS
+        reached = sum(at <= seconds for _, at in show.splits)
+        if reached != shown:
+            canvas.put(panels[reached], look.panel[0], look.panel[1])
+            shown = reached
+        if screen is not None:
+            game.paint(canvas, screen)
+        canvas.put(camera[number // 2 % len(camera)], look.camera[0], look.camera[1])
+        _put_clock(canvas, place, digits[seconds < show.run_s], paint.clock(min(max(seconds, 0.0), show.run_s)))
+        yield canvas
+
+
+def render(
+    path: Path, look: Look, show: Show, screens: Iterable[np.ndarray], *, bit_rate: str = "2500k", preset: str = "ultrafast"
+) -> int:
+    """Encode a `stream` to `path` (H.264, 1280×720, 30 a second) and return its number of pictures.
+
+    Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
-    canvas = Canvas(paint.background_cached(look))
-    camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]
-    panels = [patch_of(paint.panel(look, title, category, splits, reached)) for reached in range(len(splits) + 1)]
-    digits = [{c: patch_of(p) for c, p in paint.glyphs(look, running).items()} for running in (False, True)]
-    game = GamePainter(look)
     process = subprocess.Popen(_command(aside, bit_rate, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     pipe = process.stdin
     assert pipe is not None
     count = 0
-    shown_splits = -1
-
-    def send(seconds: float) -> None:
-        """Bring clock, splits and camera up to date and hand the frame over. `seconds` since power-on."""
-        nonlocal count, shown_splits
-        reached = sum(at <= seconds for _, at in splits)
-        if reached != shown_splits:
-            canvas.put(panels[reached], look.panel[0], look.panel[1])
-            shown_splits = reached
-        canvas.put(camera[count // 2 % len(camera)], look.camera[0], look.camera[1])
-        _put_clock(canvas, paint.clock_place(look), digits[seconds < run_s], paint.clock(min(max(seconds, 0.0), run_s)))
-        pipe.write(memoryview(canvas.buffer))
-        count += 1
-
     try:
-        before = round(look.before_s * FPS)
-        card = Canvas(paint.card(look, title))
-        for _ in range(round(look.card_s * FPS)):
-            pipe.write(memoryview(card.buffer))
+        for canvas in stream(look, show, screens):
+            pipe.write(canvas.buffer.data)
             count += 1
-        game.switch_off(canvas)
-        while count < before:
-            send(-1.0)
-        for number, screen in enumerate(screens):
-            game.paint(canvas, screen)
-            send(number / FPS)
     except BrokenPipeError:
         pass  # ffmpeg says why on its way out
+    except BaseException:
+        process.kill()
+        process.communicate()
+        aside.unlink(missing_ok=True)
+        raise
     _, complaint = process.communicate()
     if process.returncode:
         aside.unlink(missing_ok=True)

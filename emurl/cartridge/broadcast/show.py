@@ -159,15 +159,8 @@ class Broadcast:
         }
 
     def _render(self, entry: Entry, path: Path) -> None:
-        compose.render(
-            path,
-            entry.look,
-            screens(self.rom, entry.play, FPS, entry.look.after_s),
-            run_s=entry.play.time_s,
-            title=GAME,
-            category=CATEGORY,
-            splits=entry.play.split_times(),
-        )
+        told = compose.Show(GAME, CATEGORY, entry.play.time_s, entry.play.split_times())
+        compose.render(path, entry.look, told, screens(self.rom, entry.play, FPS, entry.look.after_s))
 
     def _entry(self, number: int) -> Entry:
         seed = self.settings.seed * 1000 + number

@@ -172,7 +172,7 @@ _WORDS = (
     (("private", "drm", "not available in your country", "geo"), "private"),
     (("timed out", "timeout", "connection", "unable to download", "bytes read", "more expected", "reset by peer"), "network"),
     (("unavailable", "removed", "does not exist", "deleted", "terminated", "not found", "no longer"), "gone"),
-    (("empty", "no video", "unsupported url", "is not a valid url"), "not_video"),
+    (("empty", "no video", "any data blocks", "unsupported url", "is not a valid url"), "not_video"),
 )
 
 

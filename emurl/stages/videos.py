@@ -45,7 +45,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
     )  # fmt: skip
     with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
         if broadcast is not None:
-            _render(broadcast, tracker)
+            _render(broadcast, [row["url"] for row in rows], tracker)
         with tracker.progress(len(rows), "downloading", "videos") as bar:
             count = _Count()
 
@@ -80,12 +80,12 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
         output.note(f"{len(rows) - len(good)} of {len(rows)} videos failed; videos.parquet says why")
 
 
-def _render(broadcast: Broadcast, tracker: Tracker) -> None:
+def _render(broadcast: Broadcast, urls: list[str], tracker: Tracker) -> None:
     """Have the broadcast's videos ready before anybody asks, with a bar: a first request would wait for minutes else."""
-    missing = broadcast.missing()
+    missing = broadcast.missing(urls)
     if missing:
         with tracker.progress(len(missing), "rendering the broadcast", "videos") as bar:
-            broadcast.render_all(lambda seconds: bar.update(1))
+            broadcast.render(missing, lambda entry: bar.update(1))
 
 
 def _facts(path: Path | None, got: Any) -> dict[str, Any]:

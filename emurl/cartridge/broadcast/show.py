@@ -1,7 +1,7 @@
 """The broadcast: so many runs of the bot, each with its stream, on a leaderboard at a port of this machine.
 
 Plays are recorded at once (less than a second each) because the leaderboard tells their times; videos are rendered when
-somebody asks, or all of them by `render_all`. Everything is kept in a cache keyed by the cartridge and the settings, so a
+somebody asks, or many at once by `render`. Everything is kept in a cache keyed by the cartridge and the settings, so a
 second run renders nothing.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,19 +132,21 @@ class Broadcast:
                 self._render(entry, path)
         return path
 
-    def missing(self) -> list[Entry]:
-        """Runs whose video has not been rendered."""
-        return [entry for entry in self.entries if not (self.folder / f"{entry.id}.mp4").exists()]
+    def missing(self, urls: Iterable[str] | None = None) -> list[Entry]:
+        """Runs (those whose video is at one of `urls`; None: all) that have not been rendered."""
+        names = None if urls is None else {urlsplit(url).path.rpartition("/")[2].removesuffix(".mp4") for url in urls}
+        wanted = [entry for entry in self.entries if names is None or entry.id in names]
+        return [entry for entry in wanted if not (self.folder / f"{entry.id}.mp4").exists()]
 
-    def render_all(self, progress: Callable[[float], None] = lambda seconds: None, workers: int = 2) -> None:
-        """Render every missing video, `workers` at a time; `progress` is told seconds of video as they are done."""
+    def render(self, entries: Iterable[Entry], progress: Callable[[Entry], None] = lambda entry: None, workers: int = 2) -> None:
+        """Render the videos of `entries`, `workers` at a time; `progress` is told of each as it is done."""
 
         def one(entry: Entry) -> None:
             self.video(entry.id)
-            progress(entry.play.time_s)
+            progress(entry)
 
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(one, self.missing()))
+            list(pool.map(one, entries))
 
     def truth(self, name: str) -> dict[str, Any]:
         """For tests alone, never served: where the screen of run `name` is, and at which video frame the console was

@@ -284,8 +284,8 @@ class Store:
             _sync_tree(output.folder)
             if self._remote is not None:
                 remote = f"{self._prefix}/{stage}/v{number}"
-                for file in [*files, {"name": MANIFEST}]:  # the manifest last: without it the version is not there
-                    self._remote.put_file(str(output.folder / file["name"]), f"{remote}/{file['name']}")
+                for name in [*(file["name"] for file in files), MANIFEST]:  # without its manifest a version is not there
+                    self._remote.put_file(str(output.folder / name), f"{remote}/{name}")
             target = self.root / stage / f"v{number}"
             try:
                 output.folder.rename(target)

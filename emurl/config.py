@@ -89,10 +89,10 @@ class VideosSettings(Settings):
 
     max_height: Positive = 720
     max_videos: Positive = 50
-    parallel: Positive = Field(2, json_schema_extra=NOT_IN_FINGERPRINT)
-    rate_limit: Natural = Field(0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second, 0 for none
-    cookies: str | None = Field(None, json_schema_extra=NOT_IN_FINGERPRINT)
-    retries: Natural = Field(3, json_schema_extra=NOT_IN_FINGERPRINT)
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
+    rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second, 0 for none
+    cookies: str | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
+    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)
     broadcast: BroadcastSettings | None = None
 
 
@@ -103,7 +103,7 @@ class FramesSettings(Settings):
     val_share: Share = 0.2
     min_confidence: Share = 0.5
     crop_config: str | None = "configs/video_crop_config.json"
-    parallel: Positive = Field(2, json_schema_extra=NOT_IN_FINGERPRINT)
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
     screen: ScreenSettings = ScreenSettings()
 
 

@@ -75,10 +75,9 @@ def emurl_flow(
 
 def _as_markdown(rows: list[dict[str, Any]]) -> str:
     lines = ["| stage | version | headline | seconds | path |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['stage']} | {row['version']} | {row['headline']} | {'skipped' if row['skipped'] else row['seconds']} | {row['path']} |"
-        for row in rows
-    ]
+    for row in rows:
+        took = "skipped" if row["skipped"] else row["seconds"]
+        lines.append(f"| {row['stage']} | {row['version']} | {row['headline']} | {took} | {row['path']} |")
     return "\n".join(lines)
 
 

@@ -104,7 +104,7 @@ def test_a_parent_can_be_pinned(toy):
 
 
 def test_a_missing_parent_and_an_unknown_stage_are_one_line(toy):
-    with pytest.raises(InputError, match="frames.*emurl run frames"):
+    with pytest.raises(InputError, match=r"frames.*emurl run frames"):
         run("reward")
     with pytest.raises(InputError, match=r"'rewards'.*reward"):
         run("rewards")

@@ -18,7 +18,8 @@ emulator: {{rom: embedded, frame_skip: 16}}
 broadcast: {{port: {port}, runs: 5, cache: {cache}}}
 runs: {{api_base: "http://127.0.0.1:{port}/api/v1", game: mossdale, max_runs: 3}}
 frames: {{fps: 7.5, val_share: 0.3}}
-tokenizer: {{dim: 16, depth: 1, code_dim: 8, vocab: 64, steps: 30, batch_size: 8, warmup_steps: 2, eval_every: 15, checkpoint_every: 5}}
+tokenizer: {{dim: 16, depth: 1, code_dim: 8, vocab: 64, steps: 30, batch_size: 8, warmup_steps: 2, eval_every: 15,
+             checkpoint_every: 5}}
 dynamics: {{dim: 16, layers: 1, heads: 2, steps: 30, batch_size: 8, warmup_steps: 2, eval_every: 15, checkpoint_every: 5}}
 reward: {{arch: small, epochs: 1, steps_per_epoch: 20, batch_size: 8, warmup_steps: 2, eval_every: 10, checkpoint_every: 5}}
 behavior: {{explore_steps: 400, inverse_steps: 30, steps: 30, batch_size: 8, warmup_steps: 2, eval_every: 15, checkpoint_every: 5,

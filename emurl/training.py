@@ -164,7 +164,13 @@ def fit(
     average = copy.deepcopy(model).eval().requires_grad_(False) if ema else None
     best = {} if best_by is None else {key: value.clone() for key, value in model.state_dict().items()}
     file = scratch / f"{name}.safetensors"
-    signature = {"steps": steps, "seed": seed, "learning_rate": learning_rate, "class": type(model).__name__, "config": model.config}
+    signature = {
+        "steps": steps,
+        "seed": seed,
+        "learning_rate": learning_rate,
+        "class": type(model).__name__,
+        "config": model.config,
+    }
     rng = np.random.default_rng([seed, 0x7E])
     state = _State()
     parts: dict[str, Any] = {"model": model, "optimiser": optimiser, "average": average, "best": best}

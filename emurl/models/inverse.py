@@ -13,18 +13,37 @@ from emurl.models.layers import TILE, as_channels_last_frames, planes, shade_pla
 from emurl.models.resnet import BasicBlock
 
 
+REACH = 16  # pixels: one walking step
+MOVES = ((0, 0), *((sign * step * down, sign * step * (1 - down)) for down in (1, 0) for sign in (1, -1) for step in (4, 8, 12, 16)))
+
+
+def explained(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Share of each 8×8 tile of `after` that `before` shows when moved by each of `MOVES` (down, right): (B, 18, 20, 17).
+
+    Frames uint8 (B, 144, 160, C). What a move uncovers counts as not explained.
+    """
+    height, width = after.shape[1:3]
+    padded = F.pad(before, (0, 0, REACH, REACH, REACH, REACH), value=255)
+    shares = []
+    for down, right in MOVES:
+        moved = padded[:, REACH - down : REACH - down + height, REACH - right : REACH - right + width]
+        shares.append(to_tiles(moved == after).float().mean(dim=-1))
+    return torch.stack(shares, dim=-1)
+
+
 class InverseModel(Pretrained):
     """Two frames uint8 (B, 2, 144, 160[, 3]) one action apart to logits over the buttons (B, actions).
 
-    Sees both frames' shades and where they differ, cut into 8×8 tiles; then residual convolutions, so that "everything
-    moved one cell up" is within reach, and a flattened 5×5 grid, because where something changed matters (a text box
-    is at the bottom, the player in the middle).
+    Sees both frames' shades and where they differ, cut into 8×8 tiles, and how well each tile is explained by the first
+    frame moved by so many pixels (a correlation layer as in FlowNet, 1504.06852): a walk scrolls the screen whatever is drawn
+    on it, so what is learnt in one place holds in others. Then residual convolutions and a flattened 5×5 grid, because
+    where something changed matters (a text box is at the bottom, the player in the middle).
     """
 
     def __init__(self, actions: int = 8, shades: int = 4, channels: int = 1, dim: int = 32, dropout: float = 0.1) -> None:
         super().__init__(actions=actions, shades=shades, channels=channels, dim=dim, dropout=dropout)
         self.shades, self.channels = shades, channels
-        self.stem = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1), dim)
+        self.stem = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1) + len(MOVES), dim)
         self.blocks = nn.Sequential(
             BasicBlock(dim, dim), BasicBlock(dim, 2 * dim, 2), BasicBlock(2 * dim, 2 * dim, 2)
         )  # (B, 2·dim, 5, 5)
@@ -34,8 +53,9 @@ class InverseModel(Pretrained):
     def forward(self, frames: Any) -> torch.Tensor:
         """Frames uint8 (B, 2, 144, 160[, 3]) to logits (B, actions)."""
         frames = as_tensor(frames, self.device)
-        before, after = (to_tiles(as_channels_last_frames(frames[:, i], self.channels)) for i in (0, 1))
-        seen = [shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
+        whole = [as_channels_last_frames(frames[:, i], self.channels) for i in (0, 1)]
+        before, after = (to_tiles(frame) for frame in whole)
+        seen = [explained(*whole), shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
         x = self.blocks(self.stem(torch.cat(seen, dim=-1)).permute(0, 3, 1, 2))
         return self.head(self.dropout(x.flatten(1)))
 

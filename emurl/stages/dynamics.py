@@ -21,7 +21,6 @@ from emurl.stages.footage import (
     CHUNK,
     TokenStore,
     past,
-    read_frames,
     require_screen,
     spread,
     train,
@@ -164,8 +163,8 @@ def usual_scores(model: Dynamics, tokenizer: Tokenizer, reader: FrameReader, set
     misread, surprise = [], []
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
-        now = read_frames(reader, video[part], index[part])
-        later = read_frames(reader, video[part], index[part] + settings.gap)
+        now = reader.gather(video[part], index[part])
+        later = reader.gather(video[part], index[part] + settings.gap)
         tokens, tokens_later = tokenizer.encode(now), tokenizer.encode(later)
         misread.append(tokenizer.reconstruction_error(later, tokens_later).cpu().numpy())
         surprise.append(model.nll(tokens, tokens_later).cpu().numpy())

@@ -15,7 +15,7 @@ import torch
 from emurl.artifacts import Artifact, Output
 from emurl.config import OptimiserSettings
 from emurl.errors import InputError
-from emurl.frames import FrameReader
+from emurl.frames import NOT_GAME, FrameReader
 from emurl.models.base import Pretrained
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec, to_grey
@@ -74,15 +74,6 @@ def spread(count: int, total: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)) if total else np.zeros(0, np.int64)
 
 
-def read_frames(reader: FrameReader, video: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Frames `index` (n,) of videos `video` (n,), in that order: uint8 (n, 144, 160[, 3])."""
-    frames = np.empty((len(video), *reader.spec.shape), np.uint8)
-    for one in np.unique(video):
-        here = np.flatnonzero(video == one)
-        frames[here] = reader.read(int(one), index[here])
-    return frames
-
-
 @dataclass(frozen=True)
 class Catalogue:
     """Usable frames of one split: video and frame number of each (M,), and how often its like is seen."""
@@ -114,7 +105,7 @@ class Catalogue:
 
     def read(self, reader: FrameReader, places: np.ndarray) -> np.ndarray:
         """The frames at `places` (n,) of this catalogue: (n, 144, 160), in that order."""
-        return read_frames(reader, self.video[places], self.index[places])
+        return reader.gather(self.video[places], self.index[places])
 
     def weights(self) -> np.ndarray:
         """Odds (M,) that see n frames of the same look √n times as often as one of a kind: text boxes stand still for long."""
@@ -135,7 +126,7 @@ class TokenStore:
     """The whole footage as tokens, computed once a tokenizer and kept in the stage's scratch: `grids(video)` is (N, 9, 10)."""
 
     def __init__(self, reader: FrameReader, tokenizer: Tokenizer, scratch: Path, tracker: Tracker, made_by: str) -> None:
-        self.reader, self.folder = reader, scratch / "tokens" / made_by[:16]
+        self.reader, self.vocab, self.folder = reader, tokenizer.vocab, scratch / "tokens" / made_by[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
         self._grids: dict[int, np.ndarray] = {}
         missing = [video for video in range(len(reader.videos)) if not self._file(video).exists()]
@@ -171,15 +162,21 @@ class TokenStore:
 
 
 def transitions(reader: FrameReader, split: str, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every (video (M,), index (M,)) of a split whose frame and the one `gap` frames later are both usable."""
+    """Every (video (M,), index (M,)) of a split whose frame and the one `gap` frames later both show the game.
+
+    Blank frames count: a press of START is seen as a picture that fades to nothing.
+
+    Raises:
+        InputError: there are none.
+    """
     videos, indices = [], []
     for video in reader.split(split):
-        usable = reader.usable(video)
-        here = usable[np.isin(usable + gap, usable)]
-        videos.append(np.full(len(here), video, np.int32))
+        game = reader.flags(video) & NOT_GAME == 0
+        here = np.flatnonzero(game[: max(0, len(game) - gap)] & game[gap:])
+        videos.append(np.full(len(here), video, np.int64))
         indices.append(here.astype(np.int64))
     if not sum(len(part) for part in indices):
-        raise InputError(f"frames: no two usable frames {gap} apart in the {split} split, expected footage longer than that")
+        raise InputError(f"frames: no two frames {gap} apart in the {split} split, expected footage longer than that")
     return np.concatenate(videos), np.concatenate(indices)
 
 

@@ -284,7 +284,7 @@ class Store:
             _sync_tree(output.folder)
             if self._remote is not None:
                 remote = f"{self._prefix}/{stage}/v{number}"
-                for name in [*(file["name"] for file in files), MANIFEST]:  # without its manifest a version is not there
+                for name in [*(str(file["name"]) for file in files), MANIFEST]:  # without its manifest a version is not there
                     self._remote.put_file(str(output.folder / name), f"{remote}/{name}")
             target = self.root / stage / f"v{number}"
             try:

@@ -33,7 +33,7 @@ def synthetic_screens(count: int, seed: int = 0, per_second: float = 30.0) -> It
             walk_until = number + int(rng.integers(1, 5) * _STEP / speed)
             at = np.round(at / _STEP) * _STEP
             if rng.random() < 0.25:
-                box_until, text = number + int(rng.integers(10, 60)), _box(rng, letters)
+                box_until, text = number + int(rng.uniform(0.3, 2.0) * per_second), _box(rng, letters)
             if rng.random() < 0.08:
                 at = rng.integers(0, 18, 2) * float(_STEP)
         if number >= box_until:

@@ -8,13 +8,14 @@ is scored at once through an integral image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
 
-SCALE_RANGE = (1.15, 6.9)  # the largest is a console that fills 1080 lines
+SCALE_RANGE = (1.2, 6.9)  # the largest is a console that fills 1080 lines
 ASPECT_SLACK = 0.05
 CHANGED = 14  # grey levels between two samples: above compression noise, below one step of the dimmest palette
 PLACES = 24  # candidate positions for each side
@@ -51,13 +52,10 @@ def change_map(pictures: np.ndarray) -> np.ndarray:
     """
     pairs = []
     shares = []
-    before = cv2.blur(pictures[0], (3, 3))
-    for picture in pictures[1:]:
-        now = cv2.blur(picture, (3, 3))
+    for before, now in pairwise(pictures):
         changed = cv2.threshold(cv2.absdiff(before, now), CHANGED, 1, cv2.THRESH_BINARY)[1]
         pairs.append(changed)
         shares.append(float(changed.mean()))
-        before = now
     whole = np.array(shares) > 0.7
     kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < 0.4 else pairs
     total = np.zeros(pictures.shape[1:], np.float32)
@@ -69,7 +67,8 @@ def change_map(pictures: np.ndarray) -> np.ndarray:
 def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8) -> list[Candidate]:
     """The likeliest rectangles, best first, no two nearly the same."""
     moving = (changes >= max(0.05, 2.0 / max(len(pictures) - 1, 1))).astype(np.uint8)
-    closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    closed = cv2.medianBlur(moving, 3)  # single pixels are noise
+    closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     still = cv2.blur(np.median(pictures[:: max(1, len(pictures) // 9)], axis=0).astype(np.uint8), (1, 1))
     lefts, rights = _places(closed, still, 1)

@@ -17,11 +17,15 @@ from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
 from emurl.speedruns.grid import Comb, comb_strength, fit_comb, slope_profile
 from emurl.speedruns.resample import Box
+from emurl.speedruns.shades import calibrate, residual
 from emurl.speedruns.video import sample
 
 LOOKED_AT = 24  # pictures a grid is fitted on
-STRONG = 7.0  # a line this far above its floor is a grid for certain; cameras and drawings stay below 4
-WEAK = 3.0
+WEAK = 4.0  # a line this far above its floor may be a grid, one twice as far is; cameras and drawings stay near 3
+SHALLOW = 0.05  # swing of the slope; blended grids have 0.08 and more, repeated pixels about 1
+CLEAN, MUDDY = 0.3, 0.45  # distance from four shades: games stay below 0.25, noise and other pictures are at 0.5
+SHADED = 10  # pictures the shades are judged by
+LEAST = 0.3  # confidence below which a screen is not even proposed
 SNAP = 0.15  # pixels: three times what the grid is uncertain by
 
 
@@ -52,8 +56,7 @@ class Segment:
 class _Fit:
     rect: Box
     confidence: float
-    across: Comb
-    down: Comb
+    score: float  # the candidate's
 
 
 def find_screen(path: Path, count: int = 48) -> list[Segment]:
@@ -70,7 +73,6 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray) -> list[Segment]:
         runs = _runs(present)
         if len(runs) == 1:
             return [whole]
-        # Where the grid is missing for long, the layout may be another one: look there alone.
         return _merge(_split(times, pictures, whole, runs))
     if len(pictures) < 16:
         return [whole]
@@ -96,9 +98,11 @@ def _find(times: np.ndarray, pictures: np.ndarray) -> Segment:
         return rejected("nothing of the shape 10:9 moves")
     fits = [fit for fit in (_fit(pictures, changes, one) for one in proposed) if fit is not None]
     if not fits:
-        return rejected("what moves shows no grid of 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence)
+        return rejected("what moves shows no grid of 160×144 pixels in four shades")
+    fits.sort(key=lambda fit: -fit.confidence * fit.score)
     best = fits[0]
+    if best.confidence < LEAST:
+        return rejected("what moves might be a game, but nothing is sure", best.confidence)
     rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
     if rivals:
         return rejected("more than one game screen", 0.2)
@@ -112,23 +116,41 @@ def _fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> _Fit | No
     rows = slice(one.y + inset, one.y + one.height - inset)
     columns = slice(one.x + inset, one.x + one.width - inset)
     crop = chosen[:, rows, columns]
-    across = fit_comb(slope_profile(crop, 1), one.width / WIDTH)
-    down = fit_comb(slope_profile(crop, 0), one.height / HEIGHT)
-    strength = min(across.strength, down.strength)
-    aspect = across.period / down.period
-    if strength < WEAK or abs(np.log(aspect)) > np.log(1.04):
+    across = fit_comb(slope_profile(crop, 1, columns.start), one.width / WIDTH)
+    down = fit_comb(slope_profile(crop, 0, rows.start), one.height / HEIGHT)
+    strength, depth = min(across.strength, down.strength), min(across.depth, down.depth)
+    aspect = abs(float(np.log(across.period / down.period)))
+    # Near scale 1 the line is seen through an alias among the long waves that every picture has.
+    least = WEAK if min(across.period, down.period) > 1.6 else 2 * WEAK
+    if strength < least or depth < SHALLOW or aspect > np.log(1.04):
         return None
+    # Whether there is a grid is asked without the steps at the codec's blocks; where it lies is told best by all steps.
+    across = fit_comb(slope_profile(crop, 1), across.period, slack=0.003)
+    down = fit_comb(slope_profile(crop, 0), down.period, slack=0.003)
     x, x_sure = _place(across, columns.start, one.x, one.width, WIDTH, changes[rows].mean(axis=0))
     y, y_sure = _place(down, rows.start, one.y, one.height, HEIGHT, changes[:, columns].mean(axis=1))
     rect = _snap((x, y, across.period * WIDTH, down.period * HEIGHT))
     height, width = pictures.shape[1:]
     if x < -across.period or y < -down.period or x + rect[2] > width + across.period or y + rect[3] > height + down.period:
         return None
-    grid = min(1.0, max(0.0, (strength - WEAK) / (STRONG - WEAK)))
-    agreement = iou(rect, (one.x, one.y, one.width, one.height))
-    shape = max(0.0, 1 - 12 * max(0.0, abs(float(np.log(aspect))) - 0.008))
-    confidence = (0.35 + 0.65 * grid) * min(1.0, agreement / 0.95) ** 4 * shape * min(1.0, one.score / 0.6) * min(x_sure, y_sure)
-    return _Fit(rect, float(confidence), across, down)
+    mud = calibrate(chosen[:: max(1, len(chosen) // SHADED)], rect)[0].residual
+    if mud > MUDDY:
+        return None
+    sure = (
+        0.35 + 0.65 * _ramp(strength, least, 2 * least),
+        0.5 + 0.5 * _ramp(depth, SHALLOW, 2 * SHALLOW),
+        _ramp(-mud, -MUDDY, -CLEAN),
+        1 - _ramp(aspect, 0.008, 0.09),
+        min(1.0, iou(rect, (one.x, one.y, one.width, one.height)) / 0.95) ** 4,
+        min(1.0, one.score / 0.45),
+        min(x_sure, y_sure),
+    )
+    return _Fit(rect, float(np.prod(sure)), one.score)
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 at `low`, 1 at `high`, a line between."""
+    return float(np.clip((value - low) / (high - low), 0, 1))
 
 
 def _snap(rect: Box) -> Box:
@@ -178,22 +200,29 @@ def _place(comb: Comb, origin: int, low: int, length: int, cells: int, profile: 
 
 
 def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
-    """For each picture, whether the grid at `rect` shows in it: 1 yes, 0 no, -1 nothing to see (a blank screen)."""
+    """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen).
+
+    Pictures with a strong grid there tell the shades; a picture of something else, or of the game elsewhere, lies between
+    the shades.
+    """
     height, width = pictures.shape[1:]
     x, y = max(0, round(rect[0])), max(0, round(rect[1]))
     crop = pictures[:, y : min(height, round(rect[1] + rect[3])), x : min(width, round(rect[0] + rect[2]))]
-    seen = np.zeros(len(crop), int)
-    for number, picture in enumerate(crop):
-        if float(picture.std()) < 6:
-            seen[number] = -1
-            continue
-        one = picture[None]
-        strengths = (
-            comb_strength(slope_profile(one, 1), rect[2] / WIDTH),
-            comb_strength(slope_profile(one, 0), rect[3] / HEIGHT),
-        )
-        seen[number] = int(max(strengths) >= 2.5)
-    return seen
+    plain = crop.reshape(len(crop), -1)[:, ::7].std(axis=1) < 6
+    strength = np.array([_strength(picture[None], rect) for picture in crop])
+    telling = np.argsort(-np.where(plain, 0, strength))[: max(4, len(crop) // 3)]
+    calibration, way = calibrate(pictures[np.sort(telling)], rect)
+    grey = way(way.cut(pictures))
+    distance = np.array([residual(np.bincount(one.ravel(), minlength=256), np.array(calibration.centres)) for one in grey])
+    usual = float(np.median(distance[telling]))
+    return np.where(plain, -1, distance <= max(0.2, 2 * usual))
+
+
+def _strength(picture: np.ndarray, rect: Box) -> float:
+    """The lesser of the two combs at exactly this scale."""
+    return min(
+        comb_strength(slope_profile(picture, 1), rect[2] / WIDTH), comb_strength(slope_profile(picture, 0), rect[3] / HEIGHT)
+    )
 
 
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
@@ -226,10 +255,9 @@ def _split(times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[t
     for first, stop, there in runs:
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
-        if there:
-            segments.append(replace(whole, start=start, end=end))
-        else:
-            segments.append(replace(_find(times[first:stop], pictures[first:stop]), start=start, end=end))
+        # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
+        own = _find(times[first:stop], pictures[first:stop])
+        segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
     return segments
 
 

@@ -14,25 +14,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
+
 
 @dataclass(frozen=True)
 class Comb:
-    """`period` in pixels; one tooth stands at `phase` (0 ≤ phase < period) from the profile's start; `strength`: line over
-    floor."""
+    """`period` in pixels; one tooth stands at `phase` (0 ≤ phase < period) from the profile's start.
+
+    `strength` is the line over the floor of the spectrum; `depth` how much the slope swings with it, as a share of its mean: what
+    compression leaves in a smooth picture can be regular, but it is never deep.
+    """
 
     period: float
     phase: float
     strength: float
+    depth: float
 
     def teeth_near(self, position: float) -> float:
         """The tooth nearest to `position`."""
         return self.phase + round((position - self.phase) / self.period) * self.period
 
 
-def slope_profile(pictures: np.ndarray, axis: int) -> np.ndarray:
+def slope_profile(pictures: np.ndarray, axis: int, origin: int | None = None) -> np.ndarray:
     """Mean squared step between neighbours along `axis` (0 down, 1 across) of uint8 (n, height, width): float (length - 1,).
 
-    Value i is the step between pixels i and i+1, which is at coordinate i + 1 when pixel i covers [i, i+1).
+    Value i is the step between pixels i and i+1, which is at coordinate i + 1 when pixel i covers [i, i+1). With `origin`,
+    the video coordinate of the first pixel, steps at the borders of the codec's blocks are replaced by their neighbours'
+    mean: they would make a comb of their own at 8, 4, 2⅔ and 2 pixels, and a real grid has enough other teeth.
     """
     total: np.ndarray | None = None
     for picture in pictures:
@@ -42,7 +50,12 @@ def slope_profile(pictures: np.ndarray, axis: int) -> np.ndarray:
         line = (energy * energy).mean(axis=1 - axis)
         total = line if total is None else total + line
     assert total is not None
-    return total / len(pictures)
+    profile = total / len(pictures)
+    if origin is not None:
+        border = np.arange(1, len(profile) - 1)
+        border = border[(border + 1 + origin) % BLOCK == 0]
+        profile[border] = (profile[border - 1] + profile[border + 1]) / 2
+    return profile
 
 
 def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
@@ -67,7 +80,8 @@ def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
     around = near * np.concatenate([np.linspace(0.62, 0.9, 90), np.linspace(1.1, 1.38, 90)])
     floor = float(np.median(np.abs(_transform(signal, places, around)))) + 1e-9
     phase = (-np.angle(line) / (2 * np.pi * frequency)) % (1 / frequency)
-    return Comb(period=1 / frequency, phase=float(phase), strength=float(np.abs(line)) / floor)
+    depth = 2 * float(np.abs(line)) / float(window.sum())
+    return Comb(period=1 / frequency, phase=float(phase), strength=float(np.abs(line)) / floor, depth=depth)
 
 
 def comb_strength(profile: np.ndarray, period: float) -> float:

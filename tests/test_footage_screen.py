@@ -1,0 +1,110 @@
+"""Finding the screen: rectangles on drawn streams, and refusals where there is none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from footage_layouts import pictures_of, without_game
+
+from emurl.cartridge.broadcast.look import look_of
+from emurl.errors import InputError
+from emurl.speedruns.candidates import iou
+from emurl.speedruns.crops import load_crops
+from emurl.speedruns.find_screen import find_in_pictures
+from emurl.speedruns.grid import fit_comb, slope_profile
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_the_screen_is_found_wherever_a_runner_puts_it(number: int):
+    look = look_of(3, number)
+    (segment,) = find_in_pictures(*pictures_of(look, seed=number))
+    assert segment.rect is not None, segment.reason
+    assert iou(segment.rect, look.game) >= 0.995 and segment.confidence > 0.7
+
+
+@pytest.mark.parametrize("number", [1, 8])
+@pytest.mark.parametrize("kind", ["nothing", "camera", "blobs", "noise", "another console"])
+def test_what_is_no_game_is_rejected(kind: str, number: int):
+    segments = find_in_pictures(*without_game(look_of(3, number), kind, seed=number))
+    assert all(segment.rect is None and segment.reason for segment in segments), segments
+
+
+def test_two_games_at_once_are_rejected():
+    base = look_of(3, 0)
+    panel = (1000, 28, 252, 664)
+    left = replace(base, game=(30, 180, 400, 360), panel=panel, camera=(1014, 480, 224, 190), camera_first=False, card_s=0.0)
+    times, one = pictures_of(left, seed=1)
+    _, other = pictures_of(replace(left, game=(500, 180, 400, 360)), seed=2)
+    one[:, 170:550, 490:910] = other[:, 170:550, 490:910]
+    segments = find_in_pictures(times, one)
+    assert [segment.rect for segment in segments] == [None] and "more than one" in segments[0].reason
+
+
+def test_a_layout_switched_half_way_gives_two_segments():
+    base = look_of(3, 0)
+    here = replace(base, game=(60, 100, 480, 432), panel=(900, 28, 352, 664), camera=(914, 470, 324, 200), camera_first=False, card_s=0)
+    there = replace(here, game=(210, 60, 640, 576))
+    times, first = pictures_of(here, 40, seed=1)
+    _, second = pictures_of(there, 40, seed=2)
+    pictures = np.concatenate([first[:30], second[10:40]])
+    segments = find_in_pictures(np.arange(60.0), pictures)
+    assert len(segments) == 2
+    for segment, look in zip(segments, (here, there), strict=True):
+        assert segment.rect is not None and iou(segment.rect, look.game) > 0.97
+    assert segments[0].start == 0 and segments[0].end == segments[1].start == pytest.approx(30, abs=4) and segments[1].end == 59
+
+
+def test_a_screen_in_a_few_pictures_is_not_guessed_at():
+    times, pictures = pictures_of(look_of(3, 0))
+    (segment,) = find_in_pictures(times[:3], pictures[:3])
+    assert segment.rect is None and "too short" in segment.reason
+
+
+@pytest.mark.parametrize("period", [1.3, 1.75, 2.0, 2.5, 3.0, 3.37, 4.5])
+def test_the_comb_measures_a_period_to_a_thousandth(period: float):
+    rng = np.random.default_rng(int(period * 100))
+    source = rng.integers(0, 4, (12, 20, 160)).repeat(2, axis=1) * 60
+    columns = ((np.arange(int(160 * period)) + 0.5) / period).astype(int)
+    pictures = source[:, :, columns].astype(np.uint8)
+    comb = fit_comb(slope_profile(pictures, 1), period * 1.02)
+    assert comb.period == pytest.approx(period, rel=1e-3) and comb.strength > 7
+    teeth = np.array([comb.teeth_near(cell * period) for cell in range(20, 140)])
+    assert np.abs(teeth - np.arange(20, 140) * period).max() < 0.5
+
+
+def test_screens_given_by_hand(tmp_path: Path):
+    file = tmp_path / "crops.json"
+    file.write_text(json.dumps({
+        "_": "a remark", "a": {"rect": [1, 2, 320, 288]}, "b": {"skip": "a race"},
+        "c": {"segments": [{"start": 0, "end": 9.5, "rect": [0, 0, 160, 144]}, {"start": 9.5, "end": 20, "rect": [5, 5, 320, 288]}]},
+    }))  # fmt: skip
+    crops = load_crops(file)
+    assert sorted(crops) == ["a", "b", "c"]
+    assert crops["a"][0].rect == (1, 2, 320, 288) and crops["b"][0].rect is None and "a race" in crops["b"][0].reason
+    assert [segment.end for segment in crops["c"]] == [9.5, 20]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("no json", "no JSON"), ("[]", "expected an object"), ('{"a": {}}', "expected `rect`, `segments` or `skip`"),
+        ('{"a": {"rect": [1, 2, 3]}}', "x, y, width, height"), ('{"a": {"rect": [1, 2, 0, 5]}}', "x, y, width, height"),
+        ('{"a": {"segments": [{"start": 0, "rect": [0, 0, 1, 1]}]}}', "start, end"),
+    ],
+)  # fmt: skip
+def test_a_wrong_crop_file_is_named(text: str, what: str, tmp_path: Path):
+    file = tmp_path / "crops.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=what) as failure:
+        load_crops(file)
+    assert str(file) in str(failure.value)
+    with pytest.raises(InputError, match="no such file"):
+        load_crops(tmp_path / "none.json")
+
+
+def test_the_default_crop_file_is_read():
+    assert load_crops(Path(__file__).parent.parent / "configs" / "video_crop_config.json") == {}

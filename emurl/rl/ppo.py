@@ -13,7 +13,7 @@ from emurl.models.policy import Policy
 VALUE_WEIGHT = 0.5
 GRADIENT_NORM = 0.5
 TARGET_KL = 0.02
-"""An update stops at 1.5 times this approximate KL from the policy that gathered the experience."""
+"""An update stops where a minibatch is 1.5 times this approximate KL from the policy that gathered the experience."""
 
 
 @dataclass
@@ -76,26 +76,25 @@ def update(
     for group in optimiser.param_groups:
         group["lr"] = knobs.learning_rate
     sums: dict[str, float] = {}
-    batches, passes = 0, 0
-    for _ in range(knobs.epochs):
+    passes = batches = 0
+    far = False  # from the policy that gathered the experience
+    while passes < knobs.epochs and not far:
         passes += 1
         order = rng.permutation(len(experience.actions))
-        kl = 0.0
-        chunks = [order[at : at + knobs.minibatch] for at in range(0, len(order), knobs.minibatch)]
-        for chunk in chunks:
-            loss, seen = _losses(policy, experience, chunk, knobs, device)
+        for at in range(0, len(order), knobs.minibatch):
+            loss, seen = _losses(policy, experience, order[at : at + knobs.minibatch], knobs, device)
+            far = seen["approx_kl"] > 1.5 * TARGET_KL
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if knobs.values_only:
                 _forget_other_gradients(policy, moving)
             seen["gradient_norm"] = float(nn.utils.clip_grad_norm_(moving, GRADIENT_NORM))
-            optimiser.step()
             for name, value in seen.items():
                 sums[name] = sums.get(name, 0.0) + value
-            kl += seen["approx_kl"] / len(chunks)
             batches += 1
-        if kl > 1.5 * TARGET_KL:
-            break
+            if far:
+                break  # without this step
+            optimiser.step()
     return {name: value / batches for name, value in sums.items()} | {"epochs": float(passes)}
 
 

@@ -27,7 +27,7 @@ from emurl.tracking import Tracker
 
 CHECKPOINT_EVERY = 4  # updates
 WARM_UP = 0.2  # share of the updates before the alarms are listened to
-VALUES_ONLY = 0.05  # share of the updates that teach the value head alone: a policy must not follow a value that knows nothing
+VALUES_ONLY = 0.08  # share of the updates that teach the value head alone: a policy must not follow a value that knows nothing
 PATIENCE = 3  # updates in a row before "explains nothing" is an alarm
 FILE = "ppo.safetensors"
 
@@ -102,8 +102,7 @@ def train(
             best.update({name: value.clone() for name, value in policy.state_dict().items()})
 
     with tracker.progress(updates, "train policy", "updates") as bar:
-        if hasattr(bar, "start_at"):
-            bar.start_at(state.update)
+        bar.start_at(state.update)
         began = time.monotonic()
         if not state.trials and trial_at[0] == 0:
             hold_trial()

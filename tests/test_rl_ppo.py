@@ -46,7 +46,7 @@ def policy_and_experience(seed: int = 0, size: int = 256) -> tuple[Policy, Exper
     rng = np.random.default_rng(seed)
     policy = Policy(vocab=16, dim=16, layers=1, heads=2, context=2).eval()
     contexts = rng.integers(0, 16, (size, 2, 9, 10)).astype(np.int16)
-    logs, values = odds(policy, contexts, "cpu")
+    logs, values = odds(policy, contexts)
     actions = draw(logs, rng.gumbel(size=logs.shape))
     taken = np.take_along_axis(logs, actions[:, None], 1)[:, 0]
     advantages = np.where(actions == 3, 1.0, -0.2).astype(np.float32)
@@ -54,7 +54,7 @@ def policy_and_experience(seed: int = 0, size: int = 256) -> tuple[Policy, Exper
 
 
 def chance_of(policy: Policy, experience: Experience, action: int) -> float:
-    return float(np.exp(odds(policy, experience.contexts, "cpu")[0])[:, action].mean())
+    return float(np.exp(odds(policy, experience.contexts)[0])[:, action].mean())
 
 
 def test_an_action_that_paid_becomes_likelier_and_the_value_closer() -> None:
@@ -72,12 +72,12 @@ def test_the_leash_holds_the_policy_near_the_clone() -> None:
     distances = []
     for leash in (0.0, 10.0):
         policy, experience = policy_and_experience()
-        experience.clone = odds(policy, experience.contexts, "cpu")[0]
+        experience.clone = odds(policy, experience.contexts)[0]
         optimiser = make_optimiser(policy, 1e-3)
         rng = np.random.default_rng(0)
         for _ in range(5):
             update(policy, optimiser, experience, dataclasses.replace(KNOBS, leash=leash), rng)
-        now = torch.from_numpy(odds(policy, experience.contexts, "cpu")[0])
+        now = torch.from_numpy(odds(policy, experience.contexts)[0])
         distances.append(float(kl_divergence(now, torch.from_numpy(experience.clone))))
     assert distances[1] < 0.2 * distances[0]
 

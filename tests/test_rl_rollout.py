@@ -95,7 +95,7 @@ def test_a_rollout_is_paid_by_the_screen_and_telescopes_over_its_episodes(rom: P
 def test_what_is_stored_is_what_the_policy_saw(rom: Path, network: Policy) -> None:
     envs = consoles(rom)
     rollout = collector(envs).collect(network, 12)
-    logs, values = odds(network, rollout.contexts.reshape(-1, 2, 9, 10), "cpu")
+    logs, values = odds(network, rollout.contexts.reshape(-1, 2, 9, 10))
     taken = np.take_along_axis(logs, rollout.actions.reshape(-1, 1), 1).reshape(12, N)
     np.testing.assert_allclose(rollout.log_probs, taken, atol=1e-5)
     np.testing.assert_allclose(rollout.values, values.reshape(12, N), atol=1e-5)
@@ -126,8 +126,8 @@ def test_the_end_of_an_episode_is_worth_its_own_last_state(rom: Path, network: P
     rollout = gathering.collect(network, 30)
     assert np.flatnonzero(rollout.ended).tolist() == [29]
     last = np.stack([gathering.eyes.tokens(frames) for frames in shown[-2:]], axis=1)
-    assert float(rollout.next_values[29, 0]) == pytest.approx(float(odds(network, last, "cpu")[1][0]), abs=1e-4)
-    fresh = odds(network, gathering.memory.contexts, "cpu")[1]
+    assert float(rollout.next_values[29, 0]) == pytest.approx(float(odds(network, last)[1][0]), abs=1e-4)
+    fresh = odds(network, gathering.memory.contexts)[1]
     assert abs(float(rollout.next_values[29, 0] - fresh[0])) > 1e-3
     envs.close()
 
@@ -275,3 +275,23 @@ def test_models_that_do_not_fit_together_are_the_users_mistake(rom: Path, tmp_pa
     eyes, _ = agents.load_eyes(inputs, torch.device("cpu"))
     with pytest.raises(InputError, match="64 tokens, expected 32"):
         agents.load_policy(inputs["behavior"], eyes, torch.device("cpu"))
+
+
+def test_a_frame_is_looked_at_once_until_it_is_forgotten() -> None:
+    looked: list[int] = []
+
+    def model(frames: Any) -> torch.Tensor:
+        looked.append(len(frames))
+        return torch.as_tensor(frames).float().mean(dim=(1, 2))
+
+    eyes = Eyes(Cells(), model)
+    frames = np.random.default_rng(0).integers(0, 4, (6, 144, 160)).astype(np.uint8)
+    expected = frames.mean(axis=(1, 2))
+    np.testing.assert_allclose(eyes.progress(frames[[0, 1, 0, 2]]), expected[[0, 1, 0, 2]], rtol=1e-6)
+    np.testing.assert_allclose(eyes.progress(frames[::-1]), expected[::-1], rtol=1e-6)
+    np.testing.assert_allclose(eyes.progress(frames), expected, rtol=1e-6)
+    assert looked == [3, 3]
+    eyes.forget()
+    eyes.progress(frames[:2])
+    assert looked == [3, 3, 2]
+    np.testing.assert_array_equal(eyes.tokens(frames), Cells().encode(frames).numpy())

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from emurl.emulator.console import BUTTONS
 from emurl.emulator.vector import ThreadedVectorEnv
 from emurl.models.policy import Policy
-from emurl.rl.eyes import Eyes, Memory, draw, odds
+from emurl.rl.eyes import Eyes, Memory, Mind, draw
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
 Place = tuple[int, int, int]
@@ -42,19 +41,18 @@ class Record:
         return self.progress[-1] - self.progress[0]
 
 
-@dataclass
 class Player:
-    """Someone who plays: a policy that reads `context` grids, or chance if `policy` is None."""
+    """Someone who plays: a policy that reads `context` grids, or chance if `policy` is None. The policy must not change."""
 
-    name: str
-    policy: Policy | None
-    context: int = 1
+    def __init__(self, name: str, policy: Policy | None, context: int = 1) -> None:
+        self.name, self.policy, self.context = name, policy, context
+        self._mind = None if policy is None else Mind(policy)
 
-    def log_probs(self, contexts: np.ndarray, device: torch.device) -> np.ndarray:
+    def log_probs(self, contexts: np.ndarray) -> np.ndarray:
         """Log-probabilities of the buttons, float32 (B, 8), for contexts int16 (B, C, 9, 10)."""
-        if self.policy is None:
+        if self._mind is None:
             return np.full((len(contexts), len(BUTTONS)), -np.log(len(BUTTONS)), np.float32)
-        return odds(self.policy, contexts[:, -self.context :], device)[0]
+        return self._mind.odds(contexts[:, -self.context :])[0]
 
 
 def play(
@@ -78,7 +76,7 @@ def play(
     playing = np.ones(n, bool)
     waiting: list[tuple[np.ndarray, np.ndarray]] = [(frames.copy(), playing.copy())]  # frames to score, and whose count
     for step in range(1, max_steps + 1):
-        logs = player.log_probs(memory.contexts, eyes.device)
+        logs = player.log_probs(memory.contexts)
         actions = draw(logs, np.stack([generator.gumbel(size=len(BUTTONS)) for generator in dice]))
         before, frames = frames, envs.step(actions)[0].copy()
         for i in np.flatnonzero(playing).tolist():
@@ -144,7 +142,7 @@ def replay(
     for step in range(record.steps + 1):
         action = record.actions[step] if step < record.steps else None
         if step >= start and (step % every == 0 or action is None):
-            chances = np.exp(player.log_probs(memory.contexts, eyes.device)[0])
+            chances = np.exp(player.log_probs(memory.contexts)[0])
             yield Moment(frame, chances, action, record.progress[step])
         if action is not None:
             console.play(action)

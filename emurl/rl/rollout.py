@@ -15,7 +15,7 @@ import torch
 from emurl.emulator.vector import ThreadedVectorEnv
 from emurl.models.policy import Policy
 from emurl.rl.archive import StateArchive
-from emurl.rl.eyes import Eyes, Memory, draw, odds
+from emurl.rl.eyes import Eyes, Memory, Mind, draw
 from emurl.rl.reward import step_rewards
 
 GainMultiplier = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -92,9 +92,10 @@ class Collector:
         last_contexts: dict[tuple[int, int], np.ndarray] = {}
         power_on: dict[tuple[int, int], bool] = {}
         kept: list[tuple[bytes, int, int]] = []  # states put into the archive, to be scored below
+        mind = Mind(policy)
         for t in range(steps):
             seen[t], contexts[t] = self.frames, self.memory.contexts
-            logs, values[t] = odds(policy, contexts[t], self.eyes.device)
+            logs, values[t] = mind.odds(contexts[t])
             actions[t] = draw(logs, self.rng.gumbel(size=logs.shape))
             log_probs[t] = np.take_along_axis(logs, actions[t][:, None], axis=1)[:, 0]
             self.frames[:] = self.envs.step(actions[t])[0]
@@ -109,13 +110,13 @@ class Collector:
         seen[steps] = self.frames
 
         progress = self.eyes.progress(seen.reshape(-1, *seen.shape[2:])).reshape(steps + 1, n)
-        _, final_values = odds(policy, self.memory.contexts, self.eyes.device)
+        _, final_values = mind.odds(self.memory.contexts)
         after, next_values = progress[1:].copy(), np.concatenate([values[1:], final_values[None]])
         multiplier = self._familiarity(seen, last_frames)
         if last_frames:
             where = tuple(np.array(list(last_frames)).T)
             after[where] = self.eyes.progress(np.stack(list(last_frames.values())))
-            next_values[where] = odds(policy, np.stack(list(last_contexts.values())), self.eyes.device)[1]
+            next_values[where] = mind.odds(np.stack(list(last_contexts.values())))[1]
         for key, t, i in kept:
             self.archive.rescore(key, float(progress[t, i]))
         rewards = step_rewards(progress[:-1], after, self.time_penalty, multiplier)
@@ -163,12 +164,13 @@ class Collector:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything a rollout goes on from, consoles included, for a checkpoint.
 
-        The consoles are put back into the states just saved, so that a run that was killed here and one that was not go on
-        from the very same bytes.
+        The consoles are put back into the states just saved and the eyes forget, so that a run that was killed here and one
+        that was not go on from the very same bytes.
         """
         states = [self.envs.save_state(i) for i in range(self.envs.num_envs)]
         for i, state in enumerate(states):
             self.envs.load_state(i, state)
+        self.eyes.forget()
         arrays: dict[str, Any] = {
             "frames": self.frames, "contexts": self.memory.contexts, "left": self.left, "lengths": self.lengths,
             "paid": self.paid, "power_on": self.power_on,
@@ -184,3 +186,4 @@ class Collector:
         self.paid, self.power_on = tensors["paid"].numpy().copy(), tensors["power_on"].numpy().copy()
         for i in range(self.envs.num_envs):
             self.envs.load_state(i, tensors[f"console_{i}"].numpy().tobytes())
+        self.eyes.forget()

@@ -19,7 +19,7 @@ from emurl.config import PolicySettings
 from emurl.emulator.console import BUTTONS
 from emurl.errors import WorkError
 from emurl.models.policy import Policy
-from emurl.rl.eyes import odds
+from emurl.rl.eyes import Mind
 from emurl.rl.ppo import Experience, Knobs, make_optimiser, update
 from emurl.rl.reward import ReturnNormaliser, advantages_of, explained_variance
 from emurl.rl.rollout import Collector, Rollout
@@ -73,7 +73,6 @@ def train(
     Raises:
         WorkError: an alarm with `settings.alarm == "stop"`, or numbers that are none.
     """
-    device = collector.eyes.device
     updates = max(1, settings.total_steps // (settings.envs * settings.rollout))
     trial_at = sorted({round(updates * k / (trials - 1)) for k in range(trials)}) if trials > 1 else [updates]
     optimiser = make_optimiser(policy, settings.learning_rate)
@@ -94,7 +93,9 @@ def train(
         tracker.message(f"PPO goes on from update {state.update} of {updates}")
 
     def hold_trial() -> None:
+        collector.eyes.forget()  # a trial must not depend on what was seen before it, nor what comes after on the trial
         result = trial(policy)
+        collector.eyes.forget()
         state.trials.append([state.update, result])
         tracker.log({"trial_return": result}, state.update)
         if result > state.best:
@@ -109,7 +110,7 @@ def train(
         while state.update < updates:
             rollout = collector.collect(policy, settings.rollout)
             done = state.update / updates
-            seen = _learn(policy, clone, optimiser, normaliser, rollout, settings, done, collector.rng, device)
+            seen = _learn(policy, clone, optimiser, normaliser, rollout, settings, done, collector.rng)
             state.update += 1
             if not all(math.isfinite(value) for value in seen.values()):
                 raise WorkError(f"policy: update {state.update} gave {seen}, expected finite numbers; lower learning_rate")
@@ -139,7 +140,7 @@ def train(
 
 def _learn(
     policy: Policy, clone: Policy, optimiser: torch.optim.Optimizer, normaliser: ReturnNormaliser, rollout: Rollout,
-    settings: PolicySettings, done: float, rng: np.random.Generator, device: torch.device,
+    settings: PolicySettings, done: float, rng: np.random.Generator,
 ) -> dict[str, float]:  # fmt: skip
     """One update from one rollout, when share `done` of the run is over; every number worth logging."""
     rewards = normaliser(rollout.rewards, rollout.ended)
@@ -153,7 +154,7 @@ def _learn(
         rollout.values.ravel(),
         advantages.ravel(),
         returns.ravel(),
-        odds(clone, contexts, device)[0] if settings.leash > 0 else None,
+        Mind(clone).odds(contexts)[0] if settings.leash > 0 else None,
     )
     knobs = Knobs(
         settings.epochs, settings.minibatch, settings.clip, settings.entropy, settings.leash * (1.0 - done),

@@ -34,16 +34,18 @@ def explained(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 class InverseModel(Pretrained):
     """Two frames uint8 (B, 2, 144, 160[, 3]) one action apart to logits over the buttons (B, actions).
 
-    Sees both frames' shades and where they differ, cut into 8×8 tiles, and how well each tile is explained by the first
-    frame moved by so many pixels (a correlation layer as in FlowNet, 1504.06852): a walk scrolls the screen whatever is drawn
-    on it, so what is learnt in one place holds in others. Then residual convolutions and a flattened 5×5 grid, because
-    where something changed matters (a text box is at the bottom, the player in the middle).
+    Two looks at 8×8 tiles are added up. The *motion*: how well each tile is explained by the first frame moved by so many pixels (a
+    correlation layer as in FlowNet, 1504.06852), here and over the whole screen. The *picture*: both frames' shades and where they
+    differ. A walk scrolls the screen whatever is drawn on it, so motion holds where play never went; in training half of
+    the pictures are left out, or the model would learn places instead. Then residual convolutions and a flattened
+    5×5 grid, because where something changed matters (a text box is at the bottom, the player in the middle).
     """
 
     def __init__(self, actions: int = 8, shades: int = 4, channels: int = 1, dim: int = 32, dropout: float = 0.1) -> None:
         super().__init__(actions=actions, shades=shades, channels=channels, dim=dim, dropout=dropout)
         self.shades, self.channels = shades, channels
-        self.stem = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1) + len(MOVES), dim)
+        self.motion = nn.Linear(2 * len(MOVES), dim)
+        self.picture = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1), dim)
         self.blocks = nn.Sequential(
             BasicBlock(dim, dim), BasicBlock(dim, 2 * dim, 2), BasicBlock(2 * dim, 2 * dim, 2)
         )  # (B, 2·dim, 5, 5)
@@ -54,9 +56,16 @@ class InverseModel(Pretrained):
         """Frames uint8 (B, 2, 144, 160[, 3]) to logits (B, actions)."""
         frames = as_tensor(frames, self.device)
         whole = [as_channels_last_frames(frames[:, i], self.channels) for i in (0, 1)]
+        here = explained(*whole)  # (B, 18, 20, moves)
+        screen = here.mean(dim=(1, 2), keepdim=True)
+        behind = (8.0 * (screen - screen.amax(dim=-1, keepdim=True))).clamp(min=-2.0)  # 0 for the move that fits best
+        motion = torch.cat([2.0 * (here - here.mean(dim=-1, keepdim=True)), behind.expand_as(here)], dim=-1)
         before, after = (to_tiles(frame) for frame in whole)
-        seen = [explained(*whole), shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
-        x = self.blocks(self.stem(torch.cat(seen, dim=-1)).permute(0, 3, 1, 2))
+        seen = [shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
+        picture = self.picture(torch.cat(seen, dim=-1))
+        if self.training:
+            picture = picture * (torch.rand(len(picture), 1, 1, 1, device=picture.device) < 0.5)
+        x = self.blocks((self.motion(motion) + picture).permute(0, 3, 1, 2))
         return self.head(self.dropout(x.flatten(1)))
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:

@@ -41,6 +41,8 @@ from emurl.training import FitResult, resolve_device, seeded
 
 CODE_VERSION = 1
 TICKS_A_SECOND = 59.7275
+MIRROR = np.array([BUTTONS.index({"left": "right", "right": "left"}.get(button, button)) for button in BUTTONS])
+TOKEN_NOISE = 0.05
 HELD_OUT_STRETCHES = 10  # one stretch of play in ten is not learnt from
 
 
@@ -132,8 +134,12 @@ def learn_inverse(
     def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         places = learnt[rng.integers(0, len(learnt), settings.batch_size)]
         frames = play.frames(places)
-        faulty = stream_faults(frames.reshape(-1, *frames.shape[2:]), rng, 0.3, play.spec.shades)
-        return faulty.reshape(frames.shape), play.actions[places]
+        faulty = stream_faults(frames.reshape(-1, *frames.shape[2:]), rng, 0.3, play.spec.shades).reshape(frames.shape)
+        # Left in the mirror is right: twice the walks, and no side of the screen that belongs to a button.
+        mirrored = rng.random(len(places)) < 0.5
+        faulty[mirrored] = np.flip(faulty[mirrored], axis=3)
+        actions = play.actions[places]
+        return faulty, np.where(mirrored, MIRROR[actions], actions)
 
     model: InverseModel = seeded(
         settings.seed,
@@ -241,9 +247,6 @@ def clone(
     return model, result
 
 
-TOKEN_NOISE = 0.05
-
-
 def measure_clone(model: Policy, labels: pd.DataFrame, tokens: TokenStore, gap: int) -> dict[str, float]:
     """clone_accuracy: share of the labels of held-out videos the policy agrees with; clone_majority: always the commonest."""
     asked = labels[labels["split"] == "val"]
@@ -251,7 +254,7 @@ def measure_clone(model: Policy, labels: pd.DataFrame, tokens: TokenStore, gap: 
     if not len(asked):
         return {"clone_accuracy": 0.0, "clone_majority": 0.0, "clone_nll": 0.0}
     video, index = asked["video"].to_numpy(), asked["frame"].to_numpy()
-    wanted = torch.as_tensor(asked["action"].to_numpy())
+    wanted = torch.as_tensor(asked["action"].to_numpy(copy=True))
     logits = []
     for start in range(0, len(asked), CHUNK):
         part = slice(start, start + CHUNK)

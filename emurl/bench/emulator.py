@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from emurl.artifacts import Store
 from emurl.config import Config
 from emurl.emulator.env import GameBoyEnv
-from emurl.emulator.vector import ThreadedVectorEnv
+from emurl.emulator.vector import ThreadedVectorEnv, cores
 from emurl.stages.common import rom_path
 
 REPEATS = 5
@@ -71,7 +70,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         "envs": ENVS,
         "frame_skip": skip,
         "threads": ours.threads,
-        "cores": os.cpu_count(),
+        "cores": cores(),
     }
 
 

@@ -25,6 +25,11 @@ from emurl.screen import ScreenSpec
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
+def cores() -> int:
+    """Processor cores this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """`num_envs` Game Boys with one ROM, stepped on `threads` threads (None: one a core, at most one a console).
 
@@ -59,7 +64,7 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.frames = np.zeros((num_envs, *first.screen.shape), np.uint8)
         """The shared buffer: the frame of every console as it stands."""
         self._over = np.zeros(num_envs, bool)
-        self.threads = max(1, min(num_envs, threads or os.cpu_count() or 1))
+        self.threads = max(1, min(num_envs, threads or cores()))
         # The calling thread works too, so one fewer is hired.
         self._pool = ThreadPoolExecutor(self.threads - 1, "gameboy") if self.threads > 1 else None
 

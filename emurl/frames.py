@@ -47,7 +47,7 @@ def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
     """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
     if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
         raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
-    if spec.bits == 2:
+    if spec.bits == 2 and len(frames):
         return pack(frames)
     return frames.reshape(len(frames), spec.frame_bytes)
 

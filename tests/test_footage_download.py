@@ -171,7 +171,7 @@ def test_a_full_disk_stops_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download.yt_dlp.YoutubeDL, "download", full)
-    with pytest.raises(WorkError, match="disk of .* is full"):
+    with pytest.raises(WorkError, match=r"disk of .* is full"):
         fetch(tmp_path, "http://127.0.0.1:9/run.mp4")
 
 

@@ -61,7 +61,9 @@ class Board:
         return as_json({"status": 404, "message": "not found"}, 404)
 
 
-def read(board: Board, game: str = "46w22l6r", categories: list[str] | None = None, **session: Any) -> tuple[Any, Any, list[float]]:
+def read(
+    board: Board, game: str = "46w22l6r", categories: list[str] | None = None, **session: Any
+) -> tuple[Any, Any, list[float]]:
     slept: list[float] = []
     with scripted(board) as server:
         board.origin = server.origin
@@ -84,7 +86,9 @@ def test_a_next_link_that_leads_nowhere_new_ends_the_reading():
     def circle(request: Request) -> Answer | None:
         if "/runs" not in request.path:
             return None
-        return as_json({"data": [a_run(1)], "pagination": {"links": [{"rel": "next", "uri": f"{board.origin}/api/v1/runs?again"}]}})
+        return as_json(
+            {"data": [a_run(1)], "pagination": {"links": [{"rel": "next", "uri": f"{board.origin}/api/v1/runs?again"}]}}
+        )
 
     board = Board([], circle)
     found, requests, _ = read(board)
@@ -212,9 +216,10 @@ def test_an_unreachable_leaderboard_is_the_users_to_mend(base: str):
 
 
 def test_a_page_of_html_is_no_leaderboard():
-    with scripted(lambda request: Answer(b"<html>hello</html>", headers={"Content-Type": "text/html"})) as server:
-        with pytest.raises(InputError, match=r"runs\.api_base: .* answers text/html, expected JSON"):
-            Leaderboard(server.origin, Session(5.0)).game("x")
+    page = Answer(b"<html>hello</html>", headers={"Content-Type": "text/html"})
+    told = pytest.raises(InputError, match=r"runs\.api_base: .* answers text/html, expected JSON")
+    with scripted(lambda request: page) as server, told:
+        Leaderboard(server.origin, Session(5.0)).game("x")
 
 
 def test_one_spelling_for_every_way_to_write_an_address():

@@ -46,9 +46,11 @@ def test_two_games_at_once_are_rejected():
 
 def test_a_layout_switched_half_way_gives_two_segments():
     base = look_of(3, 0)
-    here = replace(base, game=(60, 100, 480, 432), panel=(900, 28, 352, 664), camera=(914, 470, 324, 200), camera_first=False, card_s=0)
+    here = replace(
+        base, game=(60, 100, 480, 432), panel=(900, 28, 352, 664), camera=(914, 470, 324, 200), camera_first=False, card_s=0
+    )
     there = replace(here, game=(210, 60, 640, 576))
-    times, first = pictures_of(here, 40, seed=1)
+    _, first = pictures_of(here, 40, seed=1)
     _, second = pictures_of(there, 40, seed=2)
     pictures = np.concatenate([first[:30], second[10:40]])
     segments = find_in_pictures(np.arange(60.0), pictures)

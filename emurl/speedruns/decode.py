@@ -25,6 +25,10 @@ from emurl.speedruns.video import PLANAR, NotAVideo, probe
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 CHUNK = 64  # frames handed over at a time
+FOREIGN = (
+    0.2,
+    0.6,
+)  # distance from the shades (see `Calibration.residual`) that no game frame has: usually 4 times the video's mean
 SAME_PIXELS = 8  # fewer differing pixels than a letter has: compression noise
 
 
@@ -169,7 +173,7 @@ def _foreign(grey: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> n
     centres = np.array(calibration.centres, np.float32)
     half = (centres[-1] - centres[0]) / 6
     distance = np.abs(grey - centres[ranks]).mean(axis=(1, 2)) / max(float(half), 1.0)
-    return (distance > max(0.5, 2.5 * calibration.residual)).astype(np.uint8)
+    return (distance > np.clip(4 * calibration.residual, *FOREIGN)).astype(np.uint8)
 
 
 def _repeats(frames: np.ndarray, previous: np.ndarray | None) -> np.ndarray:

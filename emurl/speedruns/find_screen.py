@@ -17,13 +17,16 @@ from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
 from emurl.speedruns.grid import Comb, comb_strength, fit_comb, slope_profile
 from emurl.speedruns.resample import Box
-from emurl.speedruns.shades import calibrate, residual
+from emurl.speedruns.shades import calibrate, edge_residual
 from emurl.speedruns.video import sample
 
 LOOKED_AT = 24  # pictures a grid is fitted on
 WEAK = 4.0  # a line this far above its floor may be a grid, one twice as far is; cameras and drawings stay near 3
 SHALLOW = 0.05  # swing of the slope; blended grids have 0.08 and more, repeated pixels about 1
-CLEAN, MUDDY = 0.3, 0.45  # distance from four shades: games stay below 0.25, noise and other pictures are at 0.5
+# `Calibration.edges` that is surely right, and surely wrong: for repeated pixels (a wrong grid meets whole pixels often
+# enough) and for blended ones. Right grids of streams are at 0.02 to 0.1, wrong ones above 0.17 and 0.29, other pictures at
+# 0.4 to 0.5.
+CLEAN = ((0.1, 0.17), (0.2, 0.28))
 SHADED = 10  # pictures the shades are judged by
 LEAST = 0.3  # confidence below which a screen is not even proposed
 SNAP = 0.15  # pixels: three times what the grid is uncertain by
@@ -133,13 +136,14 @@ def _fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> _Fit | No
     height, width = pictures.shape[1:]
     if x < -across.period or y < -down.period or x + rect[2] > width + across.period or y + rect[3] > height + down.period:
         return None
-    mud = calibrate(chosen[:: max(1, len(chosen) // SHADED)], rect)[0].residual
-    if mud > MUDDY:
+    shades = calibrate(chosen[:: max(1, len(chosen) // SHADED)], rect)[0]
+    clean, muddy = CLEAN[shades.kernel in ("linear", "cubic")]
+    if shades.edges >= muddy:
         return None
     sure = (
         0.35 + 0.65 * _ramp(strength, least, 2 * least),
         0.5 + 0.5 * _ramp(depth, SHALLOW, 2 * SHALLOW),
-        _ramp(-mud, -MUDDY, -CLEAN),
+        _ramp(-shades.edges, -muddy, -clean),
         1 - _ramp(aspect, 0.008, 0.09),
         min(1.0, iou(rect, (one.x, one.y, one.width, one.height)) / 0.95) ** 4,
         min(1.0, one.score / 0.45),
@@ -213,9 +217,9 @@ def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
     telling = np.argsort(-np.where(plain, 0, strength))[: max(4, len(crop) // 3)]
     calibration, way = calibrate(pictures[np.sort(telling)], rect)
     grey = way(way.cut(pictures))
-    distance = np.array([residual(np.bincount(one.ravel(), minlength=256), np.array(calibration.centres)) for one in grey])
+    distance = np.array([edge_residual(one[None], np.array(calibration.centres)) for one in grey])
     usual = float(np.median(distance[telling]))
-    return np.where(plain, -1, distance <= max(0.2, 2 * usual))
+    return np.where(plain, -1, distance <= max(0.15, 2 * usual))
 
 
 def _strength(picture: np.ndarray, rect: Box) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from emurl.screen import quantise
@@ -20,14 +21,18 @@ SPACING = np.array([0x00, 0x55, 0x99, 0xFF]) / 255.0  # the emulator's greys on 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`centres`: grey of the four shades, dark to light; `thresholds` between them; `residual`: how far pixels lie from
-    their shade on average, as a share of half the distance between shades (0 clean … about 0.5 for a picture of no four
-    shades)."""
+    """`centres`: grey of the four shades, dark to light; `thresholds` between them.
+
+    `residual`: how far pixels lie from their shade on average, as a share of half the distance between shades: 0 clean …
+    about 0.5 where there are no four shades. `edges`: the same over pixels beside a change of shade only, which are clean
+    when grid and scaler are right, and mixtures when either is wrong; flat pixels say nothing of that.
+    """
 
     kernel: str
     centres: tuple[float, float, float, float]
     thresholds: tuple[float, float, float]
     residual: float
+    edges: float
 
     def ranks(self, grey: np.ndarray) -> np.ndarray:
         """Grey uint8 of any shape → brightness ranks 0…3."""
@@ -42,7 +47,7 @@ def calibrate(pictures: np.ndarray, rect: Sequence[float]) -> tuple[Calibration,
     for kernel in KERNELS:
         way = resampler(rect, size, kernel)
         found = fit_shades(way(way.cut(pictures)), kernel)
-        if best is None or found.residual < best[0].residual:
+        if best is None or found.edges < best[0].edges:
             best = found, way
     assert best is not None
     return best
@@ -69,6 +74,7 @@ def fit_shades(grey: np.ndarray, kernel: str = "area") -> Calibration:
         centres=tuple(round(float(v), 2) for v in best),  # type: ignore[arg-type]
         thresholds=tuple(round(float(v), 2) for v in thresholds),  # type: ignore[arg-type]
         residual=residual(full, best),
+        edges=edge_residual(grey, best),
     )
 
 
@@ -77,6 +83,17 @@ def residual(histogram: np.ndarray, centres: np.ndarray) -> float:
     distance = np.abs(np.arange(256)[:, None] - np.asarray(centres)).min(axis=1)
     half = max((centres[-1] - centres[0]) / 6, 1.0)
     return float((histogram * distance).sum() / max(histogram.sum(), 1) / half)
+
+
+def edge_residual(grey: np.ndarray, centres: np.ndarray) -> float:
+    """As `residual`, over the pixels of grey pictures (n, 144, 160) whose neighbourhood of 3×3 holds more than one shade."""
+    step = (centres[-1] - centres[0]) / 3
+    total = np.zeros(256)
+    around = np.ones((3, 3), np.uint8)
+    for picture in grey:
+        mixed = cv2.dilate(picture, around).astype(np.int16) - cv2.erode(picture, around) > step / 2
+        total += np.bincount(picture[mixed], minlength=256)
+    return residual(total, centres)
 
 
 def _ends(histogram: np.ndarray) -> tuple[float, float]:

@@ -304,7 +304,8 @@ def test_a_rendering_killed_in_the_middle_leaves_no_half_video(settings: Broadca
         "print(b.folder / (b.entries[0].id + '.mp4'), flush=True)\nb.video(b.entries[0].id)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code, str(folder), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     target = Path(process.stdout.readline().strip())

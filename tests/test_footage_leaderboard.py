@@ -240,8 +240,11 @@ def test_a_name_is_safe_whatever_the_address(text: str):
     assert len(name) == 16 and set(name) <= set("0123456789abcdef")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
-    st.sampled_from(["id", "videos", "links", "uri", "text", "times", "primary_t", "players", "data", "names", "date"]), inner)))  # fmt: skip
+keys = st.sampled_from(["id", "videos", "links", "uri", "text", "times", "primary_t", "players", "data", "names", "date"])
+leaves = st.none() | st.booleans() | st.integers() | st.text()
+
+
+@given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(keys, inner)))
 def test_no_json_makes_a_run_unreadable(value: Any):
     if isinstance(value, dict):
         rows, reason = rows_of(value, "c")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from emurl.speedruns.shades import Calibration, calibrate
 from emurl.speedruns.video import PLANAR, NotAVideo, probe
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
-CHUNK = 64  # frames handed over at a time
+CHUNK = 32  # frames handed over at a time
 FOREIGN = (
     0.2,
     0.6,
@@ -80,27 +81,41 @@ def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
         process = subprocess.Popen(
             _command(path, fps, (int(x), int(y), width, height)), stdout=subprocess.PIPE, stderr=complaints, bufsize=0
         )
-        assert process.stdout is not None
         try:
-            while True:
-                data = _read(process.stdout, size * CHUNK)
-                count = len(data) // size
-                if not count:
-                    break
-                crops = np.frombuffer(data, np.uint8, count * size).reshape(count, height, width)
+            for crops in _ahead(process, size):
+                count = len(crops)
+                crops = crops.reshape(count, height, width)
                 frames, flags = _convert(crops, (int(x), int(y)), ways, (first + np.arange(count)) / fps)
                 flags |= DUPLICATE * _repeats(frames, previous)
                 yield Chunk(first, frames, flags)
                 previous = frames[-1]
                 first += count
         finally:
-            process.stdout.close()
-            process.kill() if process.poll() is None and first == 0 else None
+            process.kill()  # a generator may be left in the middle; one that has ended is not hurt
             process.wait()
         if first == 0:
             complaints.seek(0)
             text = " ".join(complaints.read().decode(errors="replace").split())
             raise NotAVideo(f"ffmpeg gave no frame ({text[-160:] or 'no reason given'})")
+
+
+def _ahead(process: subprocess.Popen[bytes], size: int) -> Iterator[np.ndarray]:
+    """Chunks of pictures of `size` bytes, uint8 (n, size); the next one is read while one is worked on, for a pipe holds less
+    than a picture and the decoder would stand still."""
+    pipe = process.stdout
+    assert pipe is not None
+    with pipe, ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(_read, pipe, size * CHUNK)
+        try:
+            while True:
+                data = coming.result()
+                count = len(data) // size
+                if not count:
+                    return
+                coming = reader.submit(_read, pipe, size * CHUNK)
+                yield np.frombuffer(data, np.uint8, count * size).reshape(count, size)
+        finally:
+            process.kill()  # or the reader would wait for a decoder that nobody listens to
 
 
 def frame_count(path: Path, fps: float) -> int:

@@ -85,12 +85,26 @@ def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) 
         share = 1.0 if kernel == "area" else 0.55
         matrix = _overlap(offset, scale, pixels, cells, share)
     else:
-        forward = _forward(offset, scale, pixels, cells, kernel)
-        # The ridge keeps the inverse from sharpening compression noise where cells are hardly larger than pixels.
-        normal = forward.T @ forward + 0.03 * scale * np.eye(cells)
-        matrix = np.linalg.solve(normal, forward.T)
+        matrix = _unblend(_forward(offset, scale, pixels, cells, kernel), 0.03 * scale)
     matrix[np.abs(matrix) < 3e-3 * np.abs(matrix).max()] = 0  # the tails of an inverse reach far and say nothing
     return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _unblend(forward: np.ndarray, ridge: float, step: int = 8) -> np.ndarray:
+    """Least-squares inverse of a banded matrix (pixels, cells), solved for `step` cells at a time with as many on either side.
+
+    Farther cells have no say. The ridge keeps it from sharpening compression noise where cells are hardly larger than pixels.
+    """
+    pixels, cells = forward.shape
+    matrix = np.zeros((cells, pixels))
+    reach = np.abs(forward).sum(axis=1)
+    for first in range(0, cells, step):
+        low, high = max(0, first - step), min(cells, first + 2 * step)
+        inside = np.flatnonzero(np.abs(forward[:, low:high]).sum(axis=1) > 0.999 * reach)
+        part = forward[inside[:, None], np.arange(low, high)]
+        solved = np.linalg.solve(part.T @ part + ridge * np.eye(high - low), part.T)
+        matrix[first : first + step, inside] = solved[first - low : first - low + step]
+    return matrix
 
 
 def _overlap(offset: float, scale: float, pixels: int, cells: int, share: float) -> np.ndarray:

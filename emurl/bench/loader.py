@@ -1,0 +1,104 @@
+"""`emurl bench loader`: random batches out of packed shards, against one .npy file a frame; and what a million frames cost
+in memory."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emurl.artifacts import Store
+from emurl.config import Config
+from emurl.frames import FrameReader, ShardWriter, write_index
+from emurl.screen import ScreenSpec
+
+FILES = 3000
+BATCH = 256
+REPEATS = 7
+MILLION = 1_000_000
+VIDEOS = 8
+
+
+def run(config: Config, store: Store | None = None) -> dict[str, Any]:
+    """Frames a second of random batches of `BATCH`, medians of alternating repeats, and ours over each peer.
+
+    Peers load the same frames from files of one frame each: RGB (144, 160, 3) as the route by way of pictures leaves them,
+    and grey (144, 160). All files are in the system's cache. `million_frames_mb`: memory that opening an index of a million
+    frames takes.
+    """
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frames = rng.integers(0, 4, (FILES, 144, 160)).astype(np.uint8)
+        _write(folder / "ours", frames)
+        for kind in ("rgb", "grey"):
+            (folder / kind).mkdir()
+        for number, frame in enumerate(frames):
+            np.save(folder / "grey" / f"{number}.npy", frame)
+            np.save(folder / "rgb" / f"{number}.npy", np.repeat(frame[..., None] * np.uint8(85), 3, axis=-1))
+        reader = FrameReader(folder / "ours")
+
+        def files(kind: str) -> np.ndarray:
+            chosen = rng.integers(0, FILES, BATCH)
+            return np.stack([np.load(folder / kind / f"{number}.npy") for number in chosen])
+
+        ways = {
+            "ours": lambda: reader.batch(rng, BATCH, "train"),
+            "rgb": lambda: files("rgb"),
+            "grey": lambda: files("grey"),
+            "clips": lambda: reader.clips(rng, BATCH // 4, "train", 4, 2),
+        }
+        took: dict[str, list[float]] = {kind: [] for kind in ways}
+        for way in ways.values():
+            way()
+        for _ in range(REPEATS):
+            for kind, way in ways.items():
+                began = time.perf_counter()
+                for _ in range(4):
+                    way()
+                took[kind].append((time.perf_counter() - began) / 4)
+        seconds = {kind: statistics.median(times) for kind, times in took.items()}
+        memory = _million(folder / "million")
+    return {
+        "frames_per_second": round(BATCH / seconds["ours"]),
+        "clip_frames_per_second": round(BATCH / seconds["clips"]),
+        "over_rgb_npy_files": round(seconds["rgb"] / seconds["ours"], 2),
+        "over_grey_npy_files": round(seconds["grey"] / seconds["ours"], 2),
+        "million_frames_mb": round(memory / 1e6, 1),
+    }
+
+
+def _write(folder: Path, frames: np.ndarray) -> None:
+    spec, parts = ScreenSpec(), np.array_split(frames, VIDEOS)
+    rows = []
+    for number, part in enumerate(parts):
+        with ShardWriter(folder / "shards" / f"v{number}.bin", spec) as shard:
+            shard.add(part)
+        rows.append(_row(number, len(part)))
+    write_index(folder, spec, rows, [np.zeros(len(part), np.uint8) for part in parts])
+
+
+def _row(number: int, count: int) -> dict[str, Any]:
+    return {"video_id": f"v{number}", "run_id": "", "split": "train", "frames": count, "fps": 8.0, "duration_s": count / 8}
+
+
+def _million(folder: Path) -> int:
+    """Bytes of Python memory, at its peak, to open a million frames and draw a batch; the shards are files full of holes."""
+    spec, each = ScreenSpec(), MILLION // 100
+    (folder / "shards").mkdir(parents=True)
+    for number in range(100):
+        with (folder / "shards" / f"v{number}.bin").open("wb") as shard:
+            shard.truncate(each * spec.frame_bytes)
+    write_index(folder, spec, [_row(number, each) for number in range(100)], [np.zeros(each, np.uint8)] * 100)
+    tracemalloc.start()
+    try:
+        reader = FrameReader(folder)
+        reader.batch(np.random.default_rng(0), BATCH, "train")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,1 @@
+"""Thin command lines over emurl, run from the repository's root."""

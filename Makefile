@@ -26,7 +26,7 @@ demo: $(STAMP)   ## the main job on the embedded game, through the Prefect flow
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check . 
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 test: lint       ## lint, types and every test

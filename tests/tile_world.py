@@ -5,8 +5,6 @@ Only what the learning tests need: frames whose change is a move, a text box or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 MOVES = {2: (-1, 0), 3: (1, 0), 4: (0, -1), 5: (0, 1)}  # up, down, left, right by their button's index: (rows, columns)

@@ -12,9 +12,11 @@ from emurl.models.base import Metrics, Pretrained, as_tensor
 from emurl.models.layers import TILE, as_channels_last_frames, planes, shade_planes, to_tiles
 from emurl.models.resnet import BasicBlock
 
-
 REACH = 16  # pixels: one walking step
-MOVES = ((0, 0), *((sign * step * down, sign * step * (1 - down)) for down in (1, 0) for sign in (1, -1) for step in (4, 8, 12, 16)))
+MOVES = (
+    (0, 0),
+    *((sign * step * down, sign * step * (1 - down)) for down in (1, 0) for sign in (1, -1) for step in (4, 8, 12, 16)),
+)
 
 
 def explained(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,7 @@ class RewardModel(Pretrained):
         super().__init__(arch=arch, shades=shades, channels=channels, dropout=dropout)
         self.trunk = ResNet(arch, shades, channels)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.trunk.width, 1)
-        nn.init.zeros_(self.head.bias)
+        self.head = nn.Linear(self.trunk.width, 1, bias=False)  # pairs say nothing of a constant: `calibrate` sets it
         self.register_buffer("offset", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 

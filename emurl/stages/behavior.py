@@ -94,9 +94,7 @@ def gather(
     if file.exists():
         return Pairs.load(file, spec)
     emulator = settings.emulator
-    explorer = Explorer(
-        rom_path(emulator), emulator.frame_skip, emulator.press_ticks, gap, settings.seed * 1000 + number, spec
-    )
+    explorer = Explorer(rom_path(emulator), emulator.frame_skip, emulator.press_ticks, gap, settings.seed * 1000 + number, spec)
     act = None if policy is None else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
     try:
         pairs = explorer.gather(settings.explore_steps if policy is None else settings.explore_steps // 2, tracker, act)

@@ -1,7 +1,7 @@
 """`dynamics`: learn to foresee. The next grid of tokens after the last ones; measured on held-out videos.
 
-    model/        the dynamics model       ood.json      what is usual: mean and spread of surprise and of misreading
-    history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
+model/        the dynamics model       ood.json      what is usual: mean and spread of surprise and of misreading
+history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
 """
 
 from __future__ import annotations

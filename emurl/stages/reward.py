@@ -1,7 +1,7 @@
 """`reward`: learn to judge. Of two frames of a run the later is further on (Bradley–Terry); measured on held-out videos.
 
-    model/        the reward model, calibrated to seconds of a speedrun    progress.png  Φ over time, one row a held-out video
-    history.json  every number of training                                screen.json
+model/        the reward model, calibrated to seconds of a speedrun    progress.png  Φ over time, one row a held-out video
+history.json  every number of training                                screen.json
 """
 
 from __future__ import annotations
@@ -101,9 +101,7 @@ def measure(timelines: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     return {name: float(np.mean(shares)) for name, shares in right.items()}
 
 
-def neighbour_scores(
-    reader: FrameReader, held_out: list[tuple[np.ndarray, np.ndarray]]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def neighbour_scores(reader: FrameReader, held_out: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
     """The baseline that learns nothing: a frame is as far on as the training frame that looks most like it was in its own run.
 
     Looks are compared by the mean brightness of 8×8 tiles.

@@ -1,7 +1,7 @@
 """`tokenizer`: learn to see. A VQ-VAE on the footage; measured on videos it never saw.
 
-    model/                the tokenizer            reconstruction.png   held-out frames | what the tokens say
-    history.json          every number of training screen.json          the screen it reads
+model/                the tokenizer            reconstruction.png   held-out frames | what the tokens say
+history.json          every number of training screen.json          the screen it reads
 """
 
 from __future__ import annotations

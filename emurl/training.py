@@ -99,15 +99,16 @@ def learning_rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
 def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global random state is ours inside, and as before afterwards; kernels on the CPU are deterministic ones."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # type: ignore[attr-defined]
+    filling = memory.fill_uninitialized_memory
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(device.type == "cpu")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of the time, for memory nobody reads
+        memory.fill_uninitialized_memory = False  # a tenth of the time, for memory nobody reads
         try:
             yield
         finally:
-            torch.utils.deterministic.fill_uninitialized_memory = filling
+            memory.fill_uninitialized_memory = filling
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
@@ -189,8 +190,9 @@ def fit(
             rate = learning_rate_at(state.step, steps, learning_rate, warmup_steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            if hasattr(model, "on_progress"):
-                model.on_progress(state.step / steps)
+            on_progress: Any = getattr(model, "on_progress", None)
+            if on_progress is not None:
+                on_progress(state.step / steps)
             batch = sample(rng)
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 loss, metrics = model.loss(batch)

@@ -14,7 +14,7 @@ code (k-means++ seeding, Arthur & Vassilvitskii 2007).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ class Codebook(nn.Module):
     def __init__(self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95) -> None:
         super().__init__()
         self.vocab, self.kind = vocab, kind
-        self.quantiser: nn.Module
+        self.quantiser: Any  # VectorQuantize or FSQ: what is inside them has no types
         if kind == "fsq":
             if vocab not in FSQ_LEVELS:
                 raise ValueError(f"codebook fsq offers a vocab of {sorted(FSQ_LEVELS)}, got {vocab}")

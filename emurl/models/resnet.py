@@ -42,12 +42,12 @@ class FrameStem(nn.Module):
 
     def __init__(self, width: int, shades: int, channels: int) -> None:
         super().__init__()
-        self.half = 0.5 * (shades - 1)
+        self.middle = 0.5 * (shades - 1)
         self.conv = nn.Conv2d(channels, width, 7, 2, 3, bias=False)
         self.norm = group_norm(width)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        x = (frames.float() / self.half - 1.0).permute(0, 3, 1, 2)
+        x = (frames.float() / self.middle - 1.0).permute(0, 3, 1, 2)
         return F.max_pool2d(F.relu(self.norm(self.conv(x))), 3, 2, 1)
 
 

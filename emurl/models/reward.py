@@ -23,6 +23,9 @@ class RewardModel(Pretrained):
         arch: small | resnet18 | resnet34; shades, channels: of the frames; dropout: on the pooled features, in training.
     """
 
+    offset: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, arch: str = "small", shades: int = 4, channels: int = 1, dropout: float = 0.1) -> None:
         super().__init__(arch=arch, shades=shades, channels=channels, dropout=dropout)
         self.trunk = ResNet(arch, shades, channels)

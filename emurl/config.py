@@ -160,7 +160,7 @@ class BehaviorSettings(OptimiserSettings):
     inverse_steps: Positive = 5_000
     min_confidence: Share = 0.5
     rounds: Positive = 1
-    dim: Positive = 192
+    dim: Positive = 256
     layers: Positive = 4
     heads: Positive = 4
     context: Positive = 2

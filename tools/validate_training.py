@@ -100,7 +100,7 @@ def overfit(model: Any, data: Any, steps: int, batch: int) -> dict[str, Any]:
     """Train on one batch: did the loss halve, did every parameter get a gradient, how many samples a second?"""
     import torch
 
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     model.train()
     first = last = 0.0
     touched: set[str] = set()
@@ -113,7 +113,8 @@ def overfit(model: Any, data: Any, steps: int, batch: int) -> dict[str, Any]:
         touched |= {name for name, p in model.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        first, last = (float(loss) if step == 0 else first), float(loss)
+        last = float(loss.detach())
+        first = last if step == 0 else first
     seconds = time.monotonic() - began
     idle = sorted({name for name, _ in model.named_parameters()} - touched - VALUE_HEAD)
     passed = last < 0.5 * first and not idle

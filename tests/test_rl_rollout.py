@@ -247,7 +247,7 @@ def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: P
     for name in ("return_start", "return_end", "entropy", "approx_kl", "explained_variance", "steps_per_second"):
         assert np.isfinite(metrics[name]), name
     trials = json.loads((done.folder / "trials.json").read_text())
-    assert [row["update"] for row in trials] == [0, 2, 4, 6]
+    assert [row["update"] for row in trials] == [0, 1, 2, 3, 4, 5, 6]
     assert metrics["return_mean"] == max(row["return"] for row in trials) >= metrics["return_start"]
     assert (metrics["best_update"] == 0) == any("clone's weights were kept" in note for note in done.notes)
     history = json.loads((done.folder / "history.json").read_text())
@@ -295,3 +295,9 @@ def test_a_frame_is_looked_at_once_until_it_is_forgotten() -> None:
     eyes.progress(frames[:2])
     assert looked == [3, 3, 2]
     np.testing.assert_array_equal(eyes.tokens(frames), Cells().encode(frames).numpy())
+
+
+def test_a_trial_pays_for_soon_and_far_and_not_for_starting_over() -> None:
+    assert stage.trial_return([2.0, 2.0, 6.0, 4.0]) == (0 + 0 + 4 + 4) / 4
+    assert stage.trial_return([0.0, 9.0, 9.0, 9.0]) > stage.trial_return([0.0, 0.0, 0.0, 9.0])
+    assert stage.trial_return([0.0, 9.0, 0.0, 0.0]) == stage.trial_return([0.0, 9.0, 9.0, 9.0])

@@ -32,7 +32,7 @@ PATIENCE = 3  # updates in a row before "explains nothing" is an alarm
 FILE = "ppo.safetensors"
 
 Trial = Callable[[Policy], float]
-"""Plays a policy in a fixed way and says what an episode was paid on the average, in units of Φ."""
+"""Plays a policy in a fixed way and says how well it did, in units of Φ."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ from emurl.tracking import Tracker
 from emurl.training import resolve_device
 
 CODE_VERSION = 1
-TRIALS = 4  # of the weights: before, and after every third of the run
+TRIALS = 7  # of the weights: before, and after every sixth of the run
 TRIAL_SEED = 0x7121A1
 
 
 def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
-    """Train the policy; headline `return_mean`, what an episode from power-on is paid, beside what the clone was paid."""
+    """Train the policy; headline `return_mean`: its `trial_return` from power-on, beside the clone's as `return_start`."""
     device = resolve_device(settings.device)
     eyes, spec = load_eyes(inputs, device)
     clone = load_policy(inputs["behavior"], eyes, device)
@@ -50,7 +50,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
         def trial(candidate: Policy) -> float:
             player = Player("candidate", candidate, clone.context)
             records = play(trial_envs, eyes, player, max_steps=settings.episode_steps, seed=TRIAL_SEED)
-            return float(np.mean([record.gained - settings.time_penalty * record.steps for record in records]))
+            return float(np.mean([trial_return(record.progress) for record in records]))
 
         state = train(
             policy, clone, collector, settings, trial=trial, trials=TRIALS, scratch=output.scratch, tracker=tracker,
@@ -67,6 +67,14 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
         output.note(f"alarm: {alarm}")
     if state.best_update == 0:
         output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
+
+
+def trial_return(progress: Sequence[float]) -> float:
+    """How soon and how far an episode got: the mean over its steps of the best Φ so far, less Φ at power-on.
+
+    What was reached stays reached: a game that starts over when its end screen is left must not cost the weights that got there.
+    """
+    return float(np.maximum.accumulate(progress).mean() - progress[0])
 
 
 def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""`emurl bench ood`: pairs scored a second, against encoding the same frames with the tokenizer and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from emurl.artifacts import Store
+from emurl.bench.emulator import alternate
+from emurl.bench.synthetic import synthetic_screens
+from emurl.config import Config
+from emurl.models.dynamics import Dynamics
+from emurl.models.tokenizer import Tokenizer
+from emurl.ood import OODDetector
+from emurl.training import resolve_device
+
+BATCH = 64
+REPEATS = 5
+
+
+def run(config: Config, store: Store | None = None) -> dict[str, Any]:
+    """Scores per second with networks of the settings' sizes, untrained; `ratio_to_encode` is to the bare tokenizer.
+
+    A score needs two frames encoded, one decoded and one foreseen, so the ratio cannot pass 0.5.
+    """
+    device = resolve_device(config.tokenizer.device)
+    frames = np.stack(list(synthetic_screens(BATCH * 8, per_second=2.0)))
+    now, later = frames[::8], frames[1::8]
+    sight, foresight = config.tokenizer, config.dynamics
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = Tokenizer(dim=sight.dim, depth=sight.depth, vocab=sight.vocab, code_dim=sight.code_dim, codebook=sight.codebook)
+        dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
+    usual = {"reconstruction_mean": 0.0, "reconstruction_std": 1.0, "surprise_mean": 0.0, "surprise_std": 1.0}
+    detector = OODDetector(tokenizer.to(device).eval(), dynamics.to(device).eval(), usual)
+    contenders = {
+        "scores": lambda: detector.compute_combined_ood_scores(now, later),
+        "encode": lambda: tokenizer.encode(now).cpu(),
+    }
+    for call in contenders.values():
+        call()  # warm
+    speeds = alternate(contenders, BATCH, REPEATS, seconds=0.5)
+    return {
+        "scores_per_second": speeds["scores"],
+        "encode_frames_per_second": speeds["encode"],
+        "ratio_to_encode": round(speeds["scores"] / speeds["encode"], 3),
+        "batch": BATCH,
+        "device": str(device),
+        "torch_threads": torch.get_num_threads(),
+    }

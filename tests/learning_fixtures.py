@@ -23,7 +23,9 @@ def write_frames(folder: Path, videos: list[np.ndarray], held_out: int = 1, fps:
             shard.add(frames)
         split = "val" if number >= len(videos) - held_out else "train"
         name = f"video{number}"
-        rows.append({"video_id": name, "run_id": name, "split": split, "frames": len(frames), "fps": fps, "duration_s": len(frames) / fps})
+        rows.append(
+            {"video_id": name, "run_id": name, "split": split, "frames": len(frames), "fps": fps, "duration_s": len(frames) / fps}
+        )
         flags.append(np.zeros(len(frames), np.uint8))
     write_index(folder, ScreenSpec(), rows, flags)
     return artifact("frames", folder)

@@ -82,7 +82,9 @@ def test_again_with_the_same_scratch_is_the_same(learnt, tmp_path):
     files = []
     for _ in range(2):  # the second finds the first's last checkpoint
         artifact, _ = run_stage(tokenizer, short, inputs, tmp_path / "tokenizer")
-        files.append([artifact.path(name).read_bytes() for name in ("model/model.safetensors", "history.json", "reconstruction.png")])
+        files.append(
+            [artifact.path(name).read_bytes() for name in ("model/model.safetensors", "history.json", "reconstruction.png")]
+        )
     assert files[0] == files[1]
 
 
@@ -96,14 +98,20 @@ def test_out_of_distribution_scores(learnt, tmp_path):
     assert usual.shape == (64,) and abs(float(usual.mean())) < 0.7
     assert strange.min() > usual.max()
     assert detector.get_reward_multiplier(strange).max() < detector.get_reward_multiplier(usual).min()
-    assert np.array_equal(OODDetector.from_tokenizer(folders[0] / "model", folders[1] / "model").compute_combined_ood_scores(now, later), usual)
+    assert np.array_equal(
+        OODDetector.from_tokenizer(folders[0] / "model", folders[1] / "model").compute_combined_ood_scores(now, later), usual
+    )
 
 
 def test_best_shift_by_hand():
     grid = np.arange(90).reshape(1, 9, 10)
     assert np.array_equal(dynamics.shifted(grid, 0, 0), grid)
     moved = dynamics.shifted(grid, 1, -2)
-    assert moved[0, 0].tolist() == [-1] * 10 and moved[0, 1, :8].tolist() == list(range(2, 10)) and moved[0, 5, 8:].tolist() == [-1, -1]
+    assert (
+        moved[0, 0].tolist() == [-1] * 10
+        and moved[0, 1, :8].tolist() == list(range(2, 10))
+        and moved[0, 5, 8:].tolist() == [-1, -1]
+    )
     asked = np.stack([grid[0], np.where(dynamics.shifted(grid, 0, 1)[0] == -1, 777, dynamics.shifted(grid, 0, 1)[0])])[None]
     figures = dynamics.baselines(asked)
     assert figures["copy_accuracy"] == 0.0 and figures["changed"] == 1.0

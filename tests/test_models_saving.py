@@ -71,7 +71,12 @@ def test_pokemon_red_has_the_sizes_of_the_original():
     some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
     grids = torch.randint(0, sight.vocab, (2, foresight.context + 1, 9, 10))
     seen = grids[:, :1].expand(-1, watching.context, -1, -1)
-    batches = [(tokenizer, some), (dynamics, grids), (reward, (some, some)), (policy, (seen, torch.tensor([0, 1]), torch.ones(2)))]
+    batches = [
+        (tokenizer, some),
+        (dynamics, grids),
+        (reward, (some, some)),
+        (policy, (seen, torch.tensor([0, 1]), torch.ones(2))),
+    ]
     for model, batch in batches:
         loss, _ = model.train().loss(batch)
         loss.backward()

@@ -32,7 +32,14 @@ def cells(rng: np.random.Generator) -> np.ndarray:
 
 def train(scratch: Path, steps: int = 12, sample=cells, **options):
     model = tokenizer()
-    known = {"learning_rate": 1e-3, "device": "cpu", "seed": 5, "tracker": Tracker.silent(), "warmup_steps": 2, "checkpoint_every": 3}
+    known = {
+        "learning_rate": 1e-3,
+        "device": "cpu",
+        "seed": 5,
+        "tracker": Tracker.silent(),
+        "warmup_steps": 2,
+        "checkpoint_every": 3,
+    }
     result = fit(model, sample, steps=steps, scratch=scratch, **(known | options))
     return model, result
 
@@ -105,7 +112,9 @@ def test_a_sigkill_changes_nothing(tmp_path):
 
     def start(folder: Path) -> subprocess.Popen:
         words = [sys.executable, "-c", script, str(HERE), str(folder)]
-        return subprocess.Popen(words, cwd=HERE.parent, env={**os.environ, "PYTHONPATH": str(HERE.parent)}, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            words, cwd=HERE.parent, env={**os.environ, "PYTHONPATH": str(HERE.parent)}, stdout=subprocess.PIPE
+        )
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()

@@ -31,7 +31,9 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     sight, foresight = config.tokenizer, config.dynamics
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        tokenizer = Tokenizer(dim=sight.dim, depth=sight.depth, vocab=sight.vocab, code_dim=sight.code_dim, codebook=sight.codebook)
+        tokenizer = Tokenizer(
+            dim=sight.dim, depth=sight.depth, vocab=sight.vocab, code_dim=sight.code_dim, codebook=sight.codebook
+        )
         dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
     usual = {"reconstruction_mean": 0.0, "reconstruction_std": 1.0, "surprise_mean": 0.0, "surprise_std": 1.0}
     detector = OODDetector(tokenizer.to(device).eval(), dynamics.to(device).eval(), usual)

@@ -33,7 +33,8 @@ class OriginalLayout(nn.Module):
 
     def __init__(self, vocab: int = 512, code_dim: int = 192) -> None:
         super().__init__()
-        down, up = [], []
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
         for inputs, width in itertools.pairwise((3, *WIDTHS)):
             down += [nn.Conv2d(inputs, width, 4, 2, 1), nn.GELU(), ResidualBlock(width)]
             up = [ResidualBlock(width), nn.ConvTranspose2d(width, inputs, 4, 2, 1), nn.GELU(), *up]

@@ -73,6 +73,12 @@ void window_open(void) {
     rLCDC |= 0x60;
 }
 
+void window_open_side(void) {
+    rWX = 87;
+    rWY = 0;
+    rLCDC |= 0x60;
+}
+
 void window_close(void) { rLCDC &= (uint8_t)~0x20; }
 
 void palette_set(uint8_t level) {
@@ -119,6 +125,17 @@ void copy_tiles(uint8_t *to, const uint8_t *from, uint8_t count) {
         --count;
     }
 }
+
+/* The bank register of the cartridge; bank 1 is mapped at all other times. This code lies in bank 0. */
+#define ROM_BANK BYTE_AT(0x2000)
+
+void far_copy(uint8_t *to, const uint8_t *from, uint8_t bank, uint8_t units) {
+    ROM_BANK = bank;
+    copy_tiles(to, from, units);
+    ROM_BANK = 1;
+}
+
+void far_load(uint8_t *to, const struct far *far) { far_copy(to, far->at, far->bank, far->units); }
 
 void copy_bytes(uint8_t *to, const uint8_t *from, uint16_t count) {
     while (count) {

@@ -52,7 +52,7 @@ class Style:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Style:
         """Anything from a practised runner to somebody who is there for the first time."""
-        care = rng.uniform(0.2, 1.4)  # one number, so that a slow reader is also the one who gets lost
+        care = rng.uniform(0.2, 1.25)  # one number, so that a slow reader is also the one who gets lost
         greed = rng.uniform(0.0, 1.0)
         return cls(
             reaction=7 + 15 * care * rng.uniform(0.6, 1.4),
@@ -63,7 +63,7 @@ class Style:
             detour=0.22 * care,
             chat=0.18 * care,
             leaf=0.10 * care,
-            heal_below=0.0 if greed > 0.85 else rng.uniform(0.25, 0.5),
+            heal_below=0.15 if greed > 0.85 else rng.uniform(0.25, 0.5),
             flee=(0.0, 0.3, 0.8)[int(rng.integers(3))] * (1 - greed),
             best_move=rng.uniform(0.6, 1.0),
             visit_hearth=0.25 * (1 - greed),

@@ -195,10 +195,7 @@ uint8_t battle_trainer(uint8_t number) {
     }
     if (outcome == WON) {
         money_add(trainer->prize);
-        wTextBuffer2[0] = CHAR_ZERO + (trainer->prize >> 8 & 15);
-        wTextBuffer2[1] = CHAR_ZERO + (trainer->prize >> 4 & 15);
-        wTextBuffer2[2] = CHAR_ZERO + (trainer->prize & 15);
-        wTextBuffer2[3] = CHAR_END;
+        number_word(wTextBuffer2, (trainer->prize >> 8) * 100 + (trainer->prize >> 4 & 15) * 10 + (trainer->prize & 15));
         text_flow(TEXT_PRIZE);
     }
     return end(outcome);

@@ -105,7 +105,12 @@ void camera_refresh_all(uint8_t x, uint8_t y) {
     view_x = x;
     view_y = y;
     refresh_row = 0;
-    camera_finish();
+    while (refresh_row < 9) {
+        frame_wait();
+        refresh();
+        refresh();
+        refresh();
+    }
 }
 
 void camera_redraw(uint8_t x, uint8_t y) {

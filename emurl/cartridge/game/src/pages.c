@@ -64,6 +64,16 @@ void page_party(void) {
     page_end();
 }
 
+static void put_money(uint8_t x, uint8_t y) { /* six digits, no zeros in front */
+    uint8_t i, digit, begun = 0;
+
+    for (i = 0; i < 6; ++i) {
+        digit = i & 1 ? wPlayerMoney[i >> 1] & 15 : wPlayerMoney[i >> 1] >> 4;
+        begun |= digit;
+        put(x + i, y, begun || i == 5 ? CHAR_ZERO + digit : CHAR_SPACE);
+    }
+}
+
 void page_bag(void) {
     uint8_t used;
 
@@ -75,8 +85,7 @@ void page_bag(void) {
         put_word(4, 4, word_none);
     }
     put_word(4, 8, word_pennies);
-    for (used = 0; used < 3; ++used)
-        put_two(12 + used + used, 8, (wPlayerMoney[used] >> 4) * 10 + (wPlayerMoney[used] & 15));
+    put_money(12, 8);
     put_word(4, 10, word_badge);
     if (wObtainedBadges)
         put(17, 10, CHAR_STAR);

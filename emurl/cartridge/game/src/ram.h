@@ -55,7 +55,7 @@
 #define wFacing BYTE_AT(0xD902)          /* FACE_... */
 #define wTextWaiting BYTE_AT(0xD903)     /* 1: the text box waits for A */
 #define wFading BYTE_AT(0xD904)          /* 1: a map transition runs, input is ignored */
-#define wLagFrames BYTE_AT(0xD905)       /* frames that came before the last one's work was done */
+#define wLagFrames BYTE_AT(0xD905)       /* overworld frames, no box up, that came before the last one's work was done */
 #define wBusyLine BYTE_AT(0xD906)        /* screen line at which walking or opening a text box was done with the hardware */
 #define wLamps BYTE_AT(0xD907)           /* the tower's three lamps, a bit each */
 #define wMenu BYTE_AT(0xD908)            /* MENU_...: the menu that waits for a choice, 0 = none */

@@ -33,9 +33,9 @@ void start_menu(void) {
     uint8_t line;
 
     camera_finish();
-    menu_draw();
     wFontLoaded = 1;
     wTextBoxID = TEXTBOX_MENU;
+    menu_draw();
     things_place();
     frame_wait();
     oam_copy();

@@ -4,7 +4,7 @@
 #include "video.h"
 
 #define BOX_ROW 12
-#define FLOW_FRAMES 22 /* a text that goes on by itself stands that long */
+#define FLOW_FRAMES 16 /* a text that goes on by itself stands that long */
 
 static uint8_t pen_x, pen_y;
 static const uint8_t *cursor;      /* the next byte of the text */

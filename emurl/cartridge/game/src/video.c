@@ -42,7 +42,7 @@ static void clock_tick(void) {
 }
 
 void frame_wait(void) {
-    if (vblank_flag)
+    if (vblank_flag && wGameMode == MODE_OVERWORLD && !wFontLoaded)
         ++wLagFrames;
     while (!vblank_flag) {
         __asm

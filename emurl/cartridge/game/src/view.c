@@ -45,9 +45,9 @@ static void level_put(uint8_t x, uint8_t y, uint8_t level) {
 }
 
 static void foe_numbers(void) {
-    put_word(1, 0, species_names[enemy->species - 1]);
-    level_put(1, 1, enemy->level);
-    bar_put(1, 2, bar_pixels(enemy->hp[1], enemy->max_hp[1]));
+    put_word(1, 1, species_names[enemy->species - 1]);
+    level_put(1, 2, enemy->level);
+    bar_put(1, 3, bar_pixels(enemy->hp[1], enemy->max_hp[1]));
 }
 
 void view_own_numbers(void) {
@@ -104,7 +104,7 @@ void view_blink(uint8_t own) {
 
 void view_drain(uint8_t own, uint8_t from, uint8_t to) {
     uint8_t most = own ? partner->max_hp[1] : enemy->max_hp[1];
-    uint8_t now = bar_pixels(from, most), then = bar_pixels(to, most), x = own ? 10 : 1, y = own ? 9 : 2;
+    uint8_t now = bar_pixels(from, most), then = bar_pixels(to, most), x = own ? 10 : 1, y = own ? 9 : 3;
 
     while (now != then) {
         now += now < then ? 1 : (uint8_t)-1;
@@ -120,6 +120,6 @@ void view_gone(uint8_t own) {
         put_clear(OWN_X, OWN_Y, 6, 6);
     } else {
         put_clear(FOE_X, FOE_Y, 6, 6);
-        put_clear(1, 0, 9, 3);
+        put_clear(1, 1, 9, 3);
     }
 }

@@ -284,7 +284,9 @@ class _Runner:
 
     def way(self, here: Map, start: Cell, goals: list[Cell]) -> list[str] | None:
         """Directions that keep off the map's warps, or None; of equally short ways, today's favourite."""
-        walkable = here.open_after(self.hands.events())
+        own = self.hands
+        things = {(own.read("thing_x", each), own.read("thing_y", each)) for each in range(len(here.things))}
+        walkable = here.open_after(own.events(), things)
         try:
             return find_path(walkable, start, goals, [warp.at for warp in here.warps], self.taste, here.ledges)
         except ValueError:

@@ -114,15 +114,22 @@ class Map:
     patches: tuple[Patch, ...] = ()
     wild: tuple[tuple[str, int], ...] = ()
 
-    def open_after(self, events: Collection[str]) -> frozenset[Cell]:
-        """The walkable cells once these events have happened: patches laid, guards and gifts gone."""
+    def open_after(self, events: Collection[str], things: Collection[Cell] | None = None) -> frozenset[Cell]:
+        """The walkable cells once these events have happened: patches laid, guards and gifts gone.
+
+        ``things`` says where people and signs stand now, for maps on which somebody has moved.
+        """
         legend = tileset(self.tileset)
-        cells = set(self.walkable)
-        cells |= {thing.at for thing in self.things if thing.kind in ("guard", "gift") and thing.of in events}
-        for patch in self.patches:
-            if patch.event in events and "solid" not in legend[patch.char].flags:
-                cells.add(patch.at)
-        return frozenset(cells)
+        if things is None:
+            gone = {thing.at for thing in self.things if thing.kind in ("guard", "gift") and thing.of in events}
+            things = {thing.at for thing in self.things} - gone
+        laid = {patch.at: patch.char for patch in self.patches if patch.event in events}
+        return frozenset(
+            (x, y)
+            for y, row in enumerate(self.rows)
+            for x, char in enumerate(row)
+            if not legend[laid.get((x, y), char)].flags & {"solid", "ledge"} and (x, y) not in things
+        )
 
     @property
     def width(self) -> int:

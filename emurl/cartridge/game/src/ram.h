@@ -63,6 +63,7 @@
 #define wHealX BYTE_AT(0xD90A)
 #define wHealY BYTE_AT(0xD90B)
 #define wRandom BYTES_AT(0xD90C)         /* two bytes of the random numbers' state */
+#define wTextStands BYTE_AT(0xD90F)      /* 1: a page stands complete and goes on by itself in a moment */
 #define wPageSpecies BYTE_AT(0xD90E)     /* the species a page of the bestiary shows */
 
 enum { MODE_BOOT, MODE_TITLE, MODE_INTRO, MODE_OVERWORLD, MODE_ENDING, MODE_BATTLE, MODE_PAGE };

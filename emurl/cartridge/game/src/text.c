@@ -154,11 +154,13 @@ static void wait_for_a(void) {
 static void wait_a_while(void) {
     uint8_t left;
 
+    wTextStands = 1;
     for (left = FLOW_FRAMES; left; --left) {
         frame_wait();
         if (joy_pressed & BUTTON_A)
-            return;
+            break;
     }
+    wTextStands = 0;
 }
 
 static uint8_t next_char(void) {

@@ -52,10 +52,10 @@ class Style:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Style:
         """Anything from a practised runner to somebody who is there for the first time."""
-        care = rng.uniform(0.2, 1.25)  # one number, so that a slow reader is also the one who gets lost
+        care = rng.uniform(0.2, 1.1)  # one number, so that a slow reader is also the one who gets lost
         greed = rng.uniform(0.0, 1.0)
         return cls(
-            reaction=7 + 15 * care * rng.uniform(0.6, 1.4),
+            reaction=6 + 13 * care * rng.uniform(0.6, 1.4),
             pause=0.022 * care * rng.uniform(0.5, 1.5),
             wrong_turn=0.020 * care * rng.uniform(0.4, 1.6),
             overshoot=0.12 * care * rng.uniform(0.4, 1.6),

@@ -10,7 +10,7 @@
 #include "things.h"
 #include "video.h"
 
-#define ENCOUNTER_CHANCE 30 /* of 256, a step in tall grass */
+#define ENCOUNTER_CHANCE 25 /* of 256, a step in tall grass */
 #define CALM_STEPS 4        /* steps in grass after a battle that are safe */
 
 static uint8_t calm;

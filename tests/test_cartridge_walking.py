@@ -156,7 +156,9 @@ def test_warps_lead_back_as_well(states):
     assert (value(console, "wCurMap"), cell(console)) == (4, (6, 38))
 
 
-SPOKEN = [(each.name, thing) for each in world.maps() for thing in each.things if thing.kind in ("talk", "guard", "lever", "nest")]
+SPOKEN = [
+    (each.name, thing) for each in world.maps() for thing in each.things if thing.kind in ("talk", "guard", "lever", "nest")
+]
 
 
 @pytest.mark.parametrize(("name", "thing"), [pair for pair in SPOKEN if pair[1].at[1] > 30 or pair[0] != "route"])

@@ -124,7 +124,9 @@ class Assets:
         for number, effect in enumerate(EFFECTS):
             self.header.append(f"#define EFFECT_{effect.upper()} {number}\n")
         self._strings("species_names", list(beings.species))
-        rows = [(kinds.index(s.kind), *s.numbers, _braces(moves.index(move) for move in s.moves)) for s in beings.species.values()]
+        rows = [
+            (kinds.index(s.kind), *s.numbers, _braces(moves.index(move) for move in s.moves)) for s in beings.species.values()
+        ]
         self._structs("species", "species_list", rows)
         self.header.append(f"#define SPECIES_COUNT {len(rows)}\n")
         teams = []
@@ -133,10 +135,8 @@ class Assets:
             team = [value for species, level in trainer.monsters for value in (beings.number(species), level)]
             word = f"TEXT_{name.upper()}"
             prize = int(f"{trainer.prize:04d}", 16)
-            teams.append(
-                (world.EVENTS.index(trainer.event), trainer.sight, _braces((team + [0, 0])[:4]), f"{word}_BEFORE", f"{word}_AFTER",
-                 f"word_{'wren' if name == 'wren' else 'warden'}", prize)
-            )  # fmt: skip
+            row = (world.EVENTS.index(trainer.event), trainer.sight, _braces([*team, 0, 0][:4]))
+            teams.append((*row, f"{word}_BEFORE", f"{word}_AFTER", f"word_{'warden' if name == 'alder' else name}", prize))
         self._structs("trainer", "trainers", teams)
 
     def _strings(self, name: str, words: Sequence[str]) -> None:

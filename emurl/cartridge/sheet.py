@@ -55,9 +55,10 @@ def _mode(mode: int) -> See:
 
 
 SCREENS: tuple[tuple[str, See], ...] = (
-    ("title", _mode(1)), ("intro", _in("Warden")), ("mosslings", _in("Mosslings")), ("name", _menu(1)), ("task", _in("light its")),
-    ("bedroom", _walks(1)), ("house", _walks(2)), ("town", _walks(3)), ("lodge", _walks(7)), ("nest", _menu(2)),
-    ("partner", _in("partner now!")), ("gate", _walks(3, 14)), ("route", _walks(4)), ("grass", _walks(4, None, 31)),
+    ("title", _mode(1)), ("intro", _in("Warden")), ("mosslings", _in("Mosslings")), ("name", _menu(1)),
+    ("task", _in("light its")), ("bedroom", _walks(1)), ("house", _walks(2)), ("town", _walks(3)), ("lodge", _walks(7)),
+    ("nest", _menu(2)), ("partner", _in("partner now!")), ("gate", _walks(3, 14)), ("route", _walks(4)),
+    ("grass", _walks(4, None, 31)),
     ("wild", _flows("comes closer!")), ("battle", _menu(3)), ("moves", _menu(4)), ("strong", _flows("hits home")),
     ("seen", _in("I saw you!")), ("wren", _flows("out\nLAMPMOTH!")), ("points", _flows("points.")),
     ("hollow", _walks(4, 5, 8)), ("maze", _walks(8, 5, 5)), ("tower", _walks(4, 7, 4)), ("gym", _walks(9, None, 8)),

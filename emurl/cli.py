@@ -61,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     play.add_argument("ref", nargs="?", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
     _add_config(play)
     play.add_argument("--video", metavar="FILE", help="write a .gif or .mp4 instead of opening a window")
+    player = play.add_mutually_exclusive_group()
+    player.add_argument("--bot", action="store_true", help="the embedded cartridge's own runner instead of a policy")
+    player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
     play.add_argument("--steps", type=int, default=400, metavar="N", help="actions to play at most (default 400)")
     play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions (default 0)")
     play.set_defaults(do=_play)
@@ -213,7 +216,19 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rom(args: argparse.Namespace) -> Any:
+    from emurl.stages.common import rom_path
+
+    return rom_path(_config(args).policy.emulator)
+
+
 def _play(args: argparse.Namespace) -> int:
+    if args.bot or args.random:
+        from emurl import solo
+
+        played = solo.runner(args.seed, args.video) if args.bot else solo.chance(args.seed, args.steps, _rom(args), args.video)
+        _print(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
+        return 0
     from emurl import play
     from emurl.artifacts import Store
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from emurl.artifacts import Artifact, Store
 from emurl.config import Config
-from emurl.errors import InputError, WorkError
+from emurl.errors import InputError
+from emurl.film import FRAME_RATE, write_mp4
 from emurl.rl.episodes import Player, play, replay
 from emurl.rl.panel import Panel, write_film
 from emurl.stages.agents import consoles, load_eyes, load_policy
@@ -18,7 +19,6 @@ from emurl.tracking import Tracker
 from emurl.training import resolve_device
 
 PLAYERS = ("policy", "behavior")
-FRAME_RATE = 59.7275  # of the console, a second
 
 
 def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, video: str | None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
     elif str(video).endswith(".gif"):
         write_film(Path(str(video)), pictures)
     else:
-        _write_mp4(Path(str(video)), pictures, rate)
+        write_mp4(Path(str(video)), pictures, rate)
     return {
         "ref": artifact.ref,
         "steps": record.steps,
@@ -110,30 +110,3 @@ def _show(window: Any, pictures: Iterable[np.ndarray], rate: float) -> None:
 
     step()
     window.mainloop()
-
-
-def _write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
-    """Pictures uint8 (H, W, 3) as H.264, written aside and renamed."""
-    import ffmpeg
-    import imageio_ffmpeg
-
-    waiting = iter(pictures)
-    first = next(waiting)
-    aside = path.with_suffix(".part.mp4")
-    process = (
-        ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
-        .output(str(aside), vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
-        .overwrite_output()
-        .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
-    )
-    try:
-        process.stdin.write(first.tobytes())
-        for picture in waiting:
-            process.stdin.write(picture.tobytes())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # ffmpeg has said why on stderr
-    if process.wait() != 0:
-        aside.unlink(missing_ok=True)
-        raise WorkError(f"--video {path}: ffmpeg could not write it")
-    aside.replace(path)

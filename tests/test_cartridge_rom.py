@@ -7,46 +7,50 @@ from pathlib import Path
 
 import pytest
 
-from emurl.cartridge import TITLE, build, rom_path, symbols
+from emurl.cartridge import TITLE, build, rom_path, symbols, world
 from emurl.emulator.console import BUTTONS, GameBoy
 from emurl.errors import InputError, WorkError
 
-LETTERS = {"A": "a", "B": "b", "U": "up", "D": "down", "L": "left", "R": "right", "S": "start", ".": None}
-
-# A whole game at one action every 16 ticks: letter and how often. The sign in town and the aunt are talked to.
-WHOLE_GAME = (
-    ".8 S1 .2 A1 .3 A1 .2 A1 .2 A1 U1 R1 U1 R6 U2 .1 D3 L2 U1 A1 .1 A1 .2 A1 D1 L2 D1 .1 R3 A1 .1 A1 D2 R10 U6 L6 U3 L6 "
-    "U3 R9 U3 R2 U1 .1 U4 R3 U5 L3 U6 R5 U6 L8 U5 R6 U4 L4 U4 R2 U1 .7"
-)
-GOLDEN: dict[int, str] = {
-    8: "d09e4379c393929b",
-    14: "ceaed1db3ecdd105",
-    21: "b2a1846bf95506da",
-    27: "161d3a4264510a09",
-    37: "b66cfcdfa5a63faf",
-    46: "6f66a95d93a50155",
-    62: "5ae968b6bc5f9a76",
-    82: "d62e75dd17cbc022",
-    112: "12bdea75e608aab3",
-    128: "fe2fef9f2a381731",
-    150: "97428e8091e6ec54",
-    170: "a06eed03cfcf2b4a",
-    174: "d2d06bf3843b0b47",
-    182: "2686325bc3bd3b00",
-}
+GOLDEN = Path(__file__).parent / "mossdale_golden.txt"
 
 
-def actions() -> list[str | None]:
-    """WHOLE_GAME written out."""
-    return [LETTERS[word[0]] for word in WHOLE_GAME.split() for _ in range(int(word[1:]))]
+def golden() -> tuple[int, dict[int, str | None], dict[int, str]]:
+    """A whole game: its ticks, what is held from which tick on, and hashes of the screens at some ticks."""
+    ticks, presses, screens = 0, {}, {}
+    for line in GOLDEN.read_text("ascii").splitlines():
+        match line.split():
+            case ["ticks", number]:
+                ticks = int(number)
+            case ["screen", tick, digest]:
+                screens[int(tick)] = digest
+            case [tick, button] if tick.isdigit():
+                presses[int(tick)] = None if button == "-" else button
+    return ticks, presses, screens
+
+
+def replay(console: GameBoy, look: dict[int, str]) -> dict[int, str]:
+    """Play the golden game; the hashes of the screens at the ticks in `look`."""
+    ticks, presses, _ = golden()
+    held, seen = None, {}
+    for tick in range(ticks):
+        if tick in presses:
+            if held:
+                console.release(held)
+            if presses[tick]:
+                console.press(presses[tick])
+            held = presses[tick]
+        console.tick(1, render=tick + 1 in look)
+        if tick + 1 in look:
+            seen[tick + 1] = hashlib.sha256(console.frame().tobytes()).hexdigest()[:16]
+    return seen
 
 
 def test_the_header_is_a_game_boy_header_without_a_logo():
     rom = rom_path().read_bytes()
-    assert len(rom) == 0x8000
+    assert len(rom) == 0x10000
     assert rom[0x104:0x134] == bytes(48), "the logo is not ours to ship"
     assert rom[0x134:0x144] == TITLE.encode().ljust(16, b"\0")
-    assert rom[0x147:0x149] == b"\0\0", "32 KiB, no mapper"
+    assert rom[0x147:0x149] == b"\1\1", "64 KiB, MBC1"
     assert rom[0x14D] == (-sum(rom[0x134:0x14D]) - 25) & 0xFF
     assert int.from_bytes(rom[0x14E:0x150], "big") == (sum(rom) - sum(rom[0x14E:0x150])) & 0xFFFF
 
@@ -96,20 +100,17 @@ def test_the_symbols_name_work_ram_where_the_reader_expects_it():
 
 def test_a_whole_game_shows_the_same_screens_as_ever():
     console = GameBoy(rom_path())
-    seen = {}
-    for number, action in enumerate(actions(), start=1):
-        console.step(None if action is None else BUTTONS.index(action), 16)
-        if number in GOLDEN:
-            seen[number] = hashlib.sha256(console.frame().tobytes()).hexdigest()[:16]
-    assert console.read(symbols()["wEventFlags"]) == b"\x3f"
-    assert seen == GOLDEN
+    screens = golden()[2]
+    assert len(screens) >= 10
+    assert replay(console, screens) == screens
+    events = int.from_bytes(console.read(symbols()["wEventFlags"], 2), "little")
+    assert all(events >> world.EVENTS.index(name) & 1 for name in world.MILESTONES)
 
 
 def test_start_at_the_end_is_a_new_power_on():
     console = GameBoy(rom_path())
     address = symbols()
-    for action in actions():
-        console.step(None if action is None else BUTTONS.index(action), 16)
+    replay(console, {})
     clock = console.read(address["wPlayTimeMinutes"], 3)
     console.tick(300, render=False)
     assert console.read(address["wGameMode"]) == b"\4"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from emurl.cartridge import rom_path, symbols, world
-from emurl.cartridge.assets import char_code, texts
+from emurl.cartridge.bot import Style, play
+from emurl.cartridge.text import char_code, texts
 from emurl.emulator.console import BUTTONS, GameBoy
 
 ADDRESS = symbols()
@@ -45,30 +46,28 @@ def walk(console: GameBoy, goal: tuple[int, int], after: Callable[[], None] = la
 
 @pytest.fixture(scope="module")
 def states() -> dict[str, bytes]:
-    """Save states: every map as it is first entered, on a multiple of 16 ticks."""
-    console = GameBoy(rom_path())
-    for _ in range(8):
-        act(console, None)
-    act(console, "start")
-    while value(console, "wGameMode") != 3:
-        act(console, "a" if value(console, "wTextWaiting") else None)
+    """Save states: every map as it is first entered by a runner who does nothing else."""
     found: dict[str, bytes] = {}
-    while value(console, "wGameMode") == 3:
-        if value(console, "wFading") or not value(console, "wCurMap"):
-            act(console, None)
-            continue
-        here = MAPS[value(console, "wCurMap")]
-        found[here.name] = console.save()
-        walk(console, next(warp.at for warp in here.warps if warp.event))
-        act(console, None)
-    assert list(found) == ["bedroom", "house", "town", "route"]
+
+    def look(console: GameBoy) -> None:
+        name = MAPS[value(console, "wCurMap")].name if value(console, "wCurMap") in MAPS else ""
+        busy = any(value(console, field) for field in ("wFading", "wFontLoaded", "wStepLeft"))
+        if name and name not in found and value(console, "wGameMode") == 3 and not busy:
+            found[name] = console.save()
+
+    assert play(GameBoy(rom_path()), 0, look, render_every=0, style=Style.plain()).finished
+    assert list(found) == ["bedroom", "house", "town", "lodge", "route", "maze", "gym"]
     return found
 
 
 def at(states: dict[str, bytes], name: str) -> GameBoy:
+    """A console standing on that map, no button down."""
     console = GameBoy(rom_path())
     console.tick(1)
     console.load(states[name])
+    for button in BUTTONS:
+        console.release(button)
+    console.tick(32)
     return console
 
 
@@ -105,13 +104,10 @@ def encoded(line: str) -> bytes:
     return bytes(char_code(char) for char in line.replace("{name}", "ROWAN")).ljust(18, b"\x7f")
 
 
-@pytest.mark.parametrize("name", ["bedroom", "house", "town", "route"])
-def test_an_action_of_16_ticks_is_a_cell_and_its_picture_stands_on_the_grid(states, name):
+@pytest.mark.parametrize(("name", "goal"), [("bedroom", (8, 2)), ("house", (3, 6)), ("town", (13, 4)), ("route", (10, 34))])
+def test_an_action_of_16_ticks_is_a_cell_and_its_picture_stands_on_the_grid(states, name, goal):
     console = at(states, name)
-    here = MAPS[value(console, "wCurMap")]
-    onward = next(warp.at for warp in here.warps if warp.event)
-    neighbours = [(onward[0] - dx, onward[1] - dy) for dx, dy in world.STEPS.values()]
-    walk(console, next(each for each in neighbours if each in here.walkable), lambda: assert_tile_map_is_true(console))
+    walk(console, goal, lambda: assert_tile_map_is_true(console))
     assert value(console, "wLagFrames") == 0
 
 
@@ -149,6 +145,7 @@ def test_a_change_of_map_fits_in_one_action_and_leaves_no_drift(states):
 
 def test_warps_lead_back_as_well(states):
     console = at(states, "route")
+    walk(console, (6, 38))
     act(console, "down")
     act(console, None)
     act(console, None)
@@ -159,15 +156,22 @@ def test_warps_lead_back_as_well(states):
     assert (value(console, "wCurMap"), cell(console)) == (4, (6, 38))
 
 
-@pytest.mark.parametrize(("name", "thing"), [(each.name, thing) for each in world.maps() for thing in each.things])
+SPOKEN = [
+    (each.name, thing) for each in world.maps() for thing in each.things if thing.kind in ("talk", "guard", "lever", "nest")
+]
+
+
+@pytest.mark.parametrize(("name", "thing"), [pair for pair in SPOKEN if pair[1].at[1] > 30 or pair[0] != "route"])
 def test_every_text_stands_on_the_screen_as_in_its_source(states, name, thing):
     console = at(states, name)
     here = MAPS[value(console, "wCurMap")]
-    side, direction = next(
-        ((thing.at[0] - dx, thing.at[1] - dy), way)
-        for way, (dx, dy) in world.STEPS.items()
-        if (thing.at[0] - dx, thing.at[1] - dy) in here.walkable
-    )
+    sides = {(thing.at[0] - dx, thing.at[1] - dy): way for way, (dx, dy) in world.STEPS.items()}
+    warps = [warp.at for warp in here.warps]
+    way = world.find_path(here.walkable, cell(console), set(sides) - set(warps), warps)
+    side = cell(console)
+    for step in way:
+        side = (side[0] + world.STEPS[step][0], side[1] + world.STEPS[step][1])
+    direction = sides[side]
     walk(console, side)
     act(console, direction)
     act(console, "a")
@@ -182,11 +186,12 @@ def test_every_text_stands_on_the_screen_as_in_its_source(states, name, thing):
         assert second[:17] == encoded(page[1])[:17]
         assert second[17] == 0xEE, "the arrow asks for A"
         act(console, "a")
-    assert value(console, "wFontLoaded") == 0
-    console.tick(16)
-    assert_tile_map_is_true(console)
+    if thing.kind != "nest":
+        console.tick(40)
+        assert value(console, "wFontLoaded") == 0
+        assert_tile_map_is_true(console)
     number = [each for each in texts() if each.startswith("talk_")].index(thing.text)
-    assert value(console, "wTextBoxID") == 0x10 + number
+    assert value(console, "wTextBoxID") == (0x10 + number if thing.kind != "nest" else 4)
     bit = 32 + number
     assert console.read(ADDRESS["wEventFlags"] + bit // 8)[0] >> bit % 8 & 1
 
@@ -206,7 +211,7 @@ def test_title_and_introduction_want_new_presses_of_their_own_buttons():
     assert value(console, "wGameMode") == 1
     act(console, "start")
     console.press("a")
-    pages = [texts()[f"intro_{number}"][0] for number in (1, 2, 3, 4)]
+    pages = [texts()[f"intro_{number}"][0] for number in (1, 2, 3)]
     for number, page in enumerate(pages):
         while not value(console, "wTextWaiting"):
             console.tick(1)
@@ -222,6 +227,18 @@ def test_title_and_introduction_want_new_presses_of_their_own_buttons():
         console.tick(3)
         assert value(console, "wTextWaiting") == 0
     console.tick(60)
+    console.release("a")
+    while not value(console, "wMenu"):
+        console.tick(1)
+    for button in ("down", "down", "up", "a"):
+        act(console, button)
+    assert console.read(ADDRESS["wPlayerName"], 6) == encoded("HAZEL")[:5] + b"\x50"
+    while not value(console, "wTextWaiting"):
+        console.tick(1)
+    console.tick(2)
+    assert read_line(console, 14) == encoded("HAZEL, go and")
+    act(console, "a")
+    console.tick(60)
     assert (value(console, "wGameMode"), value(console, "wCurMap")) == (3, 1)
 
 
@@ -232,6 +249,7 @@ def test_new_game_fields():
     assert console.read(ADDRESS["wPlayerName"], 6) == encoded("ROWAN")[:5] + b"\x50"
     assert console.read(ADDRESS["wPlayerMoney"], 3) == b"\x00\x05\x00"
     assert [value(console, name) for name in ("wPartyCount", "wObtainedBadges", "wIsInBattle", "wCurMap")] == [0] * 4
+    assert console.read(ADDRESS["wNumBagItems"], 4) == b"\1\x14\2\xff"
 
 
 def test_the_clock_counts_a_second_in_60_ticks(states):
@@ -240,6 +258,30 @@ def test_the_clock_counts_a_second_in_60_ticks(states):
     console.tick(1000)
     later = console.read(ADDRESS["wPlayTimeMinutes"], 3)
     assert (later[0] * 60 + later[1]) * 60 + later[2] == (minutes * 60 + seconds) * 60 + frames + 1000
+
+
+def test_the_start_menu_and_its_pages_stand_in_the_tile_map(states):
+    console = at(states, "town")
+    before = console.frame().copy()
+    for line in range(5):
+        act(console, "start")
+        console.tick(8)
+        for _ in range(line):
+            act(console, "down")
+        assert_tile_map_is_true(console)
+        assert (value(console, "wMenu"), value(console, "wCurrentMenuItem")) == (6, line)
+        act(console, "a")
+        console.tick(40)
+        if line < 4:
+            assert value(console, "wMenu") == 7 + line
+            assert_tile_map_is_true(console)
+            act(console, "right")
+            assert_tile_map_is_true(console)
+            act(console, "b")
+            console.tick(40)
+        assert (value(console, "wMenu"), value(console, "wFontLoaded"), value(console, "wGameMode")) == (0, 0, 3)
+        assert_tile_map_is_true(console)
+    assert (console.frame() == before).all()
 
 
 @pytest.mark.parametrize("seed", range(3))

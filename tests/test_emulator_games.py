@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emurl.cartridge import world
 from emurl.emulator.games import reader_for, reader_for_title
-from emurl.emulator.games.mossdale import GAME_MODE, Mossdale
-from emurl.emulator.games.pokemon_red import ALPHABET, PokemonRed, bits, decimal, decode_box, decode_text, has_event
+from emurl.emulator.games.layout import decimal, has_event, read_many
+from emurl.emulator.games.mossdale import EVENTS, GAME_MODE, Mossdale
+from emurl.emulator.games.pokemon_red import PokemonRed
+from emurl.emulator.games.text import ALPHABET, decode_box, decode_text, read_text
 from emurl.errors import InputError
 
 CODES = {letter: code for code, letter in ALPHABET.items() if len(letter) == 1}
@@ -84,19 +87,65 @@ def test_money_is_decimal(value: int) -> None:
     assert decimal(bytes.fromhex(f"{value:06d}")) == value
 
 
-@given(st.binary(max_size=40))
-def test_bits_are_counted(data: bytes) -> None:
-    assert bits(data) == sum(bin(byte).count("1") for byte in data)
+@given(st.lists(st.binary(min_size=665, max_size=665), min_size=1, max_size=4))
+def test_many_consoles_are_read_as_one_is(contents: list[bytes]) -> None:
+    consoles = []
+    for content in contents:
+        memory = FakeMemory()
+        memory.put(0xD163, *content[:100])
+        memory.put(0xD2F7, *content[100:140])
+        memory.put(0xD340, *content[140:190])
+        memory.put(0xD747, *content[190:510])
+        memory.put(0xCFE0, *content[510:530])
+        consoles.append(memory)
+    many = read_many(consoles)
+    for number, memory in enumerate(consoles):
+        one = PokemonRed().read(memory)
+        for name, values in many.items():
+            if values.ndim == 1:
+                assert values[number] == one[name]
+        assert one["events"] == sum(bin(byte).count("1") for byte in contents[number][190:510])
+        assert many["event_flags"][number].tobytes() == one["event_flags"]
+
+
+def test_every_member_of_the_party_is_read() -> None:
+    memory = FakeMemory()
+    memory.put(0xD163, 2)
+    for member, (level, hp, most) in enumerate(((14, 300, 310), (9, 21, 40), (7, 5, 6))):
+        memory.put(0xD16C + 44 * member, hp >> 8, hp & 255)
+        memory.put(0xD18C + 44 * member, level, most >> 8, most & 255)
+    facts = read_many([memory])
+    assert facts["party_levels"].tolist() == [[14, 9, 0, 0, 0, 0]], "the third is not in the party"
+    assert facts["party_hp"].tolist() == [[300, 21, 0, 0, 0, 0]]
+    assert facts["party_max_hp"].tolist() == [[310, 40, 0, 0, 0, 0]]
+    assert {"level": 14, "hp": 300, "max_hp": 310}.items() <= PokemonRed().read(memory).items()
+
+
+def test_the_text_reader_knows_buffers_and_the_arrow() -> None:
+    memory = FakeMemory()
+    memory.put(0xC3A0, *([0x7F] * 360))
+    memory.put(0xC3A0 + 16 * 20 + 18, 0xEE)
+    memory.put(0xCD3D, *encode("BUMP"), 0x50, 0x80)
+    memory.put(0xCE9D, *encode("owl"), 0x50)
+    memory.put(0xD125, 7)
+    assert not read_text(memory).waits
+    memory.put(0xCFC4, 1)
+    box = read_text(memory)
+    assert (box.up, box.waits, box.id, box.text, box.buffers) == (True, True, 7, "", ("BUMP", "owl"))
 
 
 def test_mossdale_keeps_its_milestones_as_events() -> None:
     memory, reader = FakeMemory(), Mossdale()
     assert reader.reached(reader.read(memory)) == []
     memory.put(GAME_MODE, 3, 9, 8)
-    for number, _ in enumerate(reader.milestones):
-        memory.put(0xD747, (1 << number + 1) - 1)
+    flags = 0
+    for number, bit in enumerate(EVENTS.values()):
+        flags |= 1 << bit
+        memory.put(0xD747, *flags.to_bytes(2, "little"))
         assert reader.reached(reader.read(memory)) == list(reader.milestones[: number + 1])
     assert {"mode": 3, "step_left": 9, "facing": 8}.items() <= reader.read(memory).items()
+    assert list(EVENTS) == list(world.MILESTONES) and all(world.EVENTS[bit] == name for name, bit in EVENTS.items())
+    assert {each.id: each.name for each in world.maps()} | {5: "tower"} == dict(reader.maps)
 
 
 def test_pokemon_red_does_not_believe_the_map_before_the_clock_runs() -> None:
@@ -117,7 +166,7 @@ def test_pokemon_red_does_not_believe_the_map_before_the_clock_runs() -> None:
     memory.put(0xD35E, 0x01)
     memory.put(0xD74B, 1 << 5)
     memory.put(0xD356, 0b11)
-    assert reached() == ["title", "intro", "starter", "viridian", "pokedex", "badge_1", "badge_2"]
+    assert reached() == ["title", "intro", "starter", "viridian", "pokedex", "brock", "misty"]
 
 
 def test_readers_are_found_by_the_header_title(tmp_path: Path) -> None:

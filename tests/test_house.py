@@ -8,11 +8,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"flows", "cli", "__main__", "tools"},
-    {"pipeline", "doctor", "compare", "play", "bench", "upkeep"},
+    {"pipeline", "doctor", "compare", "play", "solo", "bench", "upkeep"},
     {"stages"},
     {"rl", "speedruns", "cartridge"},
     {"training", "checkpoint", "augment", "ood", "emulator", "frames"},
-    {"models", "report", "screen", "artifacts", "config", "tracking"},
+    {"models", "report", "film", "screen", "artifacts", "config", "tracking"},
     {"errors", "__init__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

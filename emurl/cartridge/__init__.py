@@ -15,15 +15,19 @@ _HERE = Path(__file__).resolve().parent
 
 
 def rom_path() -> Path:
-    """The committed ROM, 32 KiB."""
+    """The committed ROM, 64 KiB."""
     return _HERE / "mossdale.gb"
 
 
 def symbols() -> dict[str, int]:
-    """Addresses by name from the committed symbol file: work RAM fields (``wCurMap``) and code labels (``main``)."""
+    """Addresses by name from the committed symbol file: work RAM fields (``wCurMap``) and code labels (``main``).
+
+    Far data, whose addresses mean something only with their bank, is left out.
+    """
     found: dict[str, int] = {}
     for line in (_HERE / "mossdale.sym").read_text(encoding="ascii").splitlines():
         place, _, name = line.partition(" ")
-        if name and not line.startswith(";"):
-            found[name] = int(place.partition(":")[2], 16)
+        bank, _, address = place.partition(":")
+        if name and not line.startswith(";") and int(bank, 16) < 2:
+            found[name] = int(address, 16)
     return found

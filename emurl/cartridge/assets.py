@@ -1,119 +1,68 @@
-"""Turns the cartridge's drawings, maps and texts into C arrays (``assets.h`` and ``assets.c`` of the build folder)."""
+"""Turns the cartridge's drawings, maps, texts and creatures into C (``assets.h``, ``assets.c``) and far data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from emurl.cartridge import world
+from emurl.cartridge import text, world
+from emurl.cartridge.banks import FarData
+from emurl.cartridge.creatures import EFFECTS, creatures
 from emurl.cartridge.drawing import Pixels, TileBank, cut, one_bit, read_groups, stamp, two_bits
 from emurl.errors import InputError
 
 FONT_FIRST = 0x79
 """Tile ids from here on are borders and letters, below are metatiles or pictures."""
 
-_PUNCTUATION = {" ": 0x7F, ":": 0x9C, "'": 0xE0, "-": 0xE3, "?": 0xE6, "!": 0xE7, ".": 0xE8, ",": 0xF4}
-_CODES = {"{name}": 0x52}
-LINE, PAGE, END = 0x4F, 0x51, 0x50
-"""Codes inside a text: next line, next page, end."""
-
-
-def encode(text: str) -> bytes:
-    """Letters in Pokémon Red's encoding; ``{name}`` is the player's name.
-
-    Raises:
-        InputError: a character the font does not have.
-    """
-    out = bytearray()
-    while text:
-        for word, code in _CODES.items():
-            if text.startswith(word):
-                out.append(code)
-                text = text[len(word) :]
-                break
-        else:
-            out.append(char_code(text[0]))
-            text = text[1:]
-    return bytes(out)
-
-
-def char_code(char: str) -> int:
-    """The tile id of one character."""
-    if "A" <= char <= "Z":
-        return 0x80 + ord(char) - ord("A")
-    if "a" <= char <= "z":
-        return 0xA0 + ord(char) - ord("a")
-    if "0" <= char <= "9":
-        return 0xF6 + ord(char) - ord("0")
-    if char not in _PUNCTUATION:
-        raise InputError(f"text: the font has no {char!r}")
-    return _PUNCTUATION[char]
-
-
-def texts() -> dict[str, list[list[str]]]:
-    """All texts by name: pages of one or two lines, from ``game/text.txt``.
-
-    A text starts with ``[name]``; a blank line parts pages. Lines hold at most 18 and 17 letters (the arrow needs
-    the last place); ``{name}`` counts as 7.
-    """
-    found: dict[str, list[list[str]]] = {}
-    pages: list[list[str]] = []
-    for number, raw in enumerate((world.GAME / "text.txt").read_text(encoding="ascii").splitlines(), start=1):
-        line = raw.rstrip()
-        if line.startswith("# "):
-            continue
-        if line.startswith("["):
-            pages = found.setdefault(line.strip("[]"), [])
-            pages.append([])
-        elif not line:
-            if pages and pages[-1]:
-                pages.append([])
-        else:
-            pages[-1].append(line)
-            if len(pages[-1]) > 2 or len(line.replace("{name}", "1234567")) > 19 - len(pages[-1]):
-                raise InputError(f"text.txt:{number}: a page has two lines of at most 18 and 17 letters")
-    return {name: [page for page in pages if page] for name, pages in found.items()}
-
-
-def _text_bytes(pages: Sequence[Sequence[str]]) -> bytes:
-    return bytes([PAGE]).join(bytes([LINE]).join(encode(line) for line in page) for page in pages) + bytes([END])
-
-
-def _array(name: str, values: Iterable[int], ctype: str = "uint8_t") -> str:
-    numbers = [str(value) for value in values]
-    lines = (", ".join(numbers[i : i + 24]) for i in range(0, len(numbers), 24))
-    return f"const {ctype} {name}[] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
+_FLAGS = ("solid", "tall", "ledge")
+_NONE = 0xFF
 
 
 class Assets:
-    """Collects definitions (``source``) and declarations (``header``) of everything the C code reads."""
+    """Collects definitions (``source``) and declarations (``header``) of everything the C code reads, and `far` data."""
 
     def __init__(self) -> None:
         self.header: list[str] = ['#ifndef ASSETS_H\n#define ASSETS_H\n#include "world.h"\n']
         self.source: list[str] = ['#include "assets.h"\n#include "ram.h"\n']
+        self.far = FarData()
         self._font()
         sprites = self._sprites()
         self._tilesets()
         names = self._texts()
+        self._creatures()
         self._maps(sprites, names)
         for screen in ("title", "intro", "ending"):
             self._pictures(screen)
+        self._monsters()
         self.header.append("#endif\n")
 
     def _bytes(self, name: str, values: bytes) -> None:
-        self.header.append(f"extern const uint8_t {name}[{len(values)}];\n")
-        self.source.append(_array(name, values))
+        self._array(name, values)
+
+    def _array(self, name: str, values: Iterable[int], ctype: str = "uint8_t") -> None:
+        numbers = [str(value) for value in values]
+        lines = (", ".join(numbers[i : i + 24]) for i in range(0, len(numbers), 24))
+        self.header.append(f"extern const {ctype} {name}[{len(numbers)}];\n")
+        self.source.append(f"const {ctype} {name}[] = {{\n    " + ",\n    ".join(lines) + "\n};\n")
+
+    def _far(self, name: str, data: bytes) -> None:
+        self.header.append(self.far.add(name, data))
 
     def _font(self) -> None:
         tiles = {tile: bytes(8) for tile in range(FONT_FIRST, 0x100)}
         for group in read_groups(world.GAME / "font.txt"):
             for word, drawing in zip(group.words, group.drawings, strict=True):
-                code = char_code(word) if len(word) == 1 else int(word, 16)
+                code = text.char_code(word) if len(word) == 1 else int(word, 16)
                 tiles[code] = one_bit(drawing)
         self.header.append(f"#define FONT_FIRST {FONT_FIRST}\n")
         self._bytes("font_tiles", b"".join(tiles.values()))
+        bar = TileBank(FONT_FIRST, "bars")
+        for group in read_groups(world.GAME / "bars.txt"):
+            for drawing in group.drawings:
+                bar.tiles.append(two_bits(drawing))
+        self._far("bar_tiles", b"".join(bar.tiles))
 
     def _sprites(self) -> dict[str, int]:
-        """Sprites as columns of two tiles (8×16 objects): a walker's six pictures, a stander's three."""
+        """Sprites as columns of two tiles (8x16 objects): a walker's six pictures, a stander's three, a thing's one."""
         packed = bytearray()
         first: dict[str, int] = {}
         for group in read_groups(world.GAME / "sprites.txt"):
@@ -123,10 +72,11 @@ class Assets:
                 (top_left, top_right), (low_left, low_right) = cut(drawing, 8, 8)
                 for tile in (top_left, low_left, top_right, low_right):
                     packed += two_bits(tile)
+        if len(packed) > 128 * 16:
+            raise InputError(f"sprites.txt: {len(packed) // 16} tiles, the sprite table has 128")
         for name, number in first.items():
             self.header.append(f"#define SPRITE_{name.upper()} {number}\n")
-        self.header.append(f"#define SPRITE_TILE_COUNT {len(packed) // 16}\n")
-        self._bytes("sprite_tiles", bytes(packed))
+        self._far("sprite_tiles", bytes(packed))
         return first
 
     def _tilesets(self) -> None:
@@ -135,84 +85,181 @@ class Assets:
             bank = TileBank(FONT_FIRST, f"tileset {name}")
             blocks = world.tileset(name)
             self._bytes(f"{name}_blocks", bytes(tile for block in blocks.values() for tile in bank.add_all(block.pixels)))
-            flags = bytes(("solid" in block.flags) | ("tall" in block.flags) << 1 for block in blocks.values())
-            self._bytes(f"{name}_flags", flags)
-            self._bytes(f"{name}_tiles", b"".join(bank.tiles))
-            rows.append(f"    {{{name}_tiles, {len(bank.tiles)}, {name}_blocks, {name}_flags}}")
+            flags = (sum((flag in block.flags) << bit for bit, flag in enumerate(_FLAGS)) for block in blocks.values())
+            self._bytes(f"{name}_flags", bytes(flags))
+            self._far(f"{name}_tiles", b"".join(bank.tiles))
+            rows.append(f"    {{{{FAR_{name}_tiles, UNITS_{name}_tiles}}, {name}_blocks, {name}_flags}}")
+            for number, block in enumerate(blocks.values()):
+                if "named" in block.flags:
+                    self.header.append(f"#define CELL_{block.name.upper()} {number}\n")
         self.header.append(f"extern const struct tileset tilesets[{len(rows)}];\n")
         self.source.append("const struct tileset tilesets[] = {\n" + ",\n".join(rows) + "\n};\n")
 
     def _texts(self) -> dict[str, int]:
-        found = texts()
-        for name, pages in found.items():
-            self._bytes(f"text_{name}", _text_bytes(pages))
+        """Every text far, found through a table; every word of a menu near. Returns the talks' ids by name."""
+        found = text.texts()
+        rows: list[str] = []
+        for number, (name, pages) in enumerate(found.items()):
+            data = text.text_bytes(pages)
+            self.header.append(f"#define TEXT_{name.upper()} {number}\n")
+            self._far(f"text_{name}", data)
+            rows.append(f"    {{FAR_text_{name}, UNITS_text_{name}}}")
+        self.header.append(f"extern const struct far text_places[{len(rows)}];\n")
+        self.source.append("const struct far text_places[] = {\n" + ",\n".join(rows) + "\n};\n")
+        for line in (world.GAME / "words.txt").read_text(encoding="ascii").splitlines():
+            name, _, word = line.partition(" ")
+            if name and name != "#":
+                self._bytes(f"word_{name}", text.encode(word) + bytes([text.END]))
         return {name: number for number, name in enumerate(name for name in found if name.startswith("talk_"))}
 
+    def _creatures(self) -> None:
+        beings = creatures()
+        kinds, moves = list(beings.kinds), list(beings.moves)
+        for number, kind in enumerate(kinds):
+            self.header.append(f"#define TYPE_{kind.upper()} {number}\n")
+        self._strings("type_names", [kind.title for kind in beings.kinds.values()])
+        self._bytes("type_beats", bytes(kinds.index(k.beats) if k.beats else _NONE for k in beings.kinds.values()))
+        self._strings("move_names", moves)
+        self._structs("move", "moves", [(kinds.index(m.kind), m.power, EFFECTS.index(m.effect)) for m in beings.moves.values()])
+        for number, effect in enumerate(EFFECTS):
+            self.header.append(f"#define EFFECT_{effect.upper()} {number}\n")
+        self._strings("species_names", list(beings.species))
+        rows = [
+            (kinds.index(s.kind), *s.numbers, _braces(moves.index(move) for move in s.moves)) for s in beings.species.values()
+        ]
+        self._structs("species", "species_list", rows)
+        self.header.append(f"#define SPECIES_COUNT {len(rows)}\n")
+        teams = []
+        for number, (name, trainer) in enumerate(beings.trainers.items()):
+            self.header.append(f"#define TRAINER_{name.upper()} {number}\n")
+            team = [value for species, level in trainer.monsters for value in (beings.number(species), level)]
+            word = f"TEXT_{name.upper()}"
+            prize = int(f"{trainer.prize:04d}", 16)
+            row = (world.EVENTS.index(trainer.event), trainer.sight, _braces([*team, 0, 0][:4]))
+            teams.append((*row, f"{word}_BEFORE", f"{word}_AFTER", f"word_{'warden' if name == 'alder' else name}", prize))
+        self._structs("trainer", "trainers", teams)
+
+    def _strings(self, name: str, words: Sequence[str]) -> None:
+        """Words of up to 8 letters as rows of 9 bytes."""
+        rows = ",\n    ".join("{" + ", ".join(map(str, text.encode(word) + bytes([text.END]))) + "}" for word in words)
+        self.header.append(f"extern const uint8_t {name}[{len(words)}][9];\n")
+        self.source.append(f"const uint8_t {name}[][9] = {{\n    {rows}\n}};\n")
+
     def _maps(self, sprites: dict[str, int], talks: dict[str, int]) -> None:
+        beings = creatures()
         numbers = {each.name: each.id for each in world.maps()} | dict([world.GOAL_MAP])
         for name, number in numbers.items():
             self.header.append(f"#define MAP_{name.upper()} {number}\n")
-        structs: list[str] = []
+        for number, name in enumerate(world.EVENTS):
+            self.header.append(f"#define EVENT_{name.upper()} {number}\n")
+        for number, name in enumerate(world.KINDS):
+            self.header.append(f"#define KIND_{name.upper()} {number}\n")
+        structs = {world.GOAL_MAP[1]: "    {0}"}
         for each in world.maps():
             order = list(world.tileset(each.tileset))
-            for y, row in enumerate(each.rows):
-                self.source.append(_array(f"{each.name}_row_{y}", (order.index(char) for char in row)))
-            rows = ", ".join(f"{each.name}_row_{y}" for y in range(each.height))
-            self.source.append(f"const uint8_t *const {each.name}_rows[] = {{{rows}}};\n")
+            self._far(f"{each.name}_cells", bytes(order.index(char) for row in each.rows for char in row))
             warps = [
-                (*warp.at, numbers[warp.map], *warp.cell, world.FACINGS[warp.facing],
-                 world.EVENTS.index(warp.event) if warp.event else 0xFF)
-                for warp in each.warps
-            ]  # fmt: skip
+                (*warp.at, numbers[warp.map], *warp.cell, world.FACINGS[warp.facing], _event(warp.event)) for warp in each.warps
+            ]
             self._structs("warp", f"{each.name}_warps", warps)
             things = [
-                (*thing.at, 0xFF if thing.sprite == "sign" else sprites[thing.sprite], world.FACINGS[thing.facing],
-                 talks[thing.text], f"text_{thing.text}")
+                (*thing.at, _NONE if thing.sprite == "sign" else sprites[thing.sprite], world.FACINGS[thing.facing],
+                 talks[thing.text], f"TEXT_{thing.text.upper()}", world.KINDS.index(thing.kind), _object(thing))
                 for thing in each.things
             ]  # fmt: skip
             self._structs("thing", f"{each.name}_things", things)
-            structs.append(
+            patches = [(*patch.at, order.index(patch.char), _event(patch.event)) for patch in each.patches]
+            self._structs("patch", f"{each.name}_patches", patches)
+            wild = [(beings.number(species), level) for species, level in each.wild]
+            if len(wild) not in (0, 4):
+                raise InputError(f"{each.name}.txt: four wild monsters or none, not {len(wild)}")
+            self._structs("wild", f"{each.name}_wild", wild)
+            structs[each.id] = (
                 f"    {{{each.width}, {each.height}, {world.TILESETS.index(each.tileset)}, {order.index(each.border)}, "
-                f"{each.name}_rows, {each.name}_warps, {each.name}_things, {len(warps)}, {len(things)}}}"
+                f"{{FAR_{each.name}_cells, UNITS_{each.name}_cells}}, {each.name}_warps, {each.name}_things, "
+                f"{each.name}_patches, {each.name}_wild, {len(warps)}, {len(things)}, {len(patches)}, {len(wild)}}}"
             )
             if each.start:
                 (x, y), facing = each.start
                 self.header.append(f"#define START_MAP {each.id}\n#define START_X {x}\n#define START_Y {y}\n")
                 self.header.append(f"#define START_FACING {world.FACINGS[facing]}\n")
         self.header.append(f"extern const struct map maps[{len(structs)}];\n")
-        self.source.append("const struct map maps[] = {\n" + ",\n".join(structs) + "\n};\n")
+        self.source.append("const struct map maps[] = {\n" + ",\n".join(structs[each] for each in sorted(structs)) + "\n};\n")
 
     def _structs(self, kind: str, name: str, values: Sequence[tuple[object, ...]]) -> None:
         rows = ["{" + ", ".join(map(str, value)) + "}" for value in values] or ["{0}"]
+        self.header.append(f"extern const struct {kind} {name}[{len(rows)}];\n")
         self.source.append(f"const struct {kind} {name}[] = {{{', '.join(rows)}}};\n")
 
     def _pictures(self, screen: str) -> None:
         bank = TileBank(FONT_FIRST, f"pictures of the {screen} screen")
         for name, canvas in compose(screen):
-            cells = [bank.add_all(row) for row in _tile_rows(canvas)]
-            self._bytes(f"picture_{name}_cells", bytes(cell for row in cells for cell in row))
+            cells = bytes(bank.add_all(canvas))
+            self._bytes(f"picture_{name}_cells", cells)
             self.header.append(f"extern const struct picture picture_{name};\n")
-            size = f"{len(cells[0])}, {len(cells)}"
-            self.source.append(f"const struct picture picture_{name} = {{{size}, picture_{name}_cells}};\n")
-        self.header.append(f"#define {screen.upper()}_TILE_COUNT {len(bank.tiles)}\n")
-        self._bytes(f"{screen}_tiles", b"".join(bank.tiles))
+            self.source.append(
+                f"const struct picture picture_{name} = {{{len(canvas[0]) // 8}, {len(canvas) // 8}, picture_{name}_cells}};\n"
+            )
+        self._far(f"{screen}_tiles", b"".join(bank.tiles))
+
+    def _monsters(self) -> None:
+        """Everybody's picture, 6x6 tiles row by row: species in order, then the partners from behind, then the trainers."""
+        drawings = drawings_by_name()
+        names = [*(f"{name.lower()}" for name in creatures().species), *_BACKS, *creatures().trainers]
+        rows: list[str] = []
+        for number, name in enumerate(names):
+            pixels = drawings[name]
+            if (len(pixels), len(pixels[0])) != (48, 48):
+                raise InputError(f"drawing {name}: {len(pixels[0])}x{len(pixels)} pixels, a monster has 48x48")
+            self.header.append(f"#define FACE_{name.upper()} {number}\n")
+            self._far(f"face_{name}", b"".join(two_bits(tile) for row in cut(pixels, 8, 8) for tile in row))
+            rows.append(f"    {{FAR_face_{name}, UNITS_face_{name}}}")
+        self.header.append(f"extern const struct far faces[{len(rows)}];\n")
+        self.source.append("const struct far faces[] = {\n" + ",\n".join(rows) + "\n};\n")
 
 
-def _tile_rows(canvas: Pixels) -> Iterator[Pixels]:
-    for y in range(0, len(canvas), 8):
-        yield canvas[y : y + 8]
+_BACKS = ("mossling_back", "cindril_back", "puddlet_back")
+
+
+def _braces(values: Iterable[int]) -> str:
+    return "{" + ", ".join(map(str, values)) + "}"
+
+
+def _event(name: str | None) -> int:
+    return world.EVENTS.index(name) if name else _NONE
+
+
+def _object(thing: world.Thing) -> int:
+    """The number of what a thing is about, by its kind."""
+    beings = creatures()
+    match thing.kind:
+        case "nest":
+            return beings.number(thing.of)
+        case "trainer":
+            return list(beings.trainers).index(thing.of)
+        case "guard" | "gift":
+            return _event(thing.of)
+        case "lever":
+            return int(thing.of)
+    return 0
+
+
+def drawings_by_name() -> dict[str, Pixels]:
+    """Every big drawing of ``game/pictures/``, from ``drawings.txt`` and ``creatures.txt``."""
+    drawings: dict[str, Pixels] = {}
+    for name in ("drawings", "creatures"):
+        for group in read_groups(world.GAME / "pictures" / f"{name}.txt"):
+            drawings.update(zip(group.words, group.drawings, strict=True))
+    return drawings
 
 
 def compose(screen: str) -> Iterator[tuple[str, Pixels]]:
     """The pictures of a screen, as ``game/pictures/<screen>.txt`` says.
 
     ``picture NAME WIDTH HEIGHT SHADE`` starts a canvas; ``stamp DRAWING X Y [TO_X]`` puts a drawing on it, repeated to the
-    right up to ``TO_X``; ``blocks X Y CHARS`` puts outdoor cells side by side. Drawings are the groups of
-    ``game/pictures/drawings.txt``.
+    right up to ``TO_X``; ``blocks X Y CHARS`` puts outdoor cells side by side.
     """
-    drawings: dict[str, Pixels] = {}
-    for group in read_groups(world.GAME / "pictures" / "drawings.txt"):
-        drawings.update(zip(group.words, group.drawings, strict=True))
+    drawings = drawings_by_name()
     name = ""
     canvas: Pixels = []
     for line in (world.GAME / "pictures" / f"{screen}.txt").read_text(encoding="ascii").splitlines():

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from emurl.emulator.console import read_rom, rom_title
 from emurl.emulator.games.base import Fact, Facts, GameReader, Memory
+from emurl.emulator.games.layout import read_many
 from emurl.emulator.games.mossdale import Mossdale
 from emurl.emulator.games.pokemon_red import PokemonRed
 
-__all__ = ["READERS", "Fact", "Facts", "GameReader", "Memory", "reader_for", "reader_for_title"]
+__all__ = ["READERS", "Fact", "Facts", "GameReader", "Memory", "read_many", "reader_for", "reader_for_title"]
 
 READERS: dict[str, Callable[[], GameReader]] = {Mossdale.title: Mossdale, PokemonRed.title: PokemonRed}
 """Readers by header title; another game is one module and one row here."""

@@ -19,7 +19,7 @@ static uint8_t refresh_row = 9;                      /* next row of cells of wTi
 uint8_t cell_at(uint8_t x, uint8_t y) {
     if (y >= here->height || x >= here->width)
         return here->border;
-    return here->rows[y][x];
+    return wMapRows[y][x];
 }
 
 static void draw_cell(uint8_t x, uint8_t y) {
@@ -36,7 +36,7 @@ static void refresh(void) {
     uint8_t column;
     uint8_t y = view_y - 4 + refresh_row, x = view_x - 4;
     uint8_t *to = wTileMap + (uint16_t)refresh_row * 40;
-    const uint8_t *row = y < here->height ? here->rows[y] : 0;
+    const uint8_t *row = y < here->height ? wMapRows[y] : 0;
     uint8_t width = here->width, border = here->border, cell;
     const uint8_t *block;
 
@@ -99,6 +99,23 @@ void camera_refresh_box(uint8_t x, uint8_t y) {
     view_x = x;
     view_y = y;
     refresh_row = 6;
+}
+
+void camera_refresh_all(uint8_t x, uint8_t y) {
+    view_x = x;
+    view_y = y;
+    refresh_row = 0;
+    while (refresh_row < 9) {
+        frame_wait();
+        refresh();
+        refresh();
+        refresh();
+    }
+}
+
+void camera_redraw(uint8_t x, uint8_t y) {
+    if ((uint8_t)(x - view_x + LEFT) <= LEFT + RIGHT && (uint8_t)(y - view_y + ABOVE) <= ABOVE + BELOW)
+        draw_cell(x, y);
 }
 
 void camera_finish(void) {

@@ -12,6 +12,8 @@ void camera_follow(uint8_t x, uint8_t y, uint8_t facing); /* a step towards this
 void camera_stream(void);               /* one cell of the coming edge; once a frame, in vertical blank */
 void camera_refresh(void);              /* one row of cells of wTileMap; once a frame, any time */
 void camera_refresh_box(uint8_t x, uint8_t y); /* the rows a text box covered are due again */
+void camera_refresh_all(uint8_t x, uint8_t y); /* wTileMap anew around this cell; three frames */
+void camera_redraw(uint8_t x, uint8_t y);      /* a cell that has changed, if it is near; in vertical blank */
 void camera_finish(void);               /* wTileMap complete now */
 
 #endif

@@ -7,10 +7,32 @@
 
 void event_set(uint8_t event) { wEventFlags[event >> 3] |= (uint8_t)(1 << (event & 7)); }
 
+uint8_t event_is_set(uint8_t event) { return wEventFlags[event >> 3] & (uint8_t)(1 << (event & 7)); }
+
+uint8_t random(void) {
+    uint8_t first = wRandom[0], second = wRandom[1];
+
+    first = (uint8_t)((first << 2) + first) + rDIV + 1;
+    second ^= first;
+    second = (uint8_t)(second << 3) | (second >> 5);
+    wRandom[0] = first;
+    wRandom[1] = second;
+    return second;
+}
+
 static void new_game(void) {
-    copy_bytes(wPlayerName, text_player_name, sizeof text_player_name);
+    word_copy(wPlayerName, word_name_1);
     wPlayerMoney[1] = 0x05; /* 000500, a digit a nibble */
     wOptions = 1;           /* a letter a frame */
+    wPartySpecies[0] = 0xFF;
+    wNumBagItems = 1;
+    wBagItems[0] = ITEM_BALM;
+    wBagItems[1] = 2;
+    wBagItems[2] = 0xFF;
+    wLamps = 2;
+    wHealMap = MAP_HEARTH;
+    wHealX = 4;
+    wHealY = 3;
 }
 
 void main(void) {
@@ -22,7 +44,7 @@ void main(void) {
     }
     palette_set(3);
     font_load();
-    copy_tiles(SPRITE_TILES, sprite_tiles, SPRITE_TILE_COUNT);
+    far_copy(SPRITE_TILES, FAR_sprite_tiles, UNITS_sprite_tiles);
     new_game();
     screen_on();
     __asm

@@ -2,14 +2,13 @@
 #include "assets.h"
 #include "camera.h"
 #include "ram.h"
+#include "script.h"
+#include "start.h"
 #include "text.h"
+#include "things.h"
 #include "video.h"
 
 #define STEP_FRAMES 16
-#define PLAYER_X 64 /* the player's place on the screen, pixels */
-#define PLAYER_Y 64
-#define MAX_THINGS 8
-#define NOBODY 0xFF
 
 /* The work of a frame has two halves. What shows on the screen must be done within vertical blank, 1140 machine cycles:
  * buttons, the player's step, scroll registers, sprites, one cell of the map's coming edge. Whatever a step needs to
@@ -25,32 +24,24 @@ static uint8_t plan_due;               /* the three above are still to be found 
 static uint8_t shift_x, shift_y;       /* pixels walked of the step, two's complement */
 static uint8_t move_x, move_y;         /* pixels of one move */
 static uint8_t foot;                   /* flips each step: left foot, right foot */
-static uint8_t thing_facing[MAX_THINGS];
-static uint8_t sprites_used;           /* hardware sprites after the player's two */
 
-static uint8_t thing_at(uint8_t x, uint8_t y) { /* its number, or NOBODY */
-    const struct thing *thing = here->things;
-    uint8_t i;
-
-    for (i = 0; i < here->thing_count; ++i, ++thing)
-        if (thing->x == x && thing->y == y)
-            return i;
-    return NOBODY;
+static uint8_t flags_at(uint8_t x, uint8_t y) {
+    if (x >= here->width || y >= here->height)
+        return CELL_SOLID;
+    return tiles_here->flags[wMapRows[y][x]];
 }
 
 static uint8_t is_open(uint8_t x, uint8_t y) {
-    if (x >= here->width || y >= here->height)
-        return 0;
-    if (tiles_here->flags[here->rows[y][x]] & CELL_SOLID)
-        return 0;
-    return thing_at(x, y) == NOBODY;
+    return !(flags_at(x, y) & (CELL_SOLID | CELL_LEDGE)) && thing_at(x, y) == NOBODY;
 }
 
-static uint8_t ways_from(uint8_t x, uint8_t y) {
+static uint8_t ways_from(uint8_t x, uint8_t y) { /* a ledge is entered and left downwards only */
     uint8_t ways = 0;
 
-    if (is_open(x, y + 1))
+    if (!(flags_at(x, y + 1) & CELL_SOLID) && thing_at(x, y + 1) == NOBODY)
         ways |= BUTTON_DOWN;
+    if (flags_at(x, y) & CELL_LEDGE)
+        return ways;
     if (is_open(x, y - 1))
         ways |= BUTTON_UP;
     if (is_open(x - 1, y))
@@ -99,75 +90,54 @@ static void player_show(void) {
     }
 }
 
-/* Everybody else, anew, while nobody moves: those in sight or one cell off. Pictures: down, up, left, 4 tiles each. */
-static void things_place(void) {
-    uint8_t *oam = wShadowOAM + 8;
-    const struct thing *thing = here->things;
-    uint8_t i, tile, x, y, facing;
-
-    sprites_used = 0;
-    for (i = 0; i < here->thing_count; ++i, ++thing) {
-        if (thing->sprite == NO_SPRITE)
-            continue;
-        x = thing->x - wXCoord + 6;
-        y = thing->y - wYCoord + 6;
-        if (x > 13 || y > 12 || (wFontLoaded && y > 7))
-            continue; /* far off, or under the text box */
-        x = (x << 4) - 32 + 8; /* 6 cells left of the player is 2 cells left of the screen */
-        y = (y << 4) - 32 + 16;
-        facing = thing_facing[i];
-        tile = thing->sprite + (facing >= FACE_LEFT ? 8 : facing);
-        oam[0] = y;
-        oam[1] = x;
-        oam[4] = y;
-        oam[5] = x + 8;
-        if (facing == FACE_RIGHT) {
-            oam[2] = tile + 2;
-            oam[6] = tile;
-            oam[3] = 0x20;
-            oam[7] = 0x20;
-        } else {
-            oam[2] = tile;
-            oam[6] = tile + 2;
-            oam[3] = 0;
-            oam[7] = 0;
-        }
-        oam += 8;
-        sprites_used += 2;
-    }
-    for (i = sprites_used; i < 2 * MAX_THINGS; ++i) {
-        *oam = 0;
-        oam += 4;
-    }
-}
-
-static void things_move(void) {
-    uint8_t *oam = wShadowOAM + 8;
-    uint8_t i, dx = move_x, dy = move_y;
-
-    for (i = sprites_used; i; --i) {
-        *oam++ -= dy;
-        *oam -= dx;
-        oam += 3;
-    }
-}
-
 static void show(void) {
     rSCX = (uint8_t)(wXCoord << 4) - PLAYER_X + shift_x;
     rSCY = (uint8_t)(wYCoord << 4) - PLAYER_Y + shift_y;
     oam_copy();
 }
 
-static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD off */
+static void patch(uint8_t x, uint8_t y, uint8_t cell) {
+    if (wMapRows[y][x] == cell)
+        return;
+    wMapRows[y][x] = cell;
+    if (!(rLCDC & 0x80))
+        return;
+    frame_wait();
+    camera_redraw(x, y);
+}
+
+void overworld_patch(void) {
+    const struct patch *each = here->patches;
     uint8_t i;
 
-    here = &maps[map - 1];
-    tiles_here = &tilesets[here->tileset];
-    cell_blocks = tiles_here->blocks;
-    if (wCurMapTileset != here->tileset || !wCurMap)
-        copy_tiles(BG_TILES, tiles_here->tiles, tiles_here->tile_count);
-    wCurMap = map;
-    wCurMapTileset = here->tileset;
+    for (i = 0; i < here->patch_count; ++i, ++each)
+        if (event_is_set(each->event))
+            patch(each->x, each->y, each->cell);
+}
+
+void overworld_lamps(void) {
+    const struct thing *thing = here->things;
+    uint8_t i;
+
+    for (i = 0; i < here->thing_count; ++i, ++thing)
+        if (thing->kind == KIND_LEVER)
+            patch(thing->x, thing->y, wLamps >> thing->of & 1 ? CELL_LAMP_ON : CELL_LAMP_OFF);
+}
+
+static void cells_load(void) {
+    uint8_t *row = wMapCells;
+    uint8_t y;
+
+    far_load(wMapCells, &here->cells);
+    for (y = 0; y < here->height; ++y) {
+        wMapRows[y] = row;
+        row += here->width;
+    }
+    overworld_patch();
+    overworld_lamps();
+}
+
+static void place_player(uint8_t x, uint8_t y, uint8_t facing) { /* LCD off; here, cells and things are loaded */
     wXCoord = x;
     wYCoord = y;
     wFacing = facing;
@@ -176,8 +146,6 @@ static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD
     shift_y = 0;
     plan_due = 0;
     open_ways = ways_from(x, y);
-    for (i = 0; i < here->thing_count; ++i)
-        thing_facing[i] = here->things[i].facing;
     camera_draw_all(x, y);
     sprites_clear();
     wShadowOAM[0] = PLAYER_Y + 16;
@@ -189,17 +157,46 @@ static void map_load(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) { /* LCD
     show();
 }
 
+static void tiles_load(void) {
+    far_load(BG_TILES, &tiles_here->tiles);
+}
+
 void overworld_enter(uint8_t map, uint8_t x, uint8_t y, uint8_t facing) {
     wFading = 1;
     screen_off();
-    map_load(map, x, y, facing);
+    here = &maps[map - 1];
+    tiles_here = &tilesets[here->tileset];
+    cell_blocks = tiles_here->blocks;
+    if (wCurMapTileset != here->tileset || !wCurMap || wGameMode != MODE_OVERWORLD)
+        tiles_load();
+    wGameMode = MODE_OVERWORLD;
+    wCurMap = map;
+    wCurMapTileset = here->tileset;
+    cells_load();
+    things_load();
+    place_player(x, y, facing);
     screen_on();
     fade_in();
     wFading = 0;
 }
 
+void overworld_return(void) {
+    wFading = 1;
+    screen_off();
+    tiles_load();
+    text_box_prepare();
+    wGameMode = MODE_OVERWORLD;
+    wFontLoaded = 0;
+    cells_load();
+    place_player(wXCoord, wYCoord, wFacing);
+    screen_on();
+    fade_in();
+    wFading = 0;
+}
+
+void overworld_face(void) { player_show(); }
+
 static void talk(void) {
-    const struct thing *thing;
     uint8_t i, x = wXCoord, y = wYCoord;
 
     switch (wFacing) {
@@ -211,18 +208,11 @@ static void talk(void) {
     i = thing_at(x, y);
     if (i == NOBODY)
         return;
-    thing = &here->things[i];
-    if (thing->sprite != NO_SPRITE)
+    if (here->things[i].sprite != NO_SPRITE && here->things[i].kind != KIND_NEST && here->things[i].kind != KIND_GIFT)
         thing_facing[i] = wFacing ^ 4; /* turn to the player: down 0 and up 4, left 8 and right 12 */
     camera_finish();
-    wFontLoaded = 1;
-    things_place();
-    text_open(TEXTBOX_FIRST + thing->id);
-    text_page(thing->text);
-    event_set(TALK_FIRST + thing->id);
-    text_close();
-    things_place();
-    camera_refresh_box(wXCoord, wYCoord);
+    script_talk(i);
+    open_ways = ways_from(wXCoord, wYCoord);
 }
 
 static void stand(void) {
@@ -249,6 +239,8 @@ static void stand(void) {
     } else {
         if (joy_pressed & BUTTON_A)
             talk();
+        else if (joy_pressed & BUTTON_START)
+            start_menu();
         return;
     }
     wFacing = facing;
@@ -266,7 +258,7 @@ static void step_advance(void) {
     if ((wStepLeft & 1) == 0) {
         shift_x += move_x;
         shift_y += move_y;
-        things_move();
+        things_shift(move_x, move_y);
     }
     --wStepLeft;
     if (wStepLeft == 12 || wStepLeft == 4)
@@ -315,6 +307,8 @@ void overworld_run(void) {
             overworld_enter(next_warp->map, next_warp->to_x, next_warp->to_y, next_warp->facing);
         } else {
             things_place();
+            if (script_step(flags_at(wXCoord, wYCoord) & CELL_GRASS))
+                open_ways = ways_from(wXCoord, wYCoord);
         }
     }
 }

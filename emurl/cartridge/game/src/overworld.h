@@ -1,9 +1,13 @@
-/* Walking about: 16 x 16 cells, 16 frames a step, the player always in the middle of the screen. */
+/* Walking on the maps. */
 #ifndef OVERWORLD_H
 #define OVERWORLD_H
 #include <stdint.h>
 
-void overworld_enter(uint8_t map, uint8_t x, uint8_t y, uint8_t facing); /* loads and shows; screen white before */
-void overworld_run(void); /* returns when the goal is reached */
+void overworld_enter(uint8_t map, uint8_t x, uint8_t y, uint8_t facing);
+void overworld_return(void);   /* back from a battle or a page: the same place, everybody where they were */
+void overworld_patch(void);    /* cells that an event has changed, now */
+void overworld_lamps(void);    /* the tower's lamps as wLamps says, now */
+void overworld_face(void);     /* the player's sprite as wFacing says */
+void overworld_run(void);      /* until the tower is reached */
 
 #endif

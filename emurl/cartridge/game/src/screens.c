@@ -1,10 +1,11 @@
 #include "screens.h"
 #include "assets.h"
+#include "menu.h"
 #include "ram.h"
 #include "text.h"
 #include "video.h"
 
-static void picture_place(const struct picture *picture, uint8_t x, uint8_t y) { /* into wTileMap */
+void picture_place(const struct picture *picture, uint8_t x, uint8_t y) {
     const uint8_t *from = picture->cells;
     uint8_t *to = wTileMap + (uint16_t)y * 20 + x;
     uint8_t row, column;
@@ -16,15 +17,16 @@ static void picture_place(const struct picture *picture, uint8_t x, uint8_t y) {
     }
 }
 
-static void screen_begin(const uint8_t *tiles, uint8_t tile_count) {
+void screen_begin(const uint8_t *tiles, uint8_t bank, uint8_t units) {
     screen_off();
-    copy_tiles(BG_TILES, tiles, tile_count);
+    far_copy(BG_TILES, tiles, bank, units);
     sprites_clear();
     oam_copy();
     tilemap_clear();
+    target(TARGET_SCREEN);
 }
 
-static void screen_finish(void) {
+void screen_finish(void) {
     tilemap_show();
     screen_on();
     fade_in();
@@ -52,36 +54,58 @@ static void blink_until_start(uint8_t x, uint8_t y, const uint8_t *text) {
 
 void title_run(void) {
     wGameMode = MODE_TITLE;
-    screen_begin(title_tiles, TITLE_TILE_COUNT);
+    screen_begin(FAR_title_tiles, UNITS_title_tiles);
     picture_place(&picture_title, 0, 0);
     screen_finish();
-    blink_until_start(4, 15, text_press_start);
+    blink_until_start(4, 15, word_press_start);
     event_set(EVENT_TITLE);
     fade_out();
 }
 
-static const struct picture *const intro_pictures[4] = {
-    &picture_keeper, &picture_mossling, &picture_tower, &picture_keeper
-};
-static const uint8_t *const intro_texts[4] = {text_intro_1, text_intro_2, text_intro_3, text_intro_4};
+static const uint8_t *const names[4] = {word_name_1, word_name_2, word_name_3, word_name_4};
+
+static void intro_screen(const struct picture *picture, uint8_t x) {
+    screen_begin(FAR_intro_tiles, UNITS_intro_tiles);
+    text_box_prepare();
+    target(TARGET_SCREEN);
+    picture_place(picture, x, 3);
+}
+
+static void intro_page(const struct picture *picture, uint8_t text) {
+    intro_screen(picture, 7);
+    tilemap_show();
+    screen_on();
+    text_open(TEXTBOX_INTRO);
+    fade_in();
+    text_page(text);
+    fade_out();
+}
+
+static void ask_name(void) {
+    uint8_t i;
+
+    intro_screen(&picture_keeper, 12);
+    put_box(1, 1, 9, 10);
+    for (i = 0; i < 4; ++i)
+        put_word(3, 3 + (i << 1), names[i]);
+    tilemap_show();
+    screen_on();
+    text_open(TEXTBOX_INTRO);
+    fade_in();
+    text_show(TEXT_INTRO_ASK);
+    target(TARGET_SCREEN);
+    i = menu_run(MENU_NAME, 2, 3, 2, 4, 0, 0);
+    word_copy(wPlayerName, names[i]);
+    fade_out();
+}
 
 void intro_run(void) {
-    uint8_t page;
-
     wGameMode = MODE_INTRO;
-    for (page = 0; page < 4; ++page) {
-        if (page)
-            fade_out();
-        screen_begin(intro_tiles, INTRO_TILE_COUNT);
-        text_box_prepare();
-        picture_place(intro_pictures[page], 7, 3);
-        tilemap_show();
-        screen_on();
-        text_open(TEXTBOX_INTRO);
-        fade_in();
-        text_page(intro_texts[page]);
-    }
-    fade_out();
+    intro_page(&picture_keeper, TEXT_INTRO_1);
+    intro_page(&picture_mossling, TEXT_INTRO_2);
+    intro_page(&picture_tower, TEXT_INTRO_3);
+    ask_name();
+    intro_page(&picture_keeper, TEXT_INTRO_4);
     text_close();
     event_set(EVENT_INTRO);
 }
@@ -89,14 +113,14 @@ void intro_run(void) {
 void ending_run(void) {
     wGameMode = MODE_ENDING;
     wCurMap = MAP_TOWER;
-    screen_begin(ending_tiles, ENDING_TILE_COUNT);
+    screen_begin(FAR_ending_tiles, UNITS_ending_tiles);
     picture_place(&picture_ending, 0, 0);
-    text_place(2, 12, text_ending_1);
-    text_place(5, 14, text_ending_2);
-    text_number(10, 14, wPlayTimeMinutes);
-    text_number(13, 14, wPlayTimeSeconds);
+    put_word(2, 12, word_ending_1);
+    put_word(5, 14, word_ending_2);
+    put_two(10, 14, wPlayTimeMinutes);
+    put_two(13, 14, wPlayTimeSeconds);
     screen_finish();
-    blink_until_start(4, 16, text_press_start);
+    blink_until_start(4, 16, word_press_start);
     fade_out();
     screen_off();
 }

@@ -42,7 +42,7 @@ static void clock_tick(void) {
 }
 
 void frame_wait(void) {
-    if (vblank_flag)
+    if (vblank_flag && wGameMode == MODE_OVERWORLD && !wFontLoaded)
         ++wLagFrames;
     while (!vblank_flag) {
         __asm
@@ -70,6 +70,12 @@ void screen_on(void) {
 void window_open(void) {
     rWX = 7;
     rWY = 96;
+    rLCDC |= 0x60;
+}
+
+void window_open_side(void) {
+    rWX = 87;
+    rWY = 0;
     rLCDC |= 0x60;
 }
 
@@ -119,6 +125,17 @@ void copy_tiles(uint8_t *to, const uint8_t *from, uint8_t count) {
         --count;
     }
 }
+
+/* The bank register of the cartridge; bank 1 is mapped at all other times. This code lies in bank 0. */
+#define ROM_BANK BYTE_AT(0x2000)
+
+void far_copy(uint8_t *to, const uint8_t *from, uint8_t bank, uint8_t units) {
+    ROM_BANK = bank;
+    copy_tiles(to, from, units);
+    ROM_BANK = 1;
+}
+
+void far_load(uint8_t *to, const struct far *far) { far_copy(to, far->at, far->bank, far->units); }
 
 void copy_bytes(uint8_t *to, const uint8_t *from, uint16_t count) {
     while (count) {

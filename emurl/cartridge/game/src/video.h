@@ -1,10 +1,11 @@
 /* Frames, buttons, tiles and sprites: everything that touches the hardware. */
 #ifndef VIDEO_H
 #define VIDEO_H
-#include <stdint.h>
+#include "world.h"
 
 #define REG(address) (*(volatile uint8_t *)(0xFF00 + (address)))
 #define rP1 REG(0x00)
+#define rDIV REG(0x04)
 #define rIF REG(0x0F)
 #define rLCDC REG(0x40)
 #define rSTAT REG(0x41)
@@ -38,11 +39,14 @@ void frame_wait(void);      /* to the next vertical blank; reads the buttons, co
 void screen_off(void);
 void screen_on(void);       /* background, sprites; the window stays closed */
 void window_open(void);     /* lower six rows show the text box */
+void window_open_side(void); /* the right half shows a menu */
 void window_close(void);
 void palette_set(uint8_t level); /* 0 normal ... 3 all white */
 void fade_out(void);
 void fade_in(void);
 void copy_tiles(uint8_t *to, const uint8_t *from, uint8_t count); /* 16 bytes each */
+void far_copy(uint8_t *to, const uint8_t *from, uint8_t bank, uint8_t units); /* units of 16 bytes */
+void far_load(uint8_t *to, const struct far *far);
 void copy_bytes(uint8_t *to, const uint8_t *from, uint16_t count);
 void fill_bytes(uint8_t *to, uint8_t value, uint16_t count);
 void font_load(void);       /* LCD off */

@@ -1,0 +1,111 @@
+"""Play the embedded cartridge, or any ROM, without anything learned: the runner, or chance, from power-on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emurl.cartridge import rom_path
+from emurl.cartridge.bot import play
+from emurl.emulator.console import BUTTONS, GameBoy
+from emurl.emulator.games import reader_for_title
+from emurl.errors import InputError
+from emurl.film import FRAME_RATE, write_mp4
+
+STEP_TICKS = 16  # of a random action: one cell of walking
+_VIDEO_EVERY = 2  # of the console's frames, one is filmed
+
+
+def check_video(video: str | None) -> None:
+    """Raises `InputError` where `video` is not the name of an .mp4 file in a folder that exists."""
+    if video is None:
+        return
+    if Path(video).suffix != ".mp4":
+        raise InputError(f"--video {video}: expected a file name that ends in .mp4")
+    if not Path(video).absolute().parent.is_dir():
+        raise InputError(f"--video {video}: no folder {Path(video).absolute().parent}, expected one that exists")
+
+
+def sha256(presses: Sequence[object]) -> str:
+    """What identifies a run: the hash of its presses as JSON."""
+    return hashlib.sha256(json.dumps(presses, separators=(",", ":")).encode()).hexdigest()
+
+
+def runner(seed: int, video: str | None = None) -> dict[str, Any]:
+    """The cartridge's own runner: `{finished, frames, steps, milestones, buttons_sha256}`.
+
+    frames: of the console, up to the end of the run; steps: presses of a button; milestones: names with the frame that
+    reached them; buttons_sha256: of (frame, button) for every change of what is held.
+    """
+    check_video(video)
+    seen: list[np.ndarray] = []
+    console = GameBoy(rom_path())
+    try:
+
+        def look(gameboy: GameBoy) -> None:
+            if gameboy.frames % _VIDEO_EVERY == 0:
+                seen.append(gameboy.frame())
+
+        record = play(console, seed, look if video else None, render_every=_VIDEO_EVERY if video else 0)
+    finally:
+        console.close()
+    if video:
+        write_mp4(Path(video), _large(seen), FRAME_RATE / _VIDEO_EVERY)
+    return {
+        "finished": record.finished,
+        "frames": record.ticks,
+        "steps": sum(button is not None for _, button in record.presses),
+        "milestones": record.milestones,
+        "buttons_sha256": sha256(record.presses),
+    }
+
+
+def chance(seed: int, steps: int, rom: Path | None = None, video: str | None = None) -> dict[str, Any]:
+    """Buttons drawn at random, one every 16 frames, for `steps` actions or until the last milestone; as `runner`.
+
+    A game without a reader has no milestones and is never finished.
+    """
+    check_video(video)
+    if steps < 1:
+        raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
+    seen: list[np.ndarray] = []
+    rng = np.random.default_rng(seed)
+    console = GameBoy(rom or rom_path())
+    reader = reader_for_title(console.title)
+    reached: dict[str, int] = {}
+    pressed: list[str] = []
+    try:
+        for action in rng.integers(len(BUTTONS), size=steps).tolist():
+            console.step(action, STEP_TICKS)
+            pressed.append(BUTTONS[action])
+            if video:
+                seen.append(console.frame())
+            if reader:
+                for name in reader.reached(reader.read(console)):
+                    reached.setdefault(name, console.frames)
+                if reader.milestones[-1] in reached:
+                    break
+        frames = console.frames
+    finally:
+        console.close()
+    if video:
+        write_mp4(Path(video), _large(seen), FRAME_RATE / STEP_TICKS)
+    return {
+        "finished": reader is not None and reader.milestones[-1] in reached,
+        "frames": frames,
+        "steps": len(pressed),
+        "milestones": reached,
+        "buttons_sha256": sha256(pressed),
+    }
+
+
+def _large(frames: Iterable[np.ndarray], times: int = 3) -> Iterator[np.ndarray]:
+    """Canonical frames as uint8 (H, W, 3), enlarged."""
+    for frame in frames:
+        grey = (frame * 85).repeat(times, 0).repeat(times, 1)
+        yield np.repeat(grey[..., None], 3, axis=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +60,7 @@ def familiarity(inputs: Mapping[str, Artifact], device: torch.device) -> GainMul
     """How much of a gain is believed, from the OOD detector over tokenizer and dynamics."""
     from emurl.ood import OODDetector
 
-    detector: Any = OODDetector.from_tokenizer(inputs["tokenizer"].path("model"), inputs["dynamics"].path("model"))
+    detector = OODDetector.from_tokenizer(inputs["tokenizer"].folder, inputs["dynamics"].folder, device=device)
 
     def multiplier(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         scores = detector.compute_combined_ood_scores(before, after)

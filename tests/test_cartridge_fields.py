@@ -6,17 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from mossdale_hand import ENEMY_ATTACK, ENEMY_SPEED, HP, MAX_HP, MOVES, POINTS, TYPE, Hand
+from mossdale_hand import ENEMY_ATTACK, HP, MAX_HP, MOVES, POINTS, Hand
+from mossdale_scenes import BEINGS, BLOW, BLOWS, FIGHT, ITEMS, OPTIONS, START, against, foe, scenes
 
 from emurl.cartridge import world
-from emurl.cartridge.creatures import creatures
 from emurl.emulator.games import read_many
 from emurl.emulator.games.layout import SPANS, has_event
 from emurl.emulator.games.mossdale import Mossdale
 
 READER = Mossdale()
-BEINGS = creatures()
-FIGHT, MOVE, ITEMS, START, BAG = 3, 4, 5, 6, 8
 CHECKED: set[str] = set()
 """Fields that some test has seen change as they should."""
 
@@ -43,37 +41,7 @@ def happened(hand: Hand, name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def states() -> dict[str, bytes]:
-    """Save states: "title", "alone" in the lodge, maps by their name with a partner, "wild" at the first choice of a battle."""
-    hand, found = Hand(), {}
-    hand.until(lambda: hand.value("wGameMode") == 1)
-    hand.tick(40)
-    found["title"] = hand.console.save()
-    hand.tap("start")
-    hand.choose(1, 2)
-    hand.settle()
-    hand.enter("lodge")
-    found["alone"] = hand.console.save()
-    hand.meet(world.load_map("lodge").things[1])
-    hand.choose(2, 0)
-    hand.settle()
-    for place in ("town", "hearth", "route", "maze", "gym"):
-        hand.enter(place)
-        found[place] = hand.console.save()
-    hand.load(found["route"])
-    hand.stand(5, 31)
-    while not hand.value("wIsInBattle"):
-        hand.step("left" if hand.value("wXCoord") == 5 else "right")
-    hand.until(lambda: hand.value("wMenu") == FIGHT)
-    found["wild"] = hand.console.save()
-    return found
-
-
-def calm(hand: Hand, hp: int = 200) -> None:
-    """An opponent that only glares, is slow and hard to beat."""
-    hand.put("wEnemyMon", TYPE, 0, 0)
-    hand.put("wEnemyMon", MOVES, *[list(BEINGS.moves).index("GLARE")] * 4)
-    hand.put("wEnemyMon", HP, hp)
-    hand.put("wEnemyMon", ENEMY_SPEED, 1)
+    return scenes().states
 
 
 def strike(hand: Hand, done: Callable[[], bool]) -> None:
@@ -83,7 +51,7 @@ def strike(hand: Hand, done: Callable[[], bool]) -> None:
 
 def _bump(hand: Hand) -> bool:
     hand.choose(FIGHT, 0)
-    hand.choose(MOVE, 0)
+    hand.choose(BLOW, 0)
     return False
 
 
@@ -146,7 +114,7 @@ def test_a_box_a_menu_and_a_page(states):
     found = changed(hand, lambda: hand.tap("start"))
     assert found.pop("text_box") == (False, True) and found.pop("menu") == (0, START) and set(found) <= {"text"}
     hand.choose(START, 3)
-    hand.until(lambda: hand.value("wMenu") == 10)
+    hand.until(lambda: hand.value("wMenu") == OPTIONS)
     assert facts(hand)["mode"] == 6
     hand.tap("b")
     hand.settle()
@@ -171,7 +139,7 @@ def test_title_introduction_and_name(states):
 
 
 def test_waking_a_partner(states):
-    hand = Hand(states["alone"])
+    hand = Hand(states["alone lodge"])
     assert facts(hand)["party_count"] == facts(hand)["level"] == facts(hand)["hp"] == 0
     nest = world.load_map("lodge").things[1]
     hand.stand(4, 4, "up")
@@ -200,9 +168,8 @@ def test_a_wild_monster_is_met_hit_and_beaten(states):
     hand.until(lambda: hand.value("wMenu") == FIGHT)
     met = facts(hand)
     assert (met["in_battle"], met["mode"], met["pokedex_seen"]) == (1, 5, seen + 1)
-    name = list(BEINGS.species)[hand.value("wEnemyMon") - 1]
-    assert met["enemy_hp"] == BEINGS.species[name].numbers[0] + 2 * hand.value("wEnemyMon", 14)
-    calm(hand)
+    assert met["enemy_hp"] == BEINGS.species[foe(hand)].numbers[0] + 2 * hand.value("wEnemyMon", 14)
+    against(hand)
     strike(hand, lambda: hand.value("wEnemyMon", HP) < 200)
     hand.until(lambda: hand.value("wMenu") == FIGHT)
     assert 180 < facts(hand)["enemy_hp"] < 200 and facts(hand)["hp"] == met["hp"]
@@ -223,13 +190,13 @@ def test_a_wild_monster_is_met_hit_and_beaten(states):
 
 def test_being_hit_costs_hit_points_and_a_balm_gives_them_back(states):
     hand = Hand(states["wild"])
-    calm(hand)
-    hand.put("wEnemyMon", MOVES, *[list(BEINGS.moves).index("BUMP")] * 4)
+    against(hand)
+    hand.put("wEnemyMon", MOVES, *[BLOWS.index("BUMP")] * 4)
     most = facts(hand)["max_hp"]
     strike(hand, lambda: hand.value("wPartyMons", HP) < most)
     hand.until(lambda: hand.value("wMenu") == FIGHT)
     assert 0 < facts(hand)["hp"] < most
-    calm(hand)
+    against(hand)
     for left in (1, 0):
         hand.put("wPartyMons", HP, 10)
 
@@ -270,11 +237,10 @@ def test_beating_an_opponent_pays_and_sets_its_bit(states, name, place, prize, b
     assert before["in_battle"] == 2 and before["badges"] == 0 and not happened(hand, bit)
 
     def win() -> None:
-        for _ in range(len(BEINGS.trainers[name].monsters)):
+        for _ in BEINGS.trainers[name].monsters:
             hand.until(lambda: hand.value("wMenu") == FIGHT)
-            kind = hand.value("wEnemyMon")
-            calm(hand, hp=1)
-            strike(hand, lambda: hand.walks() or (hand.value("wEnemyMon") != kind))
+            against(hand, hp=1)
+            strike(hand, lambda: hand.walks() or hand.value("wEnemyMon", HP) != 1)
         hand.settle()
 
     found = changed(hand, win)
@@ -285,9 +251,9 @@ def test_beating_an_opponent_pays_and_sets_its_bit(states, name, place, prize, b
 
 def test_a_defeat_is_told_and_halves_the_purse(states):
     hand = Hand(states["wild"])
-    calm(hand)
+    against(hand)
     hand.put("wPartyMons", HP, 1)
-    hand.put("wEnemyMon", MOVES, *[list(BEINGS.moves).index("BUMP")] * 4)
+    hand.put("wEnemyMon", MOVES, *[BLOWS.index("BUMP")] * 4)
     hand.put("wEnemyMon", ENEMY_ATTACK, 250)
     money = facts(hand)["money"]
     strike(hand, lambda: facts(hand)["in_battle"] == 255)
@@ -332,7 +298,7 @@ class Counted:
 
 
 def test_many_consoles_in_different_places_are_read_at_once_each_as_it_is(states):
-    hands = [Hand(states[name]) for name in ("title", "alone", "town", "gym", "wild", "maze")]
+    hands = [Hand(states[name]) for name in ("title", "alone lodge", "town", "gym", "wild", "maze")]
     hands[3].put("wObtainedBadges", 0, 1)
     counted = [Counted(hand) for hand in hands]
     many = read_many(counted)

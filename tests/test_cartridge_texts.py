@@ -6,32 +6,19 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from mossdale_hand import (
-    ATTACK, ENEMY_ATTACK, ENEMY_LEVEL, ENEMY_SPEED, HP, LEVEL, MAPS, MAX_HP, MOVES, POINTS, SPECIES, SPEED, TYPE, Hand, filled,
-    has_word, said,
-)  # fmt: skip
+from mossdale_hand import ENEMY_ATTACK, ENEMY_LEVEL, ENEMY_SPEED, HP, MAPS, MAX_HP, POINTS, SPEED, Hand, filled, said
+from mossdale_scenes import BAG, BEINGS, BLOW, FIGHT, ITEMS, ME, OWN, START, YES_NO, against, foe, scenes
 
 from emurl.cartridge import world
-from emurl.cartridge.creatures import creatures
 from emurl.cartridge.text import texts
-from emurl.emulator.games.text import decode_rows
-
-BEINGS = creatures()
-KINDS, BLOWS = list(BEINGS.kinds), list(BEINGS.moves)
-ME, OWN = "HAZEL", "CINDRIL"
-NAME, YES_NO, FIGHT, BLOW, ITEMS, START, PARTY, BAG, BEASTS, OPTIONS = range(1, 11)
 
 SEEN: dict[str, set[str]] = {}
 """What was read, by the name of the text; filled by the scenes, looked at by the last test."""
-MENUS: list[bytes] = []
-"""The tile maps of all menus that stood."""
 
 
 def keep(hand: Hand) -> None:
     for name, text in hand.read:
         SEEN.setdefault(name, set()).add(text)
-    MENUS.extend(hand.menus)
-    hand.menus = []
 
 
 def check(hand: Hand, *expected: list[tuple[str, str]]) -> None:
@@ -43,48 +30,9 @@ def check(hand: Hand, *expected: list[tuple[str, str]]) -> None:
 
 @pytest.fixture(scope="module")
 def states() -> dict[str, bytes]:
-    """Save states by scene: maps by their name, "alone …" without a partner, "wild" before the first choice of a battle."""
-    hand, found = Hand(), {}
-    hand.until(lambda: hand.value("wGameMode") == 1)
-    hand.tick(40)
-    MENUS.append(hand.console.read(0xC3A0, 360))  # the title waits for START, not for a choice
-    hand.tap("start")
-    hand.choose(NAME, 1)
-    hand.settle()
-    check(hand, *(said(f"intro_{page}") for page in (1, 2, 3, "ask")), said("intro_4", name=ME))
-    found["alone bedroom"] = hand.console.save()
-    for place in ("house", "town", "lodge"):
-        hand.enter(place)
-        found[f"alone {place}"] = hand.console.save()
-    nest = world.load_map("lodge").things[2]
-    hand.meet(nest)
-    hand.choose(YES_NO, 0)
-    hand.settle()
-    check(hand, said("talk_nest_2"), said("nest_ask", a=OWN), said("nest_yes", a=OWN))
-    found["lodge"] = hand.console.save()
-    for place in ("town", "hearth", "route", "maze", "gym"):
-        hand.enter(place)
-        found[place] = hand.console.save()
-    hand.load(found["route"])
-    hand.stand(5, 31)
-    while not hand.value("wIsInBattle"):
-        hand.step("left" if hand.value("wXCoord") == 5 else "right")
-    hand.until(lambda: hand.value("wMenu") == FIGHT)
-    check(hand, said("wild", b=foe(hand)), said("go", a=OWN))
-    found["wild"] = hand.console.save()
-    return found
-
-
-def foe(hand: Hand) -> str:
-    return list(BEINGS.species)[hand.value("wEnemyMon", SPECIES) - 1]
-
-
-def against(hand: Hand, kind: str, hp: int = 200, moves: str = "GLARE") -> None:
-    """Another opponent: of that type, with one move only, hard to hurt and slow."""
-    hand.put("wEnemyMon", TYPE, KINDS.index(kind), KINDS.index(kind))
-    hand.put("wEnemyMon", MOVES, *[BLOWS.index(moves)] * 4)
-    hand.put("wEnemyMon", HP, hp)
-    hand.put("wEnemyMon", ENEMY_SPEED, 1)
+    for name, text in scenes().read:
+        SEEN.setdefault(name, set()).add(text)
+    return scenes().states
 
 
 class Missed(Exception):
@@ -366,90 +314,6 @@ def test_the_bag(states):
         hand.choose(BAG, 0)
         hand.until(lambda: hand.value("wMenu") == BAG)
         check(hand, expected)
-    hand.put("wNumBagItems", 0, 0)
-    hand.put("wObtainedBadges", 0, 1)
-    hand.tap("b")
-    hand.settle()
-    hand.tap("start")
-    hand.choose(START, 1)
-    hand.until(lambda: hand.value("wMenu") == BAG)
-    assert decode_rows(hand.menus[-1])[4] == "NOTHING LEFT"
-    keep(hand)
-
-
-def test_the_menus_say_what_the_game_knows(states):
-    hand = Hand(states["alone town"])
-    hand.tap("start")
-    hand.choose(START, 0)
-    hand.until(lambda: hand.value("wMenu") == PARTY)
-    assert decode_rows(hand.menus[-1])[8] == "NOBODY YET"
-    keep(hand)
-    hand.load(states["town"])
-    hand.put("wPartyMons", HP, 17)
-    hand.tap("start")
-    rows = decode_rows(hand.menus[-1])
-    assert [row.split()[-1] for row in rows[2:12:2]] == ["PARTNER", "BAG", "BEASTS", "OPTIONS", "CLOSE"]
-    assert rows[13].endswith(ME)
-    hand.choose(START, 0)
-    hand.until(lambda: hand.value("wMenu") == PARTY)
-    rows = decode_rows(hand.menus[-1])
-    assert [rows[row] for row in (2, 4, 6)] == [OWN, "L 5 EMBER", "HP 17/38"]
-    assert [rows[row] for row in (9, 10)] == ["POINTS 100", "NEXT 144"]
-    assert [rows[row].split()[-1] for row in range(12, 16)] == list(BEINGS.species[OWN].moves)
-    hand.tap("b")
-    hand.settle()
-    hand.put("wPokedexSeen", 0, 0x7F & ~1)
-    hand.tap("start")
-    hand.choose(START, 2)
-    hand.until(lambda: hand.value("wMenu") == BEASTS)
-    for number, (name, species) in enumerate(BEINGS.species.items(), start=1):
-        hand.tick(6)
-        hand.look()
-        rows = decode_rows(hand.menus[-1])
-        shown = [name, BEINGS.kinds[species.kind].title, "FRIEND" if name == OWN else "SEEN"]
-        assert [rows[row] for row in (2, 4, 6, 8)] == [f"{number}/7", *(shown if number > 1 else ["?????", "", ""])]
-        hand.tap("right")
-    keep(hand)
-
-
-def test_a_battle_s_menus(states):
-    hand = Hand(states["wild"])
-    for own, moves in (("MOSSLING", "BRAMBLE"), (OWN, "FLICKER"), ("PUDDLET", "SPLASH")):
-        hand.load(states["wild"])
-        hand.put("wPartyMons", MOVES, *(BLOWS.index(move) for move in BEINGS.species[own].moves))
-        hand.put("wPartyMons", LEVEL, 12)
-        hand.put("wPartyMons", ATTACK, 30)
-        hand.tick(4)
-        hand.look()
-        rows = decode_rows(hand.menus[-1])
-        assert rows[14:17] == ["Now what? FIGHT", "ITEM", "RUN"]
-        hand.choose(FIGHT, 0)
-        hand.until(lambda: hand.value("wMenu") == BLOW)
-        rows = decode_rows(hand.menus[-1])
-        assert rows[13:17] == ["BUMP TYPE", moves, "GLARE PLAIN", "MEND"]
-        hand.tap("down", 4)
-        hand.look()
-        assert decode_rows(hand.menus[-1])[15] == f"GLARE {BEINGS.kinds[BEINGS.moves[moves].kind].title}"
-        keep(hand)
-
-
-def test_the_end_screen(states):
-    hand = Hand(states["gym"])
-    hand.event("puzzle")
-    hand.event("badge")
-    hand.stand(4, 2, "up")
-    hand.step("up")
-    hand.until(lambda: hand.value("wGameMode") == 4)
-    hand.tick(40)
-    rows = decode_rows(hand.console.read(0xC3A0, 360))
-    minutes, seconds = hand.value("wPlayTimeMinutes"), hand.value("wPlayTimeSeconds")
-    assert (rows[12], rows[14]) == ("THE LAMP IS LIT", f"TIME {minutes:02d}:{seconds:02d}")
-    MENUS.append(hand.console.read(0xC3A0, 360))
-    options = Hand(states["town"])
-    options.tap("start")
-    options.choose(START, 3)
-    options.until(lambda: options.value("wMenu") == OPTIONS)
-    keep(options)
 
 
 def test_every_text_of_the_source_was_read_off_the_screen():
@@ -462,17 +326,3 @@ def test_every_text_of_the_source_was_read_off_the_screen():
             holes = {hole for hole in ("name", "a", "b", "c") if any("{" + hole + "}" in line for line in page)}
             start = filled(page, dict.fromkeys(holes, "\0")).split("\0")[0]
             assert any(text.startswith(start) for text in SEEN[name]), f"{name}: {page}"
-
-
-def test_every_word_of_a_menu_was_seen():
-    if not SEEN or len(SEEN) < 10:
-        pytest.skip("only with the rest of this file, which collects what was seen")
-    lines = [line.partition(" ") for line in (world.GAME / "words.txt").read_text("ascii").splitlines() if line[:1] not in "# "]
-    spoken = {"warden", "wren"}  # names that texts are filled with
-    missing = {
-        name for name, _, words in lines if not any(all(has_word(tiles, word) for word in words.split()) for tiles in MENUS)
-    } - spoken
-    assert not missing
-    assert {text.split()[0] for text in SEEN["sends"]} == {"WREN", "ALDER"}
-    for word in [*BEINGS.species, *BEINGS.moves, *(kind.title for kind in BEINGS.kinds.values())]:
-        assert any(has_word(tiles, word) for tiles in MENUS), word

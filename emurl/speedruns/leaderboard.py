@@ -33,8 +33,9 @@ class Category:
 
 @dataclass(frozen=True)
 class Game:
-    """A game and its full-game categories; `fresh` when it was asked for now and not taken from the shelf."""
+    """A game and its full-game categories, found as `wanted`; `fresh` when it was asked for now and not taken from the shelf."""
 
+    wanted: str
     id: str
     name: str
     categories: tuple[Category, ...]
@@ -61,7 +62,7 @@ class Leaderboard:
         if kept is not None:
             try:
                 categories = tuple(Category(**one) for one in kept.value["categories"])
-                return Game(kept.value["id"], kept.value["name"], categories, fresh=False)
+                return Game(wanted, kept.value["id"], kept.value["name"], categories, fresh=False)
             except (TypeError, KeyError):
                 pass
         found = self._ask(wanted)
@@ -79,18 +80,18 @@ class Leaderboard:
                 if not isinstance(game, dict) or "id" not in game:
                     where = f"{self.base}/games/{wanted}"
                     raise InputError(f"runs.api_base: {where}: answers no game, expected an object `data` with an `id`")
-                return self._game(game)
+                return self._game(wanted, game)
         reply = self.session.get(f"{self.base}/games", {"name": wanted, "max": 20, "embed": "categories"})
         games = [game for game in _list((reply.data or {}).get("data")) if isinstance(game, dict) and "id" in game]
         for game in games:
             if _plain(_name(game)) == _plain(wanted):
-                return self._game(game)
+                return self._game(wanted, game)
         close = ", ".join(f"{_name(game)} ({game['id']})" for game in games[:3])
         raise InputError(
             f"runs.game: {self.base} knows no game {wanted!r}" + (f", expected for example {close}" if close else "")
         )
 
-    def _game(self, game: dict[str, Any]) -> Game:
+    def _game(self, wanted: str, game: dict[str, Any]) -> Game:
         embedded = game.get("categories")
         if isinstance(embedded, dict):
             embedded = embedded.get("data")
@@ -101,7 +102,7 @@ class Leaderboard:
             for one in embedded
             if isinstance(one, dict) and "id" in one and one.get("type", "per-game") == "per-game"
         )
-        return Game(str(game["id"]), _name(game), categories)
+        return Game(wanted, str(game["id"]), _name(game), categories)
 
     def runs(self, game: Game, categories: list[Category]) -> list[tuple[Category, Runs]]:
         """Every verified run of each category, as `rows.slim` leaves it.
@@ -112,33 +113,33 @@ class Leaderboard:
         Raises:
             InputError: a category is not there any more.
         """
-        trust = len(categories) > AT_MOST and self._nothing_new(game, categories)
+        newest = self._newest(game, categories) if self.shelf.folder and len(categories) > AT_MOST else []
+        key = f"{self.base} newest of {game.id} in {sorted(one.id for one in categories)}"
+        kept = self.shelf.load(key)
+        # Runs of other categories push ours off the page's end: only what is still on it can be compared.
+        trust = bool(newest) and kept is not None and kept.value[: len(newest)] == newest
         found = []
         for category in categories:
             query = {**self._query(game), "category": category.id}
             try:
                 found.append((category, self.pages.read(f"{self.base}/runs", query, trust)))
             except Missing as missing:
-                self.shelf.forget(self._key(game.id))
+                self.shelf.forget(self._key(game.wanted))
                 raise InputError(
                     f"runs.categories: {missing} answers 404 for game {game.id}, category {category.id}; expected a list of runs"
                 ) from None
+        if newest and not trust:
+            self.shelf.save(key, newest)
         return found
 
-    def _nothing_new(self, game: Game, categories: list[Category]) -> bool:
-        """Whether none of the game's newest runs in these categories is other than it was."""
-        key = f"{self.base} newest of {game.id} in {sorted(one.id for one in categories)}"
-        kept = self.shelf.load(key)
+    def _newest(self, game: Game, categories: list[Category]) -> list[str]:
+        """Ids of the game's newest runs, as far as they are of these categories."""
         chosen = {one.id for one in categories}
         try:
-            newest = [run.get("id") for run in self.pages.newest(f"{self.base}/runs", self._query(game)) if run.get("category") in chosen]
+            runs = self.pages.newest(f"{self.base}/runs", self._query(game))
         except Missing:
-            return False
-        # Runs of other categories push ours off the page's end, so only what is still on it can be compared.
-        if kept is not None and newest and kept.value[: len(newest)] == newest:
-            return True
-        self.shelf.save(key, newest)
-        return False
+            return []
+        return [str(run.get("id")) for run in runs if run.get("category") in chosen]
 
     def _query(self, game: Game) -> dict[str, Any]:
         return {"game": game.id, "status": "verified", "orderby": "submitted", "embed": "players"}

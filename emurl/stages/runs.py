@@ -65,6 +65,10 @@ def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tra
     output.metrics["fastest_s"] = found.rows[0].time_s
     if found.left_out:
         output.note(found.left_out)
-    reasons = Counter(one.reason if not one.reason.startswith("its video belongs") else "a video of another run" for one in found.dropped)
+    reasons = Counter(
+        one.reason if not one.reason.startswith("its video belongs") else "a video of another run" for one in found.dropped
+    )
     if reasons:
-        output.note("left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) + "; see dropped.json")
+        output.note(
+            "left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) + "; see dropped.json"
+        )

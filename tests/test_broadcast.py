@@ -264,7 +264,7 @@ def test_rejected_videos_are_reported_and_all_rejected_fails(footage: Any, tmp_p
 def test_some_downloads_may_fail_but_not_all(footage: Any, tmp_path: Path):
     one, (runs, _, _) = footage
     table = pd.read_parquet(runs.path("runs.parquet"))
-    for bad, what in ((1, None), (RUNS, f"none of {RUNS} videos could be downloaded \\({RUNS} gone\\)")):
+    for bad, what in ((1, None), (RUNS, f"none of {RUNS} videos could be used \\({RUNS} gone\\)")):
         folder = tmp_path / str(bad)
         folder.mkdir()
         changed = table.copy()
@@ -278,7 +278,7 @@ def test_some_downloads_may_fail_but_not_all(footage: Any, tmp_path: Path):
             told = pd.read_parquet(videos.path("videos.parquet")).set_index("video_id")
             assert told.loc["lost0", "status"] == "gone" and videos.metrics["downloaded"] == RUNS - 1
         else:
-            with pytest.raises(WorkError, match=what):
+            with pytest.raises(InputError, match=what):
                 sub.stage(videos_stage, "videos", VideosSettings(broadcast=one.broadcast), runs=source)
 
 

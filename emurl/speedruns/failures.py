@@ -1,0 +1,63 @@
+"""Why a video could not be had: yt-dlp's exceptions and words, sorted into a few kinds that tell what to do about it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils import DownloadError, GeoRestrictedError, UnsupportedError
+
+# too_short and too_long: a video, but not of the run it is said to be of.
+STATUSES = ("ok", "gone", "login", "private", "network", "not_video", "too_short", "too_long")
+
+_LOGIN_PAGE = re.compile(r"/(?:log-?in|sign-?in|sso|auth|accounts?)(?:[/.?]|$)", re.IGNORECASE)
+# What sites and extractors say, in lower case, the most telling first.
+_WORDS = (
+    (("sign in", "log in", "logged in", "login", "cookies", "confirm your age", "members-only", "members only", "join this channel",
+      "subscriber", "age-restricted", "password", "authentication", "credentials"), "login"),
+    (("private", "drm", "not available in your country", "geo", "not made this video available"), "private"),
+    (("certificate", "timed out", "timeout", "connection", "bytes read", "more expected", "reset by peer", "try again",
+      "temporarily", "too many requests", "rate limit"), "network"),
+    (("unavailable", "removed", "does not exist", "doesn't exist", "deleted", "terminated", "not found", "no longer", "expired"), "gone"),
+    (("empty", "no video", "any data blocks", "unsupported url", "is not a valid url", "requested format is not available",
+      "live event", "premieres in", "unusual and will be skipped", "no media", "not currently live", "offline"), "not_video"),
+    (("unable to download", "unable to connect", "failed to"), "network"),
+)  # fmt: skip
+
+
+def sort_failure(chain: list[BaseException], text: str) -> str:
+    """Which of `STATUSES` an exception's chain of causes, or else yt-dlp's own words, amount to."""
+    low = text.lower()
+    for one in chain:
+        if isinstance(one, HTTPError):
+            if one.status in (401, 402, 403, 407):
+                return "login"
+            return "gone" if one.status in (404, 410, 451) else "network"
+        if isinstance(one, UnsupportedError):
+            # A page in place of the video; where we were sent on to says whether it is there to log in.
+            return "login" if _LOGIN_PAGE.search(urlsplit(str(one.url)).path) else "not_video"
+        if isinstance(one, GeoRestrictedError):
+            return "private"
+    for words, status in _WORDS:
+        if any(word in low for word in words):
+            return status
+    return "network" if any(isinstance(one, (RequestError, OSError)) for one in chain) else "gone"
+
+
+def causes(error: DownloadError) -> list[BaseException]:
+    """What led to `error`, nearest first."""
+    cause: BaseException | None = error.exc_info[1] if error.exc_info else None
+    chain: list[BaseException] = []
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        inner = getattr(cause, "cause", None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+    return chain
+
+
+def one_line(text: str) -> str:
+    """yt-dlp's message without colours, advice and Python."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("ERROR: ", "")
+    text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "", text)
+    return " ".join(text.split()).partition("; please report")[0].partition(" (caused by")[0][:200]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,12 @@ from yt_dlp.cookies import CookieLoadError, YoutubeDLCookieJar
 from yt_dlp.utils import DownloadError
 
 from emurl.errors import InputError, WorkError
-from emurl.speedruns.failures import causes, one_line, sort_failure
+from emurl.speedruns.failures import causes, one_line, sort_failure, wait_for
 from emurl.speedruns.video import NotAVideo, Probe, held_s, probe
 
 CONTAINERS = ("webm", "matroska", "flv", "avi", "mpegts")  # else mp4; only a suffix, nothing depends on it
 SLACK_S, SLACK_SHARE = 5.0, 0.03  # a video may be this much shorter than its run
+CUT_S, CUT_SHARE = 2.0, 0.02  # and its pictures so much shorter than its header says, which counts the sound too
 LONGER_S, LONGER_TIMES = 900.0, 2.0  # and so much longer: twice the run and a quarter of an hour of talk
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -38,6 +40,7 @@ class Download:
     path: Path | None = None
     facts: Probe | None = None
     held_s: float = 0.0
+    wait_s: float | None = None  # of a failure: seconds after which another try may go better
 
 
 class Downloader:
@@ -59,9 +62,10 @@ class Downloader:
         cookies: str | None = None,
         retries: int = 3,
         timeout_s: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.retries, self.sleep = folder, retries, sleep
         self._cookies = _read_cookies(cookies) if cookies is not None else None
         self._options: dict[str, Any] = {
             # One stream with pictures, never two that would have to be joined: as near to max_height as can be from below,
@@ -97,13 +101,22 @@ class Downloader:
             if done is None:
                 done = self.folder / f"{name}.video"
                 if not done.exists():
-                    failure = self._download(url, done, run_s, progress)
+                    failure = self._patiently(url, done, run_s, progress)
                     if failure is not None:
                         return failure
             return self._judge(done, name, run_s, parts)
         except OSError as error:
             _raise_when_full(error, self.folder)
             return Download("network", one_line(str(error)))
+
+    def _patiently(self, url: str, target: Path, run_s: float, progress: Callable[[int, int | None], None]) -> Download | None:
+        """`_download`, again where the network failed: yt-dlp itself has no patience with a site that refuses its first look."""
+        for number in range(self.retries + 1):
+            failure = self._download(url, target, run_s, progress)
+            if failure is None or failure.wait_s is None or number == self.retries:
+                return failure
+            self.sleep(max(_pause(number), failure.wait_s))
+        raise AssertionError("the last try returns")
 
     def _finished(self, name: str) -> Path | None:
         for suffix in ("mp4", *CONTAINERS):
@@ -154,7 +167,8 @@ class Downloader:
         text = one_line(str(error))
         if "requested format is not available" in text.lower():
             return Download("not_video", "no format with pictures is offered, at most audio")
-        return Download(sort_failure(chain, text), text)
+        status = sort_failure(chain, text)
+        return Download(status, text, wait_s=wait_for(status, chain, text))
 
     def _judge(self, path: Path, name: str, run_s: float, parts: int) -> Download:
         try:
@@ -163,7 +177,7 @@ class Downloader:
             path.unlink()
             return Download("not_video", str(error))
         held = held_s(path)
-        if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, shortest(facts.duration_s)):
+        if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, facts.duration_s * (1 - CUT_SHARE) - CUT_S):
             path.unlink()
             return Download(
                 "too_short", f"{held:.1f} s of video (its header says {facts.duration_s:.1f} s) for a run of {run_s:.1f} s"

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import DownloadError, GeoRestrictedError, UnsupportedError
 
+from emurl.speedruns.http import seconds_of
+
+LONGEST_WAIT_S = 300.0  # who asks for more (Retry-After) is left for another day
 # too_short and too_long: a video, but not of the run it is said to be of.
 STATUSES = ("ok", "gone", "login", "private", "network", "not_video", "too_short", "too_long")
 
@@ -43,6 +46,18 @@ def sort_failure(chain: list[BaseException], text: str) -> str:
         if any(word in low for word in words):
             return status
     return "network" if any(isinstance(one, (RequestError, OSError)) for one in chain) else "gone"
+
+
+def wait_for(status: str, chain: list[BaseException], text: str) -> float | None:
+    """Seconds after which another try may go better, at least; None when it will not."""
+    if status != "network" or "certificate" in text.lower():
+        return None
+    for one in chain:
+        if isinstance(one, HTTPError):
+            asked = one.response.headers.get("Retry-After")
+            wanted = seconds_of(asked) if asked else 0.0
+            return wanted if wanted <= LONGEST_WAIT_S else None
+    return 0.0
 
 
 def causes(error: DownloadError) -> list[BaseException]:

@@ -114,7 +114,7 @@ class Session:
         pause, asked = self._backoff(number), answer.headers.get("Retry-After")
         if asked is None:
             return max(pause, TOO_MANY_PAUSE_S) if answer.status_code in TOO_MANY else pause
-        wanted = _seconds(asked)
+        wanted = seconds_of(asked)
         if wanted > LONGEST_ASKED_S:
             raise WorkError(f"{url}: status {answer.status_code}, the server asks to come back in {wanted / 60:.0f} minutes")
         return max(pause, wanted)
@@ -167,7 +167,7 @@ def _judged(answer: requests.Response, url: str) -> Reply:
     return Reply(data, answer.headers.get("ETag"))
 
 
-def _seconds(retry_after: str) -> float:
+def seconds_of(retry_after: str) -> float:
     """Retry-After as seconds: a number, or a date (RFC 9110, section 10.2.3); what is neither counts as nothing."""
     try:
         number = float(retry_after)

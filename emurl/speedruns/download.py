@@ -175,7 +175,7 @@ class Downloader:
             facts = probe(path)
         except NotAVideo as error:
             path.unlink()
-            return Download("not_video", str(error))
+            return Download("not_video", re.sub(r": '/[^')]*'?", "", str(error)))  # where it lay is nobody's concern
         held = held_s(path)
         if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, facts.duration_s * (1 - CUT_SHARE) - CUT_S):
             path.unlink()

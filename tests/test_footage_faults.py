@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -230,11 +231,11 @@ def test_killed_in_the_middle_of_a_download_the_next_run_goes_on(files: dict[str
         [sys.executable, "-m", "emurl", "run", "videos", *words],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    work, deadline, held = tmp_path / "store" / ".work", time.monotonic() + 60, 0
+    work, deadline, held = tmp_path / "store" / ".cache" / "videos" / "files", time.monotonic() + 60, 0
     while time.monotonic() < deadline and process.poll() is None:
-        parts = list(work.glob("videos-*/scratch/videos/*.video.part"))
+        parts = list(work.glob("720p/*.video.part"))
         held = max([0, *(part.stat().st_size for part in parts)])
-        if held > len(video) // 3 and list(work.glob("videos-*/scratch/videos/*.mp4")):
+        if held > len(video) // 3 and list(work.glob("720p/*.mp4")):
             break
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -308,3 +309,40 @@ def test_parts_are_rows_of_their_own_and_judged_together(files: dict[str, bytes]
     assert runs["part"].tolist() == [1, 2] * 3 and (runs["parts"] == 2).all()
     assert found["status"].tolist() == ["ok", "ok", "ok", "gone", "too_short", "too_short"]
     assert found["reason"][2] == "kept, though only 1 of the run's 2 parts are there"
+
+
+def test_a_rerun_fetches_only_what_is_not_there(files: dict[str, bytes], start: Any, tmp_path: Path):
+    video = files["video"]
+    site = Site({name: (lambda request: ranged(video, request)) for name in "abc"})
+    site.kinds["b"] = BAD["missing"]
+    server, words = start(site)
+    store = Store(tmp_path / "store")
+    assert main(["run", "runs", "videos", *words, "--set", "videos.max_videos=2"]) == 0
+    asked = len(server.requests)
+
+    def fetched() -> set[str]:
+        return {r.path for r in server.requests[asked:] if "/videos/" in r.path}
+
+    assert main(["run", "videos", *words]) == 0  # one more, and another try at what failed
+    assert fetched() == {"/videos/b.mp4", "/videos/c.mp4"}
+    site.kinds["b"] = site.kinds["a"]
+    asked = len(server.requests)
+    assert main(["run", "videos", *words, "--force"]) == 0
+    assert fetched() == {"/videos/b.mp4"} and table(tmp_path / "store")["status"].tolist() == ["ok"] * 3
+    assert [path.read_bytes() for path in store.get("videos").path("videos").iterdir()] == [video] * 3
+    kept = sorted((tmp_path / "store" / ".cache" / "videos" / "files" / "720p").iterdir())
+    assert len(kept) == 3 and all(path.stat().st_nlink >= 2 for path in kept)  # no second copy on the disk
+    # Somebody else is at work there: downloads of our own.
+    asked = len(server.requests)
+    with (kept[0].parent.parent.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(["run", "videos", *words, "--force"]) == 0
+    assert len(fetched()) == 3
+    # Other formats are other files.
+    asked = len(server.requests)
+    assert main(["run", "videos", *words, "--set", "videos.max_height=480"]) == 0
+    assert len(fetched()) == 3
+    # What no artifact holds any more goes with the artifacts.
+    assert main(["artifacts", "gc", "--store", str(tmp_path / "store"), "--keep", "1"]) == 0
+    assert store.versions("videos") == [5] and not any(path.exists() for path in kept)
+    assert len(list((tmp_path / "store" / ".cache").rglob("*.mp4"))) == 3 and verify(store) == []

@@ -3,15 +3,20 @@
 videos/<video_id>.mp4   one file a video that was downloaded and probed, and holds its run
 videos.parquet          every row of runs.parquet with status (ok gone login private network not_video too_short too_long),
                         reason, file, width, height, fps, duration_s, held_s, codec, bytes
+
+What was downloaded stays beside the store (`Output.cache`, hard links: it costs no room while an artifact holds it), so that
+a rerun, forced or with other settings, fetches only what is not there. `emurl artifacts gc` clears what no artifact holds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,7 @@ CODE_VERSION = 2
 
 
 def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
-    """Download the first `settings.max_videos` videos of the runs artifact; finished files survive a kill in scratch.
+    """Download the first `settings.max_videos` videos of the runs artifact; what is there survives a kill.
 
     Raises:
         InputError: the cookies are none, the broadcast's port is taken, or not one video is of any use.
@@ -36,8 +41,13 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
     """
     table = pd.read_parquet(inputs["runs"].path("runs.parquet")).head(settings.max_videos)
     rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    with _folder(settings, output) as folder:
+        _download(settings, rows, folder, output, tracker)
+
+
+def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path, output: Output, tracker: Tracker) -> None:
     downloader = Downloader(
-        output.scratch / "videos", max_height=settings.max_height, cookies=settings.cookies, retries=settings.retries,
+        folder, max_height=settings.max_height, cookies=settings.cookies, retries=settings.retries,
         rate_limit=-(-settings.rate_limit // settings.parallel),
     )  # fmt: skip
     with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
@@ -77,6 +87,26 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
     if len(good) < len(rows):
         told = ", ".join(f"{number} {status}" for status, number in reasons.items() if status != "ok")
         output.note(f"{len(rows) - len(good)} of {len(rows)} videos failed ({told}); videos.parquet says why")
+
+
+@contextmanager
+def _folder(settings: VideosSettings, output: Output) -> Iterator[Path]:
+    """Where downloads go: beside the store, or into scratch while another run of the stage is at work there.
+
+    The embedded game's own broadcast is at hand and may have been made anew: it is always fetched.
+    """
+    scratch = output.scratch / "videos"
+    if output.cache is None or settings.broadcast is not None:
+        yield scratch
+        return
+    output.cache.mkdir(parents=True, exist_ok=True)
+    with (output.cache / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield scratch
+        else:
+            yield output.cache / "files" / f"{settings.max_height}p"
 
 
 def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> InputError | WorkError:

@@ -73,6 +73,64 @@ def test_a_killed_download_goes_on_where_it_stopped(video: bytes, tmp_path: Path
     assert got.path is not None and got.path.read_bytes() == video
 
 
+def test_half_of_one_format_is_not_continued_with_half_of_another(tmp_path: Path):
+    streams = {"a": make_video(tmp_path / "a.ts"), "b": make_video(tmp_path / "b.ts", SECONDS + 1)}
+    size, broken = {"a": "1280x720", "b": "640x360"}, [True]
+
+    def answer(request: Request) -> Answer:
+        kind = {"Content-Type": "application/vnd.apple.mpegurl"}
+        name = "a" if broken[0] else "b"  # the other format is not offered any more
+        if request.path == "/run.m3u8":
+            return Answer(f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9,RESOLUTION={size[name]}\n{name}.m3u8\n".encode(), headers=kind)
+        if request.path.endswith(".m3u8"):
+            one, two = (f"#EXTINF:6,\n{name}{part}.ts\n" for part in (1, 2))
+            return Answer(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n{one}{two}#EXT-X-ENDLIST\n".encode(), headers=kind)
+        data, second = streams[request.path[1]], request.path[2] == "2"
+        if second and broken[0]:
+            return Answer(b"", 500)
+        middle = len(data) // 376 * 188  # between two packets
+        return ranged(data[middle:] if second else data[:middle], request, "video/mp2t")
+
+    with scripted(answer) as server:
+        assert fetch(tmp_path / "in", f"{server.origin}/run.m3u8").status == "network"
+        assert (tmp_path / "in" / "abc123.video.part").stat().st_size > 10_000
+        broken[0] = False
+        got = fetch(tmp_path / "in", f"{server.origin}/run.m3u8")
+    assert got.status == "ok" and got.path is not None and got.path.read_bytes() == streams["b"]
+    assert list((tmp_path / "in").iterdir()) == [got.path]
+
+
+def test_fragments_that_are_there_are_not_fetched_again(tmp_path: Path):
+    stream, broken, asked = make_video(tmp_path / "a.ts"), [True], []
+
+    def answer(request: Request) -> Answer:
+        asked.append(request.path)
+        if request.path.endswith(".m3u8"):
+            pieces = "".join(f"#EXTINF:3,\n{n}.ts\n" for n in range(4))
+            text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n{pieces}#EXT-X-ENDLIST\n"
+            return Answer(text.encode(), headers={"Content-Type": "application/vnd.apple.mpegurl"})
+        number, step = int(request.path[1]), len(stream) // 752 * 188
+        if number == 2 and broken[0]:
+            return Answer(b"", 500)
+        return ranged(stream[number * step : None if number == 3 else (number + 1) * step], request, "video/mp2t")
+
+    with scripted(answer) as server:
+        assert fetch(tmp_path / "in", f"{server.origin}/run.m3u8").status == "network"
+        broken[0], before = False, len(asked)
+        got = fetch(tmp_path / "in", f"{server.origin}/run.m3u8")
+    assert got.status == "ok" and got.path is not None and got.path.read_bytes() == stream
+    assert {path for path in asked[before:] if path.endswith(".ts")} == {"/2.ts", "/3.ts"}
+
+
+def test_what_is_locked_up_is_private(tmp_path: Path):
+    key = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"'
+    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n{key}\n#EXTINF:9,\na.ts\n#EXT-X-ENDLIST\n".encode()
+    kind = {"Content-Type": "application/vnd.apple.mpegurl"}
+    with scripted(lambda request: Answer(text, headers=kind)) as server:
+        got = fetch(tmp_path, f"{server.origin}/run.m3u8")
+    assert got.status == "private" and "DRM" in got.reason
+
+
 @pytest.mark.parametrize(
     ("status", "expected"), [(404, "gone"), (410, "gone"), (401, "login"), (403, "login"), (500, "network"), (503, "network")]
 )
@@ -92,6 +150,10 @@ def test_refusals_are_sorted(status: int, expected: str, tmp_path: Path):
         ("[twitch:vod] 1: Video 1 does not exist", "gone"),
         ("Unsupported URL: https://example.org/", "not_video"),
         ("Unable to download webpage: timed out", "network"),
+        ("Got error: HTTP Error 500: Internal Server Error. Giving up after 2 retries", "network"),
+        ("Got error: HTTP Error 403: Forbidden. Giving up after 2 retries", "login"),
+        ("[youtube] xDrMlogin_x: Video unavailable", "gone"),
+        ("fragment 3 not found, unable to continue", "network"),
         ("[youtube] abc: Join this channel to get access to members-only content", "login"),
         ("[youtube] abc: The uploader has not made this video available in your country", "private"),
         ("[vimeo] 1: This video is protected by a password", "login"),

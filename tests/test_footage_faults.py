@@ -346,3 +346,23 @@ def test_a_rerun_fetches_only_what_is_not_there(files: dict[str, bytes], start: 
     assert main(["artifacts", "gc", "--store", str(tmp_path / "store"), "--keep", "1"]) == 0
     assert store.versions("videos") == [5] and not any(path.exists() for path in kept)
     assert len(list((tmp_path / "store" / ".cache").rglob("*.mp4"))) == 3 and verify(store) == []
+
+
+def test_all_downloads_are_shown_in_one_bar():
+    from emurl.stages.videos import _Shown
+    from emurl.tracking import Progress
+
+    bar = Progress(3, "downloading", "videos", quiet=True)
+    shown = _Shown(bar)
+
+    def one(name: str) -> None:
+        for done in range(0, 2_000_001, 1000):
+            shown.bytes(name, done)
+        shown.done("ok" if name != "b" else "gone")
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bar.done == 3 and bar.shown == {"MB": 6.0, "failed": 1}

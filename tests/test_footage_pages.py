@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,13 @@ def test_what_a_second_look_sees(tmp_path: Path, etags: bool):
         assert "run5" not in {row.run_id for row in found.rows} and len(found.rows) == 650 and requests == 1 + 4
         assert reader.read()[1] == 1
         # One mended in place on the last page is seen, one on an earlier page when the pages are a week old, not before.
+        reader.now += 3 * DAY
         runs[-2]["videos"] = {"links": [{"uri": "https://youtu.be/mended649"}]}
         runs[20]["videos"] = {"links": [{"uri": "https://youtu.be/mended20"}]}
         found, requests = reader.read()
         urls = {row.url[-9:] for row in found.rows}
         assert requests == 1 and "mended649" in urls and "mended20" not in {url[-8:] for url in urls}
-        reader.now += 6.9 * DAY
+        reader.now += 3.9 * DAY
         assert reader.read()[1] == 1
         reader.now += 0.2 * DAY  # counted from when the pages were read, not from the last look
         before = len(server.requests)
@@ -219,5 +221,7 @@ def test_the_stage_asks_for_little_again_even_when_forced(five_thousand: Any, tm
     assert len(table) == 40 and first.metrics["runs_read"] == 5000 and first.metrics["dropped"] == 4960
     dropped = json.loads(first.path("dropped.json").read_text())
     assert {one["reason"] for one in dropped} == {"slower than the 40 fastest (runs.max_runs)"} and len(dropped) == 4960
+    with Store("memory://bucket/prefix").writing("runs", "f" * 64) as output:  # of a remote store the local side has it
+        assert output.cache is not None and output.cache.is_relative_to(Path(os.environ["EMURL_CACHE"]))
     assert Store(tmp_path / "store").stages() == ["runs"]  # what is kept for later is no artifact
     assert RunsSettings().fingerprint_values().keys().isdisjoint({"recheck_days"})

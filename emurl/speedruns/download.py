@@ -135,6 +135,8 @@ class Downloader:
                 refused.append(Download("not_video", "a live stream, not a recording"))
             elif isinstance(length := info.get("duration"), (int, float)) and length > _longest(run_s):
                 refused.append(_too_long(length, run_s))
+            elif "format_id" in info:  # asked a second time, when the format has been chosen
+                _begin_anew_unless(target, info)
             return refused[0].reason if refused else None
 
         def hook(state: dict[str, Any]) -> None:
@@ -155,6 +157,7 @@ class Downloader:
             raise
         except Exception as error:  # an extractor met a page its author never thought of; that is this video's fault alone
             return Download("not_video", f"yt-dlp cannot read it ({type(error).__name__}: {one_line(str(error))})")
+        target.with_suffix(".format").unlink(missing_ok=True)
         if not target.exists():
             return refused[0] if refused else Download("not_video", "nothing was downloaded")
         return None
@@ -215,6 +218,20 @@ def whole_runs(rows: list[tuple[str, float, int]], found: list[Download]) -> lis
             elif held < shortest(run_s):
                 judged[place] = Download("too_short", f"its {parts} parts hold {held:.1f} s for a run of {run_s:.1f} s")
     return judged
+
+
+def _begin_anew_unless(target: Path, info: dict[str, Any]) -> None:
+    """Drop what there is of `target` unless it is of the format that was chosen now.
+
+    A site may offer other formats than when the download was interrupted; the second half of one is no end for the first
+    half of another. yt-dlp would tell them apart by names that the server has a say in; ours do not.
+    """
+    chosen = repr([info.get(key) for key in ("format_id", "ext", "width", "height", "vcodec", "acodec", "filesize")])
+    memo = target.with_suffix(".format")
+    if memo.exists() and memo.read_text(encoding="utf-8") != chosen:
+        for left in target.parent.glob(f"{target.name}.*"):  # .part, its fragments, and the list of them
+            left.unlink()
+    memo.write_text(chosen, encoding="utf-8")
 
 
 def shortest(run_s: float) -> float:

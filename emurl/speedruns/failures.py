@@ -15,13 +15,15 @@ LONGEST_WAIT_S = 300.0  # who asks for more (Retry-After) is left for another da
 STATUSES = ("ok", "gone", "login", "private", "network", "not_video", "too_short", "too_long")
 
 _LOGIN_PAGE = re.compile(r"/(?:log-?in|sign-?in|sso|auth|accounts?)(?:[/.?]|$)", re.IGNORECASE)
+_SOURCE = re.compile(r"^\[[^\]]*\] [^ :]+: ")  # "[site] id: ", where the id may spell anything
+_HTTP_ERROR = re.compile(r"http error (\d{3})")
 # What sites and extractors say, in lower case, the most telling first.
 _WORDS = (
     (("sign in", "log in", "logged in", "login", "cookies", "confirm your age", "members-only", "members only", "join this channel",
       "subscriber", "age-restricted", "password", "authentication", "credentials"), "login"),
-    (("private", "drm", "not available in your country", "geo", "not made this video available"), "private"),
-    (("certificate", "timed out", "timeout", "connection", "bytes read", "more expected", "reset by peer", "try again",
-      "temporarily", "too many requests", "rate limit"), "network"),
+    (("private", "drm", "not available in your country", "geo restrict", "geo-restrict", "not made this video available"), "private"),
+    (("certificate", "timed out", "timeout", "connection", "bytes read", "more expected", "reset by peer", "try again", "giving up after",
+      "fragment", "temporarily", "too many requests", "rate limit"), "network"),
     (("unavailable", "removed", "does not exist", "doesn't exist", "deleted", "terminated", "not found", "no longer", "expired"), "gone"),
     (("empty", "no video", "any data blocks", "unsupported url", "is not a valid url", "requested format is not available",
       "live event", "premieres in", "unusual and will be skipped", "no media", "not currently live", "offline"), "not_video"),
@@ -31,21 +33,28 @@ _WORDS = (
 
 def sort_failure(chain: list[BaseException], text: str) -> str:
     """Which of `STATUSES` an exception's chain of causes, or else yt-dlp's own words, amount to."""
-    low = text.lower()
+    low = _SOURCE.sub("", text.lower())
     for one in chain:
         if isinstance(one, HTTPError):
-            if one.status in (401, 402, 403, 407):
-                return "login"
-            return "gone" if one.status in (404, 410, 451) else "network"
+            return _by_number(one.status)
         if isinstance(one, UnsupportedError):
             # A page in place of the video; where we were sent on to says whether it is there to log in.
             return "login" if _LOGIN_PAGE.search(urlsplit(str(one.url)).path) else "not_video"
         if isinstance(one, GeoRestrictedError):
             return "private"
+    told = _HTTP_ERROR.search(low)  # yt-dlp's downloaders keep the words and lose the exception
+    if told is not None:
+        return _by_number(int(told[1]))
     for words, status in _WORDS:
         if any(word in low for word in words):
             return status
     return "network" if any(isinstance(one, (RequestError, OSError)) for one in chain) else "gone"
+
+
+def _by_number(http_status: int) -> str:
+    if http_status in (401, 402, 403, 407):
+        return "login"
+    return "gone" if http_status in (404, 410, 451) else "network"
 
 
 def wait_for(status: str, chain: list[BaseException], text: str) -> float | None:

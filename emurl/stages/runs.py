@@ -27,6 +27,7 @@ from emurl.tracking import Tracker
 
 CODE_VERSION = 2
 DAY_S = 86_400.0
+SPEAK_EVERY = 1000  # runs
 
 
 def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -40,14 +41,18 @@ def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tra
 
     def told(count: int) -> None:
         nonlocal read
-        read += count
-        tracker.message(f"{read} runs read, {session.requests} requests")
+        before, read = read, read + count
+        if before // SPEAK_EVERY != read // SPEAK_EVERY:
+            tracker.message(f"{read} runs read, {session.requests} requests")
 
     with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
         base = settings.api_base if broadcast is None else broadcast.here(settings.api_base)
         session = Session(settings.timeout_s, report=tracker.message)
         shelf = Shelf(output.cache, settings.recheck_days * DAY_S)
         found = collect(Leaderboard(base, session, shelf, told), settings.game, settings.categories, settings.max_runs)
+    tracker.message(
+        f"{found.runs} runs in {', '.join(found.categories)}: {session.requests} requests, {found.runs - read} known from before"
+    )
     if not found.rows:
         raise InputError(
             f"runs.game: {found.game} at {base} has {found.runs} verified runs in {', '.join(found.categories)}, "

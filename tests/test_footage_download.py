@@ -338,6 +338,7 @@ def certificate(folder: Path) -> ssl.SSLContext:
     """A server's TLS context with a certificate that nobody has signed but itself."""
     import datetime
 
+    pytest.importorskip("cryptography")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -145,6 +145,11 @@ def test_every_fault_at_once_costs_only_the_videos_it_hits(files: dict[str, byte
         "forbidden": (lambda request: Answer(b"no", 403), "login"),
         "page": (lambda request: Answer(PAGE, headers=dict(HTML)), "not_video"),
         "disguised": (lambda request: Answer(PAGE, headers={"Content-Type": "video/mp4"}), "not_video"),
+        "sneaky": (
+            lambda request: Answer(b"<html><video src='file:///etc/hostname'></video></html>", headers=dict(HTML)),
+            "not_video",
+        ),
+        "away": (lambda request: Answer(status=302, headers={"Location": "file:///etc/hostname"}), "not_video"),
         "empty": (lambda request: ranged(b"", request), "not_video"),
         "truncated": (lambda request: ranged(video[: len(video) // 3], request), "too_short"),
         "sound": (lambda request: ranged(files["sound"], request, "audio/mp4"), "not_video"),
@@ -171,7 +176,7 @@ def test_every_fault_at_once_costs_only_the_videos_it_hits(files: dict[str, byte
         assert row.file == f"{row.video_id}.mp4" and artifact.path(f"videos/{row.file}").read_bytes() == video
         assert row.held_s == pytest.approx(SECONDS, abs=0.1)
     assert found["file"].notna().sum() == 8 == artifact.metrics["downloaded"]
-    assert artifact.metrics["failed"] == len(found) - 8 and artifact.metrics["status_not_video"] == 5
+    assert artifact.metrics["failed"] == len(found) - 8 and artifact.metrics["status_not_video"] == 7
     assert "videos.parquet says why" in artifact.manifest["notes"][0]
     assert not [path for path in tmp_path.rglob("*") if "evil" in path.name or path.suffix == ".sh"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["settings.yaml", "store"]

@@ -1,7 +1,7 @@
 """Fetch one video through yt-dlp, say what came of it, and believe nothing before it has been probed.
 
-The file's name comes from us alone. yt-dlp stays silent, keeps no cache, looks for no update, runs no other program and
-asks no address but those the given one leads to. An interrupted download goes on where it stopped (`.part`, HTTP Range).
+The file's name comes from us alone. yt-dlp stays silent, keeps no cache, looks for no update, and asks no address but those
+the given one leads to. An interrupted download goes on where it stopped (`.part`, HTTP Range).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import yt_dlp
 from yt_dlp.cookies import CookieLoadError, YoutubeDLCookieJar
+from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError
 
 from emurl.errors import InputError, WorkError
@@ -77,6 +79,7 @@ class Downloader:
             "skip_unavailable_fragments": False,  # a video with holes is none
             "extractor_retries": min(retries, 3), "hls_prefer_native": True,
             "retry_sleep_functions": {"http": _pause, "fragment": _pause, "extractor": _pause}, "nocheckcertificate": False,
+            "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),  # for streams that yt-dlp does not read itself
             "fixup": "never", "postprocessors": [], "updatetime": False, "overwrites": False,
             **({"ratelimit": rate_limit} if rate_limit else {}),
         }  # fmt: skip
@@ -151,7 +154,7 @@ class Downloader:
         try:
             with yt_dlp.YoutubeDL(options) as youtube:
                 youtube.download([url])
-        except DownloadError as error:
+        except (DownloadError, RequestError) as error:
             return self._failure(error)
         except OSError:
             raise
@@ -162,7 +165,7 @@ class Downloader:
             return refused[0] if refused else Download("not_video", "nothing was downloaded")
         return None
 
-    def _failure(self, error: DownloadError) -> Download:
+    def _failure(self, error: DownloadError | RequestError) -> Download:
         chain = causes(error)
         for one in chain:
             if isinstance(one, OSError):

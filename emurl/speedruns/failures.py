@@ -42,6 +42,8 @@ def sort_failure(chain: list[BaseException], text: str) -> str:
             return "login" if _LOGIN_PAGE.search(urlsplit(str(one.url)).path) else "not_video"
         if isinstance(one, GeoRestrictedError):
             return "private"
+    if "'file:" in low or low.startswith("file:"):  # a server that sends us to our own disk
+        return "not_video"
     told = _HTTP_ERROR.search(low)  # yt-dlp's downloaders keep the words and lose the exception
     if told is not None:
         return _by_number(int(told[1]))
@@ -69,9 +71,11 @@ def wait_for(status: str, chain: list[BaseException], text: str) -> float | None
     return 0.0
 
 
-def causes(error: DownloadError) -> list[BaseException]:
-    """What led to `error`, nearest first."""
-    cause: BaseException | None = error.exc_info[1] if error.exc_info else None
+def causes(error: DownloadError | RequestError) -> list[BaseException]:
+    """What led to `error`, nearest first; an error of yt-dlp's network itself included."""
+    cause: BaseException | None = error
+    if isinstance(error, DownloadError):
+        cause = error.exc_info[1] if error.exc_info else None
     chain: list[BaseException] = []
     while cause is not None and cause not in chain:
         chain.append(cause)

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from emurl.errors import InputError
-from emurl.screen import ScreenSpec, pack, unpack
+from emurl.screen import ScreenSpec, decode, encode
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 SKIPPED = BLANK | NOT_GAME
@@ -42,24 +42,6 @@ class VideoInfo:
     fps: float
     duration_s: float
     offset: int
-
-
-def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
-    """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
-    if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
-        raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
-    if spec.bits == 8:
-        return frames.reshape(len(frames), spec.frame_bytes)
-    if frames.size and frames.max() > 3:
-        raise InputError(f"frames with values up to {frames.max()}, expected brightness ranks 0 … 3")
-    return pack(frames)
-
-
-def decode(data: np.ndarray, spec: ScreenSpec) -> np.ndarray:
-    """The inverse of `encode`: uint8 (N, *spec.shape)."""
-    if spec.bits == 2:
-        return unpack(data, spec)
-    return np.ascontiguousarray(data).reshape(len(data), *spec.shape)
 
 
 class ShardWriter:

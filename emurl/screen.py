@@ -122,3 +122,21 @@ def unpack(packed: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
     shape = (spec or ScreenSpec()).shape
     # One look-up a byte writes four pixels at once.
     return _look_up(packed, _FOURS).view(np.uint8).reshape(len(packed), *shape)
+
+
+def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
+    if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
+        raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
+    if spec.bits == 8:
+        return frames.reshape(len(frames), spec.frame_bytes)
+    if frames.size and frames.max() > 3:
+        raise InputError(f"frames with values up to {frames.max()}, expected brightness ranks 0 … 3")
+    return pack(frames)
+
+
+def decode(data: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """The inverse of `encode`: uint8 (N, *spec.shape)."""
+    if spec.bits == 2:
+        return unpack(data, spec)
+    return np.ascontiguousarray(data).reshape(len(data), *spec.shape)

@@ -84,8 +84,8 @@ def split_of(video_ids: Sequence[str], val_share: float) -> dict[str, str]:
 
     So a video never changes side when a leaderboard grows or shrinks. One exception, because a side without any video is of no
     use: with two or more videos all on one side, the one whose number is nearest to the other side stands in there, and goes
-    back when one comes that belongs there. With none below `val_share`, as in small collections, that moves a
-    video from held-out to trained-on at most, never the other way: nothing is ever judged on what an earlier version learnt.
+    back when one comes that belongs there. In a small collection that grows, with none below `val_share` yet, this can bring a
+    held-out video to be trained on, never the other way: nothing is judged on what an earlier version learnt.
     """
     numbers = {video: int(hashlib.sha256(video.encode()).hexdigest()[:12], 16) / 16**12 for video in sorted(set(video_ids))}
     sides = {video: "val" if number < val_share else "train" for video, number in numbers.items()}
@@ -124,32 +124,26 @@ class FrameReader:
     `videos` lists them in the order of videos.parquet; a video is named by its place in that list. Every sampler draws
     uniformly over usable frames (not blank, the game) of a split with the generator it is given: same generator, same frames.
 
-    Raises `InputError` when the folder is no frames artifact, its tables disagree, or a shard is missing or not as long as they
-    say.
+    Raises `InputError` when the folder is no frames artifact, its tables disagree, or a shard is missing or of another length.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        kinds = {"video_id": str, "run_id": str, "split": str, "frames": int, "fps": float, "duration_s": float}
         try:
             self.spec = ScreenSpec.from_dict(json.loads((self.folder / "screen.json").read_text(encoding="utf-8")))
             table = pd.read_parquet(self.folder / "videos.parquet")
             frames = pd.read_parquet(self.folder / "frames.parquet", columns=["video", "flags"])
-            columns = {"video_id", "run_id", "split", "frames", "fps", "duration_s"} - set(table)
-            if columns:
-                raise KeyError(f"videos.parquet has no {sorted(columns)}")
+            if missing := set(kinds) - set(table):
+                raise KeyError(f"videos.parquet has no {sorted(missing)}")
             self._bounds = np.concatenate([[0], np.cumsum(table["frames"].to_numpy(np.int64))])
             if not _in_order(frames["video"].to_numpy(), self._bounds):
                 raise ValueError("frames.parquet does not hold the frames that videos.parquet counts")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.folder}: no frames artifact ({' '.join(str(error).split())[:120]})") from None
         self._flags = frames["flags"].to_numpy(np.uint8)
-        self.videos = [
-            VideoInfo(
-                str(row["video_id"]), str(row["run_id"]), str(row["split"]), int(row["frames"]),
-                float(row["fps"]), float(row["duration_s"]), int(offset),
-            )
-            for row, offset in zip(table.to_dict("records"), self._bounds[:-1], strict=True)
-        ]  # fmt: skip
+        rows = zip(*(table[name].map(kind) for name, kind in kinds.items()), self._bounds[:-1].tolist(), strict=True)
+        self.videos = [VideoInfo(*row) for row in rows]
         for video in self.videos:
             self._check(video)
         self._maps: list[np.ndarray | None] = [None] * len(self.videos)
@@ -231,9 +225,8 @@ class FrameReader:
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise InputError(
-                f"{path}: {error.strerror}, expected {wanted} bytes ({video.count} frames); run the frames stage again"
-            ) from None
+            told = f"{path}: {error.strerror}, expected {wanted} bytes ({video.count} frames); run the frames stage again"
+            raise InputError(told) from None
         if size != wanted:
             raise InputError(f"{path}: {size} bytes, expected {wanted} ({video.count} frames); run the frames stage again")
 
@@ -247,8 +240,7 @@ class FrameReader:
         return found
 
     def _first(self, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
-        """Usable frames that start a run of `length` usable ones, all videos one after another: int32, and where each video's
-        begin and end: (videos + 1,)."""
+        """Usable frames that start a run of `length` usable ones, video after video: int32; and where each's begin: (videos + 1,)."""
         if (length, gap) not in self._starts:
             found = [np.zeros(0, np.int32)]
             for video in range(len(self.videos)):
@@ -264,8 +256,7 @@ class FrameReader:
         return self._starts[length, gap]
 
     def _range(self, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The runs of a split, numbered through: its videos (v,), where each one's numbers end (v,), and what to add to a number
-        to find it in `_first` (v,)."""
+        """The runs of a split, numbered: its videos (v,), where each's numbers end, what to add to find them in `_first`."""
         key = (split, length, gap)
         if key not in self._ranges:
             _, bounds = self._first(length, gap)

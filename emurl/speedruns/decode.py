@@ -23,13 +23,13 @@ import imageio_ffmpeg
 import numpy as np
 
 from emurl.errors import WorkError
+from emurl.frames import BLANK, DUPLICATE, NOT_GAME
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.find_screen import Segment
 from emurl.speedruns.resample import Resampler
 from emurl.speedruns.shades import Calibration, calibrate
 from emurl.speedruns.video import PLANAR, NotAVideo
 
-BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
 PIPE = 1 << 20  # bytes a pipe may hold, where the system lets us say so; the usual 64 KiB wake both ends for every few rows
 # Distance from the shades (see `Calibration.residual`) that no game frame has: 4 times the video's mean, within these.

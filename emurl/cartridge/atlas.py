@@ -29,7 +29,7 @@ LAYOUT = {
 """Where each map's upper left corner lies, in cells. Town and route touch, as they do in the game."""
 
 ROADS: tuple[tuple[tuple[float, float], ...], ...] = (
-    ((5.5, 10.3), (5.5, 6.5)),  # the gym's stairs, the lamp
+    ((5.5, 10.3), (5.5, 5.7)),  # the gym's stairs, the lamp
     ((18.5, 4.6), (10.5, 4.6), (10.5, 20.4), (5.0, 20.4), (5.0, 19.7)),  # the tower's door on the route, the gym
     ((21.5, 8.4), (21.5, 8.0), (25.5, 8.0), (25.5, 2.5), (33.5, 2.5), (33.5, 3.4)),  # the maze's far end
     ((16.5, 8.7), (16.5, 9.0), (25.5, 9.0), (25.5, 16.5), (33.5, 16.5), (33.5, 15.6)),  # its entrance

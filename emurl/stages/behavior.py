@@ -40,7 +40,7 @@ from emurl.training import FitResult, resolve_device, seeded
 CODE_VERSION = 1
 TICKS_A_SECOND = 59.7275
 TOKEN_NOISE = 0.2  # share of tokens a clone in training finds wrong, on average
-LABEL_NOISE = 0.1  # share of its labels that are any button
+LABEL_NOISE = 0.1  # share of its labels that are another frame's: any button at all would open the menu every hundredth action
 LIKENESS_RANGE = 2.0  # a frame counts at most e² times as much as its neighbours, and at least 1/e²
 
 
@@ -174,8 +174,8 @@ def clone(
         grids = tokens.read(video[places], past(index[places], settings.context, gap))
         wrong = rng.random(grids.shape) < 2 * TOKEN_NOISE * rng.random((len(places), 1, 1, 1))
         grids[wrong] = rng.integers(0, vocab, int(wrong.sum()))
-        any_button = rng.random(len(places)) < LABEL_NOISE
-        said = np.where(any_button, rng.integers(0, len(BUTTONS), len(places)), actions[places])
+        anothers = rng.random(len(places)) < LABEL_NOISE
+        said = np.where(anothers, actions[rng.integers(0, len(actions), len(places))], actions[places])
         return grids, said, np.ones(len(places), np.float32)
 
     model: Policy = seeded(

@@ -64,7 +64,14 @@ def test_what_the_stage_leaves(watched):
     inputs, made, output, _ = watched
     metrics = output.metrics
     assert next(iter(metrics)) == "clone_accuracy"
-    assert {"clone_majority", "inverse_accuracy", "inverse_majority", "labelled", "changed", "frames_per_second"} <= metrics.keys()
+    assert {
+        "clone_majority",
+        "inverse_accuracy",
+        "inverse_majority",
+        "labelled",
+        "changed",
+        "frames_per_second",
+    } <= metrics.keys()
     assert 0 < metrics["labelled"] <= metrics["changed"] <= 1
     policy = Policy.from_pretrained(made.path("policy"))
     assert policy.vocab == 64 and policy.context == 2

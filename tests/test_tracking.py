@@ -64,7 +64,9 @@ def test_wandb_groups_a_pipeline_run_and_draws_over_the_stages_steps(tracked):
     records = offline_records(tracked)
     (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][:1]
     assert (run.run_group, run.job_type, run.project) == ("run7", "behavior", "emurl")
-    axes = {record.metric.glob_name: record.metric.step_metric for record in records if record.WhichOneof("record_type") == "metric"}
+    axes = {
+        record.metric.glob_name: record.metric.step_metric for record in records if record.WhichOneof("record_type") == "metric"
+    }
     assert axes["behavior/*"] == "behavior/step"
     summaries = {
         item.key or "/".join(item.nested_key): item.value_json

@@ -156,8 +156,8 @@ def _shares(grids: np.ndarray, vocab: int) -> np.ndarray:
 
 
 def clone(
-    settings: BehaviorSettings, labels: pd.DataFrame, likely: dict[int, np.ndarray], tokens: TokenStore, gap: int, device: torch.device, output: Output,
-    tracker: Tracker, number: int,
+    settings: BehaviorSettings, labels: pd.DataFrame, likely: dict[int, np.ndarray], tokens: TokenStore, gap: int,
+    device: torch.device, output: Output, tracker: Tracker, number: int,
 ) -> tuple[Policy, FitResult]:  # fmt: skip
     """Behaviour cloning of the labels on token grids; rare buttons and frames like the agent's count more.
 

@@ -96,7 +96,7 @@ def label(
             eventful = np.flatnonzero(changed(pair[:, 0], pair[:, 1]))
             moved += len(eventful)
             pair = pair[eventful]
-            actions, confidence = name_actions(model, lambda some, pair=pair: pair[some], len(pair))
+            actions, confidence = name_actions(model, pair.__getitem__, len(pair))
             facts = {"video": video[part][eventful], "frame": index[part][eventful], "action": actions, "confidence": confidence}
             tables.append(pd.DataFrame(facts).assign(split=split))
     every = pd.concat(tables, ignore_index=True)

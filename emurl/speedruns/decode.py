@@ -185,10 +185,7 @@ def _blank(ranks: np.ndarray) -> np.ndarray:
 
 def _foreign(grey: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
     """Whether a frame is no picture of the calibrated four shades: a card, a menu of the stream."""
-    centres = np.array(calibration.centres, np.float32)
-    half = (centres[-1] - centres[0]) / 6
-    distance = np.abs(grey - centres[ranks]).mean(axis=(1, 2)) / max(float(half), 1.0)
-    return (distance > np.clip(4 * calibration.residual, *FOREIGN)).astype(np.uint8)
+    return (calibration.distance(grey) > np.clip(4 * calibration.residual, *FOREIGN)).astype(np.uint8)
 
 
 def _repeats(frames: np.ndarray, previous: np.ndarray | None) -> np.ndarray:

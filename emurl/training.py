@@ -163,7 +163,7 @@ def fit(
         WorkError: the loss or the gradient is no longer a number.
     """
     device = torch.device(device)
-    half = precision == "bf16" or (precision == "auto" and _bf16_is_quicker(model, device))
+    half = precision == "bf16" or (precision == "auto" and bf16_is_quicker(model, device))
     model.to(device).train()
     optimisers = make_optimisers(model, optimiser, learning_rate, weight_decay)
     average = copy.deepcopy(model).eval().requires_grad_(False) if ema else None
@@ -253,13 +253,11 @@ def make_optimisers(model: Pretrained, kind: str, learning_rate: float, weight_d
     ]
     made: dict[str, torch.optim.Optimizer] = {"optimiser": torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.95))}
     if hidden:
-        made["muon"] = torch.optim.Muon(
-            hidden, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
+        made["muon"] = torch.optim.Muon(hidden, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
     return made
 
 
-def _bf16_is_quicker(model: Pretrained, device: torch.device) -> bool:
+def bf16_is_quicker(model: Pretrained, device: torch.device) -> bool:
     """Always on CUDA; on a CPU for models made of large matrix products, where it has instructions for them."""
     if device.type != "cpu":
         return device.type == "cuda"

@@ -175,6 +175,8 @@ class TransformerBlock(nn.Module):
         q, k, v = self.qkv(self.norm_attention(x)).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if last is not None:
             q, x = q[:, :, -last:], x[:, -last:]
+        if q.device.type == "cpu":
+            q, k, v = q.float(), k.float(), v.float()  # over so few positions PyTorch's bf16 kernel is three times as slow
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, q.shape[2], d)
         x = x + self.out(attended)
         return x + self.down(F.gelu(self.up(self.norm_mlp(x))))

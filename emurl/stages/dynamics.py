@@ -2,6 +2,7 @@
 
 model/        the dynamics model       ood.json      what is usual: mean and spread of surprise and of misreading
 history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
+dream.gif     above what happened, below what the model makes up by itself from the same start
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from emurl.frames import FrameReader
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec, to_grey
+from emurl.stages.dream import STARTS, STEPS, dream_film
 from emurl.stages.footage import (
     CHUNK,
     TokenStore,
@@ -73,6 +75,7 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
     usual = usual_scores(model, tokenizer, reader, settings)
     output.path("ood.json").write_text(json.dumps(usual, indent=2, sort_keys=True), encoding="utf-8")
     write_picture(output, "prediction.png", picture(model, tokenizer, asked[spread(6, len(asked))], reader.spec))
+    dream(output, model, tokenizer, tokens, reader, settings)
     write_history(output, dynamics=result)
     write_screen(output, reader.spec)
 
@@ -86,6 +89,28 @@ def clips(tokens: TokenStore, video: np.ndarray, index: np.ndarray, settings: Dy
     """At most `count` evenly spread windows as tokens: (n, context + 1, 9, 10)."""
     places = spread(count, len(video))
     return tokens.read(video[places], window(index[places], settings))
+
+
+def dream(
+    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: TokenStore, reader: FrameReader, settings: DynamicsSettings
+) -> None:
+    """`dream.gif` from a few evenly spread moments of the held-out videos that have enough footage after them."""
+    video, index = transitions(reader, "val", settings.gap)
+    steps = min(STEPS, min(reader.videos[int(v)].count for v in np.unique(video)) // settings.gap // 2)
+    last = np.array([reader.videos[int(v)].count for v in video]) - 1 - steps * settings.gap
+    video, index = video[index <= last], index[index <= last]
+    # Not the ends of the spread: the first moment is the title's, the last the ending's.
+    places = spread(STARTS + 2, len(video))[1:-1] if len(video) > STARTS + 2 else np.arange(len(video))
+    if steps == 0 or not len(places):
+        return
+    video, index = video[places], index[places]
+    later = index[:, None] + settings.gap * np.arange(1, steps + 1)
+    after = reader.gather(np.repeat(video[:, None], steps, axis=1), later)
+    fps = reader.videos[int(video[0])].fps
+    dream_film(
+        output.path("dream.gif"), model, tokenizer, tokens.read(video, past(index, settings.context, settings.gap)), after,
+        reader.spec, round(1000 * settings.gap / fps),
+    )  # fmt: skip
 
 
 def changed_share(tokens: TokenStore, video: np.ndarray, index: np.ndarray, gap: int) -> np.ndarray:

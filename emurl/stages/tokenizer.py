@@ -73,9 +73,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     write_screen(output, spec)
 
 
-def known_game(
-    settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarray, reader: FrameReader, output: Output
-) -> None:
+def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarray, reader: FrameReader, output: Output) -> None:
     """`text_legibility` and `token_agreement`, null where the game's font and its runs are not known."""
     legibility = agreement = None
     if settings.broadcast is None or reader.spec.shades != 4:

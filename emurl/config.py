@@ -148,6 +148,7 @@ class DynamicsSettings(OptimiserSettings):
     context: Positive = 1  # frames seen
     gap: Positive = 2  # footage frames between one grid and the next
     optimiser: Literal["adamw", "muon"] = "muon"
+    told: bool = False  # whether the model may be told which way the screen moves, as inferred from the footage
 
 
 class RewardSettings(OptimiserSettings):

@@ -73,7 +73,9 @@ def test_agreement_counts_equal_tokens():
 @pytest.fixture
 def played(monkeypatch):
     """A run of twelve seconds on the title and in the introduction, and how the broadcast shows it."""
-    presses = tuple(sorted((tick + down, "a" if tick % 3 else "start", not down) for tick in range(200, 500, 40) for down in (0, 8)))
+    presses = tuple(
+        sorted((tick + down, "a" if tick % 3 else "start", not down) for tick in range(200, 500, 40) for down in (0, 8))
+    )
     play = Playthrough(presses, 700, (("Goal", 700),))
     monkeypatch.setattr(show, "_bot", lambda rom, seed: play)
     return play

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from emurl.models.dynamics import SHIFTS, Dynamics, around
 from emurl.models.layers import CellBlock, CellMixer, Conv3, merge_tiles, split_cells, to_tiles
 from emurl.models.tokenizer import Tokenizer
+from emurl.optimisers import bf16_is_quicker, make_optimisers
 from emurl.stages.dynamics import shifted
-from emurl.training import bf16_is_quicker, make_optimisers
 
 SMALL = {"dim": 16, "depth": 1, "vocab": 16, "code_dim": 8}
 

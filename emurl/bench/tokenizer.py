@@ -21,8 +21,9 @@ from emurl.config import Config, TokenizerSettings
 from emurl.models.base import parameter_count
 from emurl.models.layers import ResidualBlock
 from emurl.models.tokenizer import Tokenizer
+from emurl.optimisers import bf16_is_quicker, learning_rate_at, make_optimisers
 from emurl.screen import to_grey
-from emurl.training import bf16_is_quicker, learning_rate_at, make_optimisers, resolve_device, seeded
+from emurl.training import resolve_device, seeded
 
 BATCH = 16
 REPEATS = 3

@@ -35,7 +35,7 @@ class Dynamics(Pretrained):
 
     Args:
         vocab: the tokenizer's; dim, layers, heads: the transformer; context: most frames seen (1 … 8).
-        actions: how many actions the prediction may be told (0: none).
+        actions: how many actions the prediction may be told (0: none). It need not be told: half of its training it is not.
     """
 
     edges = ("out", "point", "moved")
@@ -52,7 +52,7 @@ class Dynamics(Pretrained):
         self.neighbours = Conv3(context * NARROW, dim)
         self.place = nn.Parameter(torch.randn(ROWS, COLUMNS, dim) * 0.02)
         self.moved = nn.Linear(2 * len(SHIFTS), dim)
-        self.action = nn.Embedding(actions, dim) if actions else None
+        self.action = nn.Embedding(actions + 1, dim) if actions else None  # the last: not told
         self.blocks = nn.ModuleList(TransformerBlock(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, vocab)
@@ -62,8 +62,10 @@ class Dynamics(Pretrained):
             nn.init.zeros_(part)
 
     def forward(self, tokens: torch.Tensor, actions: torch.Tensor | None = None) -> torch.Tensor:
-        """Tokens long (B, T, 9, 10), T ≤ context, newest last, and actions long (B,) if the model takes them, to logits
-        (B, 9, 10, vocab)."""
+        """Tokens long (B, T, 9, 10), T ≤ context, newest last, to logits (B, 9, 10, vocab).
+
+        `actions` long (B,) are those taken now, for a model that takes them; None, and -1 in it, mean that they are not known.
+        """
         b, t, rows, columns = tokens.shape
         if (rows, columns) != (ROWS, COLUMNS) or not 1 <= t <= self.context:
             raise ValueError(f"tokens have shape {tuple(tokens.shape)}, expected (B, 1…{self.context}, {ROWS}, {COLUMNS})")
@@ -72,9 +74,10 @@ class Dynamics(Pretrained):
         x = self.token(seen + ages).sum(dim=1) + self.place  # (B, 9, 10, D)
         x = x + self.neighbours(self.narrow(seen).permute(0, 2, 3, 1, 4).flatten(3)) + self._motion(tokens)
         if self.action is not None:
-            if actions is None:
-                raise ValueError("this dynamics model was made with actions: give the action taken")
-            x = x + self.action(actions)[:, None, None]
+            taken = tokens.new_full((b,), -1) if actions is None else actions
+            x = x + self.action(taken % self.action.num_embeddings)[:, None, None]
+        elif actions is not None:
+            raise ValueError("this dynamics model was made without actions: it cannot be told any")
         x = x.flatten(1, 2)
         for block in self.blocks:
             x = block(x)
@@ -107,7 +110,7 @@ class Dynamics(Pretrained):
     def dream(self, tokens: Any, steps: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> torch.Tensor:
         """Roll the model forward from `tokens` (B, T, 9, 10): (B, steps, 9, 10), each grid drawn after the ones before.
 
-        `temperature` 0 takes the likeliest token everywhere. Models that take actions do not dream without them.
+        `temperature` 0 takes the likeliest token everywhere.
         """
         seen = self._grids(tokens)
         dreamt = []
@@ -123,13 +126,18 @@ class Dynamics(Pretrained):
         return torch.stack(dreamt, dim=1)
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
-        """Cross-entropy of the last grid of `batch` after the ones before: tokens (B, T+1, 9, 10), or (tokens, actions (B,))."""
+        """Cross-entropy of the last grid of `batch` after the ones before: tokens (B, T+1, 9, 10), or (tokens, actions (B,)).
+
+        In training some batches see less than all: the newest grid alone, or half of the actions.
+        """
         tokens, actions = batch if isinstance(batch, tuple | list) else (batch, None)
         tokens = self._grids(tokens)
         actions = None if actions is None else as_tensor(actions, self.device).long()
         before, wanted = tokens[:, :-1], tokens[:, -1]
         if self.training and before.shape[1] > 1 and float(torch.rand(())) < SHORT:
             before = before[:, -1:]
+        if self.training and actions is not None:
+            actions = torch.where(torch.rand(len(actions)).to(self.device) < 0.5, -1, actions)
         logits = self(before, actions)
         loss = F.cross_entropy(logits.float().flatten(0, 2), wanted.flatten())
         with torch.no_grad():

@@ -3,6 +3,7 @@
     <store>/<stage>/v<N>/manifest.json      what it is, what it came from, what it measured, sha256 of every file
     <store>/<stage>/v<N>/…                  its files
     <store>/.work/<stage>-<fingerprint>/    where an unfinished stage keeps its files and checkpoints; survives a kill
+    <store>/.cache/<stage>/                 what a stage keeps for its next run to be quicker; of use, never needed
 
 An artifact is written aside, synced to disk and renamed once. Its *digest* covers the stage's name and its files, so two runs with the
 same result have the same digest; its *fingerprint* covers settings, parents' digests and code version, so equal fingerprints
@@ -110,12 +111,16 @@ class Artifact:
 
 @dataclass
 class Output:
-    """Where a running stage writes: `path(...)` is published, `scratch` is for checkpoints and survives a kill."""
+    """Where a running stage writes: `path(...)` is published, `scratch` is for checkpoints and survives a kill.
+
+    `cache` is the stage's own for all its runs, beside the store: what is there spares work, and may vanish at any time.
+    """
 
     folder: Path
     scratch: Path
     metrics: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cache: Path | None = None
 
     def path(self, name: str) -> Path:
         """A path for a file to be published; its parent folders are made."""
@@ -254,7 +259,7 @@ class Store:
             # Half-written files of a killed run are of no use; its scratch is.
             shutil.rmtree(work / "files", ignore_errors=True)
             (work / "files").mkdir()
-            yield Output(folder=work / "files", scratch=work / "scratch")
+            yield Output(folder=work / "files", scratch=work / "scratch", cache=self.root / ".cache" / stage)
 
     def publish(self, output: Output, facts: dict[str, Any]) -> Artifact:
         """Turn a finished `Output` into the next version of `facts["stage"]`.

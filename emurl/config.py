@@ -78,9 +78,13 @@ class RunsSettings(Settings):
 
     api_base: str = "https://www.speedrun.com/api/v1"
     game: str = "46w22l6r"
-    categories: list[str] = []  # names or ids; empty: every category of the game that is not miscellaneous
+    # Names or ids. Empty: the glitchless ones where a game has such (a glitch's order is not progress), else every one;
+    # never those the site calls miscellaneous.
+    categories: list[str] = []
     max_runs: Positive = 50
     timeout_s: Rate = 30.0
+    # Pages once read are kept beside the store; this many days later even old runs are looked at again. 0: always.
+    recheck_days: Annotated[float, Field(ge=0, json_schema_extra=NOT_IN_FINGERPRINT)] = 7.0
     broadcast: BroadcastSettings | None = None
 
 
@@ -90,8 +94,8 @@ class VideosSettings(Settings):
     max_height: Positive = 720
     max_videos: Positive = 50
     parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
-    rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second, 0 for none
-    cookies: str | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)
+    rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second of all together, 0 for none
+    cookies: str | None = Field(default=None, json_schema_extra=NOT_IN_FINGERPRINT)  # a file in Netscape format, never written to
     retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)
     broadcast: BroadcastSettings | None = None
 

@@ -7,7 +7,7 @@
 
 Flags: 1 blank (one shade), 2 the same as the frame before, 4 not the game (a card, a menu of the stream). The samplers skip
 1 and 4. A video is on one side only, `train` or `val`: neighbouring frames are nearly the same, so frames of one video on
-both sides would be cheating.
+both sides would be cheating (`split_of` says how it stays there).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from emurl.errors import InputError
-from emurl.screen import ScreenSpec, pack, unpack
+from emurl.screen import ScreenSpec, decode, encode
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 SKIPPED = BLANK | NOT_GAME
@@ -42,31 +42,6 @@ class VideoInfo:
     fps: float
     duration_s: float
     offset: int
-
-
-def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
-    """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
-    if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
-        raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
-    if spec.bits == 2 and len(frames):
-        return pack(frames)
-    return frames.reshape(len(frames), spec.frame_bytes)
-
-
-def decode(data: np.ndarray, spec: ScreenSpec) -> np.ndarray:
-    """The inverse of `encode`: uint8 (N, *spec.shape)."""
-    if spec.bits == 2:
-        # Two bytes, eight pixels at a time: a twentieth of the time of one byte, four pixels.
-        eights = np.take(_eights(), np.ascontiguousarray(data).view(np.uint16), mode="clip")
-        return eights.view(np.uint8).reshape(len(data), *spec.shape)
-    return np.ascontiguousarray(data).reshape(len(data), *spec.shape)
-
-
-@cache
-def _eights() -> np.ndarray:
-    """The eight pixels of any two packed bytes, as one uint64 each: (65536,)."""
-    pairs = np.arange(65536, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-    return unpack(pairs, ScreenSpec(height=1, width=8)).reshape(-1, 8).view(np.uint64).ravel()
 
 
 class ShardWriter:
@@ -107,8 +82,10 @@ class ShardWriter:
 def split_of(video_ids: Sequence[str], val_share: float) -> dict[str, str]:
     """`train` or `val` for each video, from its id alone: sha256 as a number in [0, 1), below `val_share` is val.
 
-    So a video never changes side when others come and go. One exception, because a side without any video is of no use: with
-    two or more videos all on one side, the one whose number is nearest to the other side moves over.
+    So a video never changes side when a leaderboard grows or shrinks. One exception, because a side without any video is of no
+    use: with two or more videos all on one side, the one whose number is nearest to the other side stands in there, and goes
+    back when one comes that belongs there. In a small collection that grows, with none below `val_share` yet, this can bring a
+    held-out video to be trained on, never the other way: nothing is judged on what an earlier version learnt.
     """
     numbers = {video: int(hashlib.sha256(video.encode()).hexdigest()[:12], 16) / 16**12 for video in sorted(set(video_ids))}
     sides = {video: "val" if number < val_share else "train" for video, number in numbers.items()}
@@ -147,43 +124,31 @@ class FrameReader:
     `videos` lists them in the order of videos.parquet; a video is named by its place in that list. Every sampler draws
     uniformly over usable frames (not blank, the game) of a split with the generator it is given: same generator, same frames.
 
-    Raises `InputError` when the folder is no frames artifact or a shard is shorter than its table says.
+    Raises `InputError` when the folder is no frames artifact, its tables disagree, or a shard is missing or of another length.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
+        kinds = {"video_id": str, "run_id": str, "split": str, "frames": int, "fps": float, "duration_s": float}
         try:
             self.spec = ScreenSpec.from_dict(json.loads((self.folder / "screen.json").read_text(encoding="utf-8")))
             table = pd.read_parquet(self.folder / "videos.parquet")
             frames = pd.read_parquet(self.folder / "frames.parquet", columns=["video", "flags"])
-            columns = {"video_id", "run_id", "split", "fps", "duration_s"} - set(table)
-            if columns:
-                raise KeyError(f"videos.parquet has no {sorted(columns)}")
-        except (OSError, ValueError, KeyError) as error:
+            if missing := set(kinds) - set(table):
+                raise KeyError(f"videos.parquet has no {sorted(missing)}")
+            self._bounds = np.concatenate([[0], np.cumsum(table["frames"].to_numpy(np.int64))])
+            if not _in_order(frames["video"].to_numpy(), self._bounds):
+                raise ValueError("frames.parquet does not hold the frames that videos.parquet counts")
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.folder}: no frames artifact ({' '.join(str(error).split())[:120]})") from None
-        counts = np.bincount(frames["video"].to_numpy(), minlength=len(table))
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        flags = frames["flags"].to_numpy()
-        self.videos: list[VideoInfo] = []
-        self._usable: list[np.ndarray] = []
-        self._flags: list[np.ndarray] = []
-        for row, count, offset in zip(table.to_dict("records"), counts, offsets, strict=False):
-            info = VideoInfo(
-                str(row["video_id"]), str(row["run_id"]), str(row["split"]), int(count),
-                float(row["fps"]), float(row["duration_s"]), int(offset),
-            )  # fmt: skip
-            mine = flags[offset : offset + count]
-            size = self._shard(info).stat().st_size if self._shard(info).exists() else 0
-            if size != count * self.spec.frame_bytes:
-                wanted = count * self.spec.frame_bytes
-                raise InputError(
-                    f"{self._shard(info)}: {size} bytes, expected {wanted} ({count} frames); run the frames stage again"
-                )
-            self.videos.append(info)
-            self._flags.append(mine)
-            self._usable.append(np.flatnonzero(mine & SKIPPED == 0).astype(np.int32))
-        self._maps: dict[int, np.ndarray] = {}
-        self._starts: dict[tuple[int, int, int], np.ndarray] = {}
+        self._flags = frames["flags"].to_numpy(np.uint8)
+        rows = zip(*(table[name].map(kind) for name, kind in kinds.items()), self._bounds[:-1].tolist(), strict=True)
+        self.videos = [VideoInfo(*row) for row in rows]
+        for video in self.videos:
+            self._check(video)
+        self._maps: list[np.ndarray | None] = [None] * len(self.videos)
+        self._starts: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._ranges: dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def split(self, name: str) -> list[int]:
         """Places of the videos of `train` or `val` (or `all`)."""
@@ -191,11 +156,12 @@ class FrameReader:
 
     def usable(self, video: int) -> np.ndarray:
         """Indices of a video's frames that show the game: int32, ascending."""
-        return self._usable[video]
+        first, bounds = self._first(1, 0)
+        return first[bounds[video] : bounds[video + 1]]
 
     def flags(self, video: int) -> np.ndarray:
         """Flags of all frames of a video, uint8 (count,)."""
-        return self._flags[video]
+        return self._flags[self._bounds[video] : self._bounds[video + 1]]
 
     def read(self, video: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames `indices` (n,) of a video: uint8 (n, 144, 160)."""
@@ -205,8 +171,11 @@ class FrameReader:
         """Frame `indices[i]` of video `videos[i]` for every i, any shape s: uint8 (*s, 144, 160)."""
         flat_videos, flat_indices = np.ravel(videos), np.ravel(indices)
         data = np.empty((len(flat_videos), self.spec.frame_bytes), np.uint8)
-        for place, (video, index) in enumerate(zip(flat_videos.tolist(), flat_indices.tolist(), strict=True)):
-            data[place] = self._map(video)[index]
+        # In the order they lie on disk: what is not in memory yet is then read forwards.
+        order = np.argsort(self._bounds[flat_videos] + flat_indices, kind="stable")
+        for place, video, index in zip(order.tolist(), flat_videos[order].tolist(), flat_indices[order].tolist(), strict=True):
+            shard = self._maps[video]
+            data[place] = (self._map(video) if shard is None else shard)[index]
         return decode(data, self.spec).reshape(*np.shape(videos), *self.spec.shape)
 
     def batch(self, rng: np.random.Generator, n: int, split: str) -> np.ndarray:
@@ -235,7 +204,7 @@ class FrameReader:
         second = np.empty_like(first)
         for video in np.unique(videos):
             here = np.flatnonzero(videos == video)
-            usable = self._usable[video]
+            usable = self.usable(video)
             place = np.searchsorted(usable, first[here])
             reach = len(usable) if max_gap is None else max_gap
             low = np.searchsorted(usable, first[here] - reach)
@@ -251,39 +220,82 @@ class FrameReader:
     def _shard(self, video: VideoInfo) -> Path:
         return self.folder / "shards" / f"{video.id}.bin"
 
+    def _check(self, video: VideoInfo) -> None:
+        path, wanted = self._shard(video), video.count * self.spec.frame_bytes
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            told = f"{path}: {error.strerror}, expected {wanted} bytes ({video.count} frames); run the frames stage again"
+            raise InputError(told) from None
+        if size != wanted:
+            raise InputError(f"{path}: {size} bytes, expected {wanted} ({video.count} frames); run the frames stage again")
+
     def _map(self, video: int) -> np.ndarray:
-        found = self._maps.get(video)
+        """A shard's frames as on disk, uint8 (count, frame_bytes), mapped when first asked for."""
+        found = self._maps[video]
         if found is None:
-            # A plain view of the map: np.memmap itself costs ten times as much for every row taken out.
-            mapped = np.memmap(self._shard(self.videos[video]), np.uint8, mode="r").view(np.ndarray)
-            found = self._maps[video] = mapped.reshape(-1, self.spec.frame_bytes)
+            self._check(self.videos[video])  # gone or cut short since then, it would end the process at the first access
+            found = _mapped(self._shard(self.videos[video]), self.videos[video].count * self.spec.frame_bytes)
+            found = self._maps[video] = found.reshape(-1, self.spec.frame_bytes)
         return found
 
-    def _first(self, video: int, length: int, gap: int) -> np.ndarray:
-        """Usable frames of a video that start a run of `length` usable ones."""
-        if length == 1:
-            return self._usable[video]
-        if gap == 0:  # only as many usable frames are asked for, wherever they are
-            return self._usable[video] if len(self._usable[video]) >= length else self._usable[video][:0]
-        key = (video, length, gap)
-        if key not in self._starts:
-            good = self._flags[video] & SKIPPED == 0
-            starts = np.maximum(len(good) - gap * (length - 1), 0)
-            fits = np.ones(starts, bool)
-            for step in range(length):
-                fits &= good[step * gap : step * gap + starts]
-            self._starts[key] = np.flatnonzero(fits).astype(np.int32)
-        return self._starts[key]
+    def _first(self, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
+        """Usable frames that start a run of `length` usable ones, video after video: int32; and where each's begin: (videos + 1,)."""
+        if (length, gap) not in self._starts:
+            found = [np.zeros(0, np.int32)]
+            for video in range(len(self.videos)):
+                good = self.flags(video) & SKIPPED == 0
+                if gap == 0:  # only as many usable frames are asked for, wherever they are
+                    fits = good if np.count_nonzero(good) >= length else good[:0]
+                else:
+                    fits = good[: max(len(good) - gap * (length - 1), 0)].copy()
+                    for step in range(1, length):
+                        fits &= good[step * gap : step * gap + len(fits)]
+                found.append(np.flatnonzero(fits).astype(np.int32))
+            self._starts[length, gap] = np.concatenate(found), np.cumsum([len(one) for one in found])
+        return self._starts[length, gap]
+
+    def _range(self, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The runs of a split, numbered: its videos (v,), where each's numbers end, what to add to find them in `_first`."""
+        key = (split, length, gap)
+        if key not in self._ranges:
+            _, bounds = self._first(length, gap)
+            places = np.array(self.split(split), np.int64)
+            ends = np.cumsum(bounds[places + 1] - bounds[places])
+            self._ranges[key] = places, ends, bounds[places + 1] - ends
+        return self._ranges[key]
 
     def _draw(self, rng: np.random.Generator, n: int, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
         """`n` runs, uniform over all runs of the split: videos (n,) and first frames (n,)."""
-        places = self.split(split)
-        starts = [self._first(place, length, gap) for place in places]
-        ends = np.cumsum([len(one) for one in starts])
+        gap = gap if length > 1 else 0
+        places, ends, shift = self._range(split, length, gap)
         if not len(ends) or ends[-1] == 0:
             raise InputError(f"{self.folder}: the {split} split has no {length} usable frames {max(gap, 1)} apart")
         drawn = rng.integers(int(ends[-1]), size=n)
         owner = np.searchsorted(ends, drawn, side="right")
-        within = drawn - np.concatenate([[0], ends[:-1]])[owner]
-        first = np.array([starts[o][w] for o, w in zip(owner.tolist(), within.tolist(), strict=True)], np.int64)
-        return np.array(places)[owner], first
+        return places[owner], self._first(length, gap)[0][drawn + shift[owner]].astype(np.int64)
+
+
+def _in_order(videos: np.ndarray, bounds: np.ndarray) -> bool:
+    """Whether the frames' videos are 0, 0, … 1, 1, … as often as the `bounds` between them say."""
+    if len(videos) != bounds[-1] or (bounds[1:] < bounds[:-1]).any():
+        return False
+    return all((videos[first:last] == number).all() for number, (first, last) in enumerate(pairwise(bounds)))
+
+
+def _mapped(path: Path, size: int) -> np.ndarray:
+    """A file of `size` bytes as an array that is read when looked at: uint8 (size,), read-only.
+
+    Mapped by torch, which closes the file after it: a numpy map keeps one open for each, and there are more videos on a
+    leaderboard than files a process may hold.
+    """
+    import torch
+
+    if not size:
+        return np.zeros(0, np.uint8)
+    try:
+        found = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be mapped into memory ({str(error).splitlines()[0]})") from None
+    found.flags.writeable = False
+    return found

@@ -7,9 +7,12 @@ frame is (144, 160, 3) and values are 0 … 255.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 
 from emurl.errors import InputError
@@ -63,13 +66,27 @@ class ScreenSpec:
 
 def quantise(grey: np.ndarray, thresholds: tuple[float, ...] | np.ndarray) -> np.ndarray:
     """Brightness ranks of `grey` (any shape, 0–255): how many of the three ascending `thresholds` each value exceeds."""
-    limits = np.asarray(thresholds, dtype=np.float32)
+    limits, table = _ranks(tuple(float(value) for value in thresholds))
+    if grey.dtype == np.uint8:
+        return _look_up(grey, table).reshape(grey.shape)
+    return (grey[..., None] > limits).sum(axis=-1).astype(np.uint8)
+
+
+@lru_cache(maxsize=4096)
+def _ranks(thresholds: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The thresholds, float32 (3,), and the rank of every grey, uint8 (256,)."""
+    limits = np.array(thresholds, dtype=np.float32)
     if limits.shape != (3,) or not (np.diff(limits) >= 0).all():
         raise InputError(f"shade thresholds are {limits.tolist()}, expected three ascending numbers")
-    if grey.dtype == np.uint8:
-        table = (np.arange(256)[:, None] > limits).sum(axis=1).astype(np.uint8)
-        return table[grey]
-    return (grey[..., None] > limits).sum(axis=-1).astype(np.uint8)
+    return limits, (np.arange(256)[:, None] > limits).sum(axis=1).astype(np.uint8)
+
+
+def _look_up(values: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """`table[values]` for uint8 values and a table (256,), flat: ten times as fast as indexing, which turns every value into
+    eight bytes first."""
+    if not values.size:
+        return np.zeros(0, table.dtype)
+    return cv2.LUT(np.ascontiguousarray(values).reshape(-1, values.shape[-1]), table).ravel()
 
 
 def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
@@ -91,14 +108,35 @@ def to_grey(frames: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
 
 def pack(frames: np.ndarray) -> np.ndarray:
     """Four-shade frames (N, 144, 160) packed four pixels a byte, first pixel in the low bits: uint8 (N, 5760)."""
-    quads = np.ascontiguousarray(frames, dtype=np.uint8).reshape(len(frames), -1, 4)
-    return quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6
+    size = math.prod(frames.shape[1:]) // 4
+    # Four pixels as one number of 32 bits; shifts bring their pairs of bits together in its lowest byte.
+    fours = np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1).view("<u4").reshape(len(frames), size)
+    return (fours | fours >> 6 | fours >> 12 | fours >> 18).astype(np.uint8)
 
 
-_UNPACK = ((np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8)
+_FOURS = ((np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.uint8).view(np.int32).ravel()
 
 
 def unpack(packed: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
     """The inverse of `pack`: uint8 (N, 5760) to frames (N, 144, 160)."""
-    spec = spec or ScreenSpec()
-    return _UNPACK[packed].reshape(len(packed), spec.height, spec.width)
+    shape = (spec or ScreenSpec()).shape
+    # One look-up a byte writes four pixels at once.
+    return _look_up(packed, _FOURS).view(np.uint8).reshape(len(packed), *shape)
+
+
+def encode(frames: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """Frames (N, *spec.shape) as bytes on disk: uint8 (N, spec.frame_bytes)."""
+    if frames.shape[1:] != spec.shape or frames.dtype != np.uint8:
+        raise InputError(f"frames of shape {frames.shape[1:]} and type {frames.dtype}, expected {spec.shape} uint8")
+    if spec.bits == 8:
+        return frames.reshape(len(frames), spec.frame_bytes)
+    if frames.size and frames.max() > 3:
+        raise InputError(f"frames with values up to {frames.max()}, expected brightness ranks 0 … 3")
+    return pack(frames)
+
+
+def decode(data: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """The inverse of `encode`: uint8 (N, *spec.shape)."""
+    if spec.bits == 2:
+        return unpack(data, spec)
+    return np.ascontiguousarray(data).reshape(len(data), *spec.shape)

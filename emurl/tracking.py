@@ -124,13 +124,19 @@ class Tracker:
             if tracker._wandb is not None:
                 tracker._wandb.finish(exit_code=exit_code)
 
+    @property
+    def _axis(self) -> str:
+        """W&B's own step only ever grows and drops what comes below it; a stage that trains twice counts from 0 twice."""
+        return f"{self.stage}/step"
+
     def log(self, values: dict[str, float], step: int) -> None:
         """Scalars at a step; names are joined to the stage's: `reward/loss`."""
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{self.stage}/{name}", float(value), step)
         if self._wandb is not None:
-            self._wandb.log({f"{self.stage}/{name}": float(value) for name, value in values.items()}, step=step)
+            numbers = {f"{self.stage}/{name}": float(value) for name, value in values.items()}
+            self._wandb.log(numbers | {self._axis: step})
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
         """A picture, uint8 (H, W) or (H, W, 3)."""
@@ -140,7 +146,7 @@ class Tracker:
         if self._wandb is not None:
             import wandb
 
-            self._wandb.log({f"{self.stage}/{name}": wandb.Image(colour)}, step=step)
+            self._wandb.log({f"{self.stage}/{name}": wandb.Image(colour), self._axis: step})
 
     def file(self, name: str, path: Path) -> None:
         """A finished file worth looking at: a GIF, an MP4 or an HTML page."""
@@ -200,4 +206,5 @@ def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any],
         project=project, group=group, job_type=stage, name=f"{group}-{stage}", dir=str(folder),
         config=settings, mode=mode, settings=quiet,  # type: ignore[arg-type]
     )  # fmt: skip
+    run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
     return run

@@ -41,7 +41,8 @@ def verify(store: Store) -> list[str]:
 def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
     """Remove all but the newest `keep` versions of each stage and what they came from, and left-over work.
 
-    Returns the refs and work folders that were (or with `dry_run` would be) removed.
+    Of what stages keep for later (`Output.cache`), files that no artifact holds go, too.
+    Returns the refs, work folders and files that were (or with `dry_run` would be) removed.
     """
     artifacts = {artifact.ref: artifact for artifact in store.all()}
     kept: set[str] = set()
@@ -61,6 +62,13 @@ def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
             removed.append(f".work/{work.name}")
             if not dry_run:
                 shutil.rmtree(work, ignore_errors=True)
+    for cache in sorted((store.root / ".cache").glob("*/files")):
+        for file in sorted(path for path in cache.rglob("*") if path.is_file()) if _is_free(cache.parent) else []:
+            # One link: no artifact holds it any more (with a dry run, those that would go still do).
+            if file.stat().st_nlink == 1:
+                removed.append(file.relative_to(store.root).as_posix())
+                if not dry_run:
+                    file.unlink(missing_ok=True)
     return removed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None  # what Content-Length says, when that is a lie
     stop_after: int | None = None  # hang up after so many bytes
+    stall: threading.Event | None = None  # wait for it in the middle of the body
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> Answer:
@@ -45,7 +47,7 @@ def ranged(data: bytes, request: Request, kind: str = "video/mp4") -> Answer:
 
 
 class Scripted:
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         outer = self
 
@@ -67,6 +69,11 @@ class Scripted:
                 self.end_headers()
                 if self.command == "HEAD":
                     return
+                if reply.stall is not None:
+                    self.wfile.write(reply.body[: len(reply.body) // 2])
+                    self.wfile.flush()
+                    reply.stall.wait(60)
+                    reply.body = reply.body[len(reply.body) // 2 :]
                 self.wfile.write(reply.body if reply.stop_after is None else reply.body[: reply.stop_after])
                 if reply.stop_after is not None or reply.length is not None:
                     self.wfile.flush()
@@ -82,12 +89,14 @@ class Scripted:
                 pass
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
-        self.origin = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.origin = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
 
 
 @contextmanager
-def scripted(answer: Callable[[Request], Answer]) -> Iterator[Scripted]:
-    one = Scripted(answer)
+def scripted(answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+    one = Scripted(answer, tls)
     threading.Thread(target=one.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield one

@@ -72,6 +72,9 @@ def test_it_speaks_the_leaderboards_language(broadcast: Broadcast):
     (game,) = get(broadcast, "games", name="MOSS").json()["data"]
     assert get(broadcast, "games", name="zelda").json()["data"] == []
     assert get(broadcast, f"games/{game['abbreviation']}").json()["data"] == game
+    with_categories = get(broadcast, f"games/{game['abbreviation']}", embed="categories").json()["data"]
+    listed = get(broadcast, f"games/{game['id']}/categories").json()["data"]
+    assert with_categories == {**game, "categories": {"data": listed}}
     category = get(broadcast, f"games/{game['id']}/categories").json()["data"][0]
     query = {"game": game["id"], "category": category["id"], "status": "verified", "embed": "players"}
     page = get(broadcast, "runs", **query, max=2).json()
@@ -202,6 +205,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory, settings: BroadcastSetting
 
 def test_from_the_leaderboard_to_frames_equal_to_the_emulators(footage: Any, broadcast: Broadcast):
     _, (runs, videos, frames) = footage
+    assert runs.metrics["requests"] == 3  # the name redirected to the id, and one page
     assert runs.metrics["videos"] == RUNS and videos.metrics["downloaded"] == RUNS and videos.metrics["failed"] == 0
     table = pd.read_parquet(runs.path("runs.parquet"))
     assert list(table.columns) == ["run_id", "category", "player", "time_s", "date", "url", "part", "parts", "video_id"]
@@ -264,7 +268,7 @@ def test_rejected_videos_are_reported_and_all_rejected_fails(footage: Any, tmp_p
 def test_some_downloads_may_fail_but_not_all(footage: Any, tmp_path: Path):
     one, (runs, _, _) = footage
     table = pd.read_parquet(runs.path("runs.parquet"))
-    for bad, what in ((1, None), (RUNS, f"none of {RUNS} videos could be downloaded \\({RUNS} gone\\)")):
+    for bad, what in ((1, None), (RUNS, f"none of {RUNS} videos could be used \\({RUNS} gone\\)")):
         folder = tmp_path / str(bad)
         folder.mkdir()
         changed = table.copy()
@@ -278,7 +282,7 @@ def test_some_downloads_may_fail_but_not_all(footage: Any, tmp_path: Path):
             told = pd.read_parquet(videos.path("videos.parquet")).set_index("video_id")
             assert told.loc["lost0", "status"] == "gone" and videos.metrics["downloaded"] == RUNS - 1
         else:
-            with pytest.raises(WorkError, match=what):
+            with pytest.raises(InputError, match=what):
                 sub.stage(videos_stage, "videos", VideosSettings(broadcast=one.broadcast), runs=source)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from mossdale_hand import assert_tile_map_is_true
 
 from emurl.cartridge import rom_path, symbols, world
 from emurl.cartridge.bot import Style, play
@@ -69,31 +70,6 @@ def at(states: dict[str, bytes], name: str) -> GameBoy:
         console.release(button)
     console.tick(32)
     return console
-
-
-def screen_from_tile_map(console: GameBoy) -> np.ndarray:
-    """The picture that wTileMap and the tile memory promise: ranks (144, 160), sprites left out."""
-    tile_map = np.frombuffer(console.read(ADDRESS["wTileMap"], 360), np.uint8).reshape(18, 20)
-    memory = np.frombuffer(console.read(0x8800, 0x1000), np.uint8).reshape(256, 8, 2)
-    order = np.r_[128:256, 0:128]  # ids 00-7F lie at 9000, 80-FF at 8800
-    bits = np.unpackbits(memory[order][..., None], axis=-1)  # (256, 8, 2, 8)
-    pictures = 3 - (bits[:, :, 0] + 2 * bits[:, :, 1])
-    return pictures[tile_map].transpose(0, 2, 1, 3).reshape(144, 160)
-
-
-def sprite_cover(console: GameBoy) -> np.ndarray:
-    """Where a sprite may be drawn: bool (144, 160)."""
-    cover = np.zeros((176, 192), bool)
-    for y, x, *_ in np.frombuffer(console.read(0xFE00, 160), np.uint8).reshape(40, 4).astype(int):
-        if 0 < y < 160 and 0 < x < 168:
-            cover[y : y + 16, x : x + 8] = True
-    return cover[16:160, 8:168]
-
-
-def assert_tile_map_is_true(console: GameBoy) -> None:
-    shown, promised, cover = console.frame(), screen_from_tile_map(console), sprite_cover(console)
-    wrong = (shown != promised) & ~cover
-    assert not wrong.any(), f"{wrong.sum()} pixels, first at {np.argwhere(wrong)[0]}"
 
 
 def read_line(console: GameBoy, row: int) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from emurl.report import Findings, Player, build, lineage
-from emurl.report.charts import LEFT, Line, bar_chart, heat_map, line_chart, number, thin, ticks
+from emurl.report.charts import LEFT, Line, bar_chart, line_chart, number, thin, ticks
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -70,14 +70,6 @@ def test_bars_are_as_tall_as_their_shares() -> None:
     assert tall == [200.0, 1.0, 100.0, 200.0]
 
 
-def test_a_heat_map_is_cropped_and_stronger_where_more_often() -> None:
-    root = ElementTree.fromstring(heat_map({(5, 7): 1, (5, 8): 100}, "map", cell=10))
-    assert root.attrib["viewBox"] == "0 0 40 30"
-    seldom, often = [float(node.attrib["opacity"]) for node in root if "opacity" in node.attrib]
-    assert seldom < often == 1.0
-    assert "never" in heat_map({}, "map")
-
-
 class Links(HTMLParser):
     """Everything a page would fetch."""
 
@@ -111,7 +103,10 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     (tokenizer.folder / "history.json").write_text(json.dumps({"tokenizer": rows}))
     film = tmp_path / "agent.gif"
     Image.new("P", (8, 8)).save(film)
-    findings = Findings("GAME <1>", 10, 400, ["title", "goal"], [player("policy"), player("random")], film, {1: "cellar"})
+    explored = tmp_path / "explored.png"
+    Image.new("RGB", (8, 8)).save(explored)
+    players = [player("policy"), player("random")]
+    findings = Findings("GAME <1>", 10, 400, ["title", "goal"], players, film, explored, {1: "cellar"})
 
     shown = lineage([tokenizer])
     assert [artifact.ref for artifact in shown] == ["frames@v1", "tokenizer@v1"]  # videos@v3 is not in the folder
@@ -134,6 +129,8 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     assert "GAME <1>" not in page
     assert len(re.findall("<polyline", page)) == 2 + 1  # progress of two players, one loss (the held-out one is a dot)
     assert ">only<" in page
+    assert page.count("data:image/png") == 2, "a picture of the tokenizer, and where they went"
+    assert "<td>cellar</td><td>80%</td><td>1</td>" in page, "4 of 5 actions in one cell"
 
 
 def test_a_game_without_a_reader_still_gets_a_page(tmp_path: Path) -> None:

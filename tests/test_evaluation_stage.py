@@ -53,6 +53,15 @@ def test_a_summary_by_hand() -> None:
     assert found.places == {(1, 2, 3): 6, (2, 0, 0): 2}
 
 
+def test_visits_are_kept_by_episode() -> None:
+    records = [record({}, 3, 1.0), record({}, 3, 1.0, seed=1)]
+    records[0].places.update({(1, 2, 3): 2, (1, 2, 2): 1})
+    records[1].places.update({(4, 0, 9): 3})
+    table = evaluation.place_table({"policy": records, "random": records[1:]})
+    rows = [("policy", 0, 1, 2, 2, 1), ("policy", 0, 1, 2, 3, 2), ("policy", 1, 4, 0, 9, 3), ("random", 1, 4, 0, 9, 3)]
+    assert list(table.itertuples(index=False, name=None)) == rows
+
+
 def test_no_number_goes_without_its_baselines() -> None:
     found = [evaluation.summarise(name, [record({"title": 4}, 5, 1.0)], MILESTONES) for name in ("policy", "clone", "random")]
     metrics = evaluation.metrics_of(found)
@@ -89,7 +98,11 @@ def test_the_stage_writes_results_episodes_a_film_and_a_page(tmp_path: Path) -> 
     assert len(episodes) == 3 * EPISODES and (episodes["steps"] == STEPS).all() and episodes["steps_to_goal"].isna().all()
     with Image.open(done.folder / "agent.gif") as film:
         assert film.is_animated and film.size[0] > 2 * 320
+    visits = pd.read_parquet(done.folder / "places.parquet")
+    assert list(visits.columns) == ["player", "episode", "map", "y", "x", "visits"]
     page = (done.folder / "report.html").read_text()
+    with Image.open(done.folder / "explored.png") as picture:
+        assert picture.size[0] > 3 * 42 * 16 and picture.size[1] > 61 * 16, "the game's world, three times over"
     assert page.startswith("<!doctype html>") and "MOSSDALE" in page and "tokenizer@v1" in page
     assert done.metrics["success"] == done.metrics["success_random"] == 0.0 and done.metrics["past_intro"] == 0.0
 
@@ -98,6 +111,7 @@ def test_a_game_nobody_described_is_measured_by_progress_alone(tmp_path: Path) -
     done, _ = run(tmp_path, emulator_rom.write_rom(tmp_path, "UNKNOWN"))
     assert done.metrics["success"] is None and np.isfinite(done.metrics["progress_random"])
     assert "past_intro" not in done.metrics and (done.folder / "report.html").is_file()
+    assert not (done.folder / "explored.png").exists() and pd.read_parquet(done.folder / "places.parquet").empty
 
 
 def test_the_same_seed_plays_the_same_episodes(tmp_path: Path) -> None:

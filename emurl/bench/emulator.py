@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,10 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from emurl.artifacts import Store
+from emurl.cartridge import bot, symbols
+from emurl.cartridge import rom_path as cartridge
 from emurl.config import Config
+from emurl.emulator.console import BUTTONS, GameBoy
 from emurl.emulator.env import GameBoyEnv
 from emurl.emulator.vector import ThreadedVectorEnv, cores
 from emurl.stages.common import rom_path
@@ -21,6 +25,8 @@ REPEATS = 5
 SECONDS = 1.2  # a repeat of one contender
 ENVS = 8
 WARM_UP = 60  # steps: past the boot logo
+STRETCH = 64  # frames walked one way, then the other: four cells
+TOWN = 3  # the embedded game's map on which the walking is timed
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
@@ -28,6 +34,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
 
     `async`: the same environment in Gymnasium's AsyncVectorEnv, a process each. `raw`: PyBoy ticking as many frames on as
     many threads with no buttons, frames or environment around it, which is the limit.
+    `overworld_frames_per_second`: see `overworld`.
     """
     rom, skip, press = rom_path(config.emulator), config.emulator.frame_skip, config.emulator.press_ticks
     rng = np.random.default_rng(0)
@@ -66,12 +73,50 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         "raw_steps_per_second": speeds["raw"],
         "ratio_to_async": round(speeds["ours"] / speeds["async"], 3),
         "ratio_to_raw": round(speeds["ours"] / speeds["raw"], 3),
+        "overworld_frames_per_second": overworld(),
         "rom": rom.name,
         "envs": ENVS,
         "frame_skip": skip,
         "threads": ours.threads,
         "cores": cores(),
     }
+
+
+def overworld(repeats: int = REPEATS, seconds: float = SECONDS) -> float:
+    """Frames a second that one core makes of the embedded game while the player walks to and fro in town, nothing drawn.
+
+    The runner plays up to there. The median of `repeats` of `seconds` each.
+    """
+    console = GameBoy(cartridge())
+    at = symbols()["wCurMap"]
+    state: list[bytes] = []
+
+    def look(gameboy: GameBoy) -> None:
+        if not state and gameboy.read(at)[0] == TOWN:
+            state.append(gameboy.save())
+            raise _There
+
+    try:
+        with contextlib.suppress(_There):
+            bot.play(console, 0, look, render_every=0, style=bot.Style.plain())
+        console.load(state[0])
+        for button in BUTTONS:
+            console.release(button)
+        console.tick(60, render=False)  # through the door and its fade
+
+        def walk() -> None:
+            for way in ("down", "up"):
+                console.press(way)
+                console.tick(STRETCH, render=False)
+                console.release(way)
+
+        return alternate({"overworld": walk}, 2 * STRETCH, repeats, seconds)["overworld"]
+    finally:
+        console.close()
+
+
+class _There(Exception):
+    """The runner has come far enough."""
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], each: int, repeats: int, seconds: float) -> dict[str, float]:

@@ -25,7 +25,7 @@ NEAR_SIZE = 0x8000
 """Banks 0 and 1: code and small tables. The banks of far data follow."""
 
 _MODULES = (
-    "video", "text", "menu", "camera", "main", "things", "overworld", "script", "screens", "party", "battle", "turn", "view",
+    "video", "text", "menu", "camera", "main", "things", "overworld", "walk", "script", "screens", "party", "battle", "turn", "view",
     "pages", "start",
 )  # fmt: skip
 _OPTIMISE = ("--opt-code-speed", "--max-allocs-per-node", "20000")

@@ -133,22 +133,3 @@ def bar_chart(
             if breadth >= 22:
                 body.append(_text(x + breadth / 2, top - 4, f"{100 * share:.0f}"))
     return _svg(width, height, body, title)
-
-
-def heat_map(counts: Mapping[tuple[int, int], int], title: str, cell: int = 11, colour: int = 0, pad: int = 1) -> str:
-    """Visits by (row, column) as squares, darker the more often (on a logarithmic scale), cropped to what was visited."""
-    if not counts:
-        return _svg(80, 30, [_text(40, 18, "never")], title)
-    rows, columns = [row for row, _ in counts], [column for _, column in counts]
-    top, left = min(rows) - pad, min(columns) - pad
-    height, width = max(rows) - top + 1 + pad, max(columns) - left + 1 + pad
-    most = math.log1p(max(counts.values()))
-    body = [f'<rect width="{width * cell}" height="{height * cell}" rx="3" class="ground"/>']
-    for (row, column), count in sorted(counts.items()):
-        strength = 0.25 + 0.75 * math.log1p(count) / most
-        body.append(
-            f'<rect x="{(column - left) * cell}" y="{(row - top) * cell}" width="{cell - 1}" height="{cell - 1}" rx="1.5" '
-            f'class="bar c{colour % COLOURS}" opacity="{strength:.2f}"><title>y {row}, x {column}: {count}</title></rect>'
-        )
-    picture = _svg(width * cell, height * cell, body, title)
-    return picture.replace("<svg ", f'<svg style="width:{width * cell}px" ', 1)

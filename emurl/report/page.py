@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emurl.artifacts import MANIFEST, Artifact
-from emurl.report.charts import Line, bar_chart, heat_map, line_chart, number
+from emurl.report.charts import Line, bar_chart, line_chart, number
 from emurl.report.style import STYLE
 
 MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
@@ -44,6 +44,7 @@ class Findings:
     milestones: Sequence[str]
     players: Sequence[Player]
     film: Path | None = None
+    explored: Path | None = None  # the picture of where they went
     maps: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -168,17 +169,20 @@ def _explored(findings: Findings) -> str:
     numbers = sorted({place[0] for player in findings.players for place in player.places})
     if not numbers:
         return ""
-    columns = []
-    for order, player in enumerate(findings.players):
-        pictures = []
-        for which in numbers:
-            counts = {(y, x): count for (m, y, x), count in player.places.items() if m == which}
-            name = findings.maps.get(which, f"map {which}")
-            picture = heat_map(counts, f"{player.name} in {name}", colour=order)
-            pictures.append(f"<figure>{picture}<figcaption>{escape(name)}: {len(counts)} cells</figcaption></figure>")
-        label = f'<h3><i class="swatch c{order}"></i>{escape(player.name)}</h3>'
-        columns.append(f'<div class="explored">{label}<div class="maps">{"".join(pictures)}</div></div>')
-    return _section("Where they went", "".join(columns), "Walking cells visited over all episodes; stronger means more often.")
+    picture = ""
+    if findings.explored is not None:
+        picture = f'<figure class="wide">{_embed(findings.explored, "where each player went, by walking cell")}</figure>'
+    header = ["place", *(f"{player.name}: {what}" for player in findings.players for what in ("actions", "cells"))]
+    rows = []
+    for which in numbers:
+        cells = [escape(findings.maps.get(which, f"map {which}"))]
+        for player in findings.players:
+            counts = [count for place, count in player.places.items() if place[0] == which]
+            total = sum(player.places.values())
+            cells += [f"{sum(counts) / total:.0%}" if counts else "–", number(len(counts))]
+        rows.append(cells)
+    note = "Where every action ended, over all episodes: walking cells, the same logarithmic colours for all."
+    return _section("Where they went", picture + _table(header, rows), note)
 
 
 def _pipeline(artifacts: Sequence[Artifact], headlines: Mapping[str, str]) -> str:

@@ -29,9 +29,9 @@ svg .tick, svg .label { fill: var(--soft) }
 .curve { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linejoin: round } .bar, .dot { fill: currentColor }
 .c0 { color: var(--c0) } .c1 { color: var(--c1) } .c2 { color: var(--c2) } .c3 { color: var(--c3) } .c4 { color: var(--c4) }
 .curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 14px 20px }
-.curves figcaption, .maps figcaption { text-align: center }
-.explored + .explored { border-top: 1px solid var(--rule); margin-top: 14px }
-.maps { display: flex; flex-wrap: wrap; gap: 18px; align-items: flex-end }
+.curves figcaption { text-align: center }
+.wide { width: min(96vw, 1640px); position: relative; left: 50%; transform: translateX(-50%); margin: 18px 0 }
+.wide img { margin: auto; image-rendering: auto; border: 1px solid var(--rule) }
 .pictures { display: grid; gap: 22px }
 .scroll { overflow-x: auto; margin-top: 14px }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums }

@@ -28,6 +28,7 @@ from emurl.tracking import Tracker
 CHECKPOINT_EVERY = 4  # updates
 WARM_UP = 0.2  # share of the updates before the alarms are listened to
 VALUES_ONLY = 0.08  # share of the updates that teach the value head alone: a policy must not follow a value that knows nothing
+LEASH_END = 0.5  # of the leash is left at the end: let go wholly, the policy fell back behind the clone in its last quarter
 PATIENCE = 3  # updates in a row before "explains nothing" is an alarm
 FILE = "ppo.safetensors"
 
@@ -157,7 +158,7 @@ def _learn(
         Mind(clone).odds(contexts)[0] if settings.leash > 0 else None,
     )
     knobs = Knobs(
-        settings.epochs, settings.minibatch, settings.clip, settings.entropy, settings.leash * (1.0 - done),
+        settings.epochs, settings.minibatch, settings.clip, settings.entropy, settings.leash * (1.0 - (1.0 - LEASH_END) * done),
         settings.learning_rate * (1.0 - 0.9 * done), values_only=done < VALUES_ONLY,
     )  # fmt: skip
     seen = update(policy, optimiser, experience, knobs, rng)

@@ -7,39 +7,50 @@ fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is writte
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+import cv2
 import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
+from emurl.errors import WorkError
+from emurl.frames import BLANK, DUPLICATE, NOT_GAME
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.find_screen import Segment
 from emurl.speedruns.resample import Resampler
 from emurl.speedruns.shades import Calibration, calibrate
-from emurl.speedruns.video import PLANAR, NotAVideo, probe
+from emurl.speedruns.video import PLANAR, NotAVideo
 
-BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
-CHUNK = 32  # frames handed over at a time
-FOREIGN = (
-    0.2,
-    0.6,
-)  # distance from the shades (see `Calibration.residual`) that no game frame has: usually 4 times the video's mean
+CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
+PIPE = 1 << 20  # bytes a pipe may hold, where the system lets us say so; the usual 64 KiB wake both ends for every few rows
+# Distance from the shades (see `Calibration.residual`) that no game frame has: 4 times the video's mean, within these.
+FOREIGN = (0.2, 0.6)
+# Pixels between two shades for each change of shade (see `_mixed`): 0.03 at most in a game that was scaled well, 0.24 and more
+# where letters have smooth edges. 4 times the video's median, within these.
+MIXED = (0.12, 1.0)
+FEW_EDGES = 500  # changes of shade below which a handful of odd pixels would count for too much
+BLANK_SHARE = 0.995  # of a frame's pixels in one shade
+LEVELS = np.arange(256, dtype=np.uint8)
 SAME_PIXELS = 8  # fewer differing pixels than a letter has: compression noise
 
 
 @dataclass(frozen=True)
 class Way:
-    """A segment together with how its pixels become frames."""
+    """A segment together with how its pixels become frames, and the median of `_mixed` over its sampled pictures."""
 
     segment: Segment
     resampler: Resampler
     calibration: Calibration
+    mixed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,20 @@ def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> li
         if segment.rect is None:
             continue
         mine = (times >= segment.start) & (times <= segment.end)
-        calibration, resampler = calibrate(pictures[mine] if mine.any() else pictures, segment.rect)
-        ways.append(Way(segment, resampler, calibration))
+        shown = pictures[mine] if mine.any() else pictures
+        calibration, resampler = calibrate(shown, segment.rect)
+        grey = resampler(resampler.cut(shown))
+        mixed = _mixed(_histograms(grey), calibration.ranks(grey), calibration)
+        ways.append(Way(segment, resampler, calibration, float(np.median(mixed))))
     return ways
 
 
 def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
 
-    Raises `NotAVideo` when ffmpeg fails before the first frame; a damaged tail only ends the frames early.
+    Raises:
+        NotAVideo: ffmpeg fails before the first frame; a damaged tail only ends the frames early.
+        WorkError: somebody else ended ffmpeg (a machine out of memory does): what came is not all there is.
     """
     if not ways:
         raise ValueError("no way from video to frames: find the screen first")
@@ -81,6 +97,7 @@ def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
         process = subprocess.Popen(
             _command(path, fps, (int(x), int(y), width, height)), stdout=subprocess.PIPE, stderr=complaints, bufsize=0
         )
+        _widen(process)
         try:
             for crops in _ahead(process, size):
                 count = len(crops)
@@ -93,6 +110,8 @@ def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
         finally:
             process.kill()  # a generator may be left in the middle; one that has ended is not hurt
             process.wait()
+        if process.returncode < 0:
+            raise WorkError(f"{path}: ffmpeg was ended by signal {-process.returncode} after {first} frames; run again")
         if first == 0:
             complaints.seek(0)
             text = " ".join(complaints.read().decode(errors="replace").split())
@@ -104,23 +123,28 @@ def _ahead(process: subprocess.Popen[bytes], size: int) -> Iterator[np.ndarray]:
     than a picture and the decoder would stand still."""
     pipe = process.stdout
     assert pipe is not None
+    buffers = [bytearray(size * CHUNK), bytearray(size * CHUNK)]
     with pipe, ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(_read, pipe, size * CHUNK)
+        coming = reader.submit(_fill, pipe, buffers[0])
         try:
             while True:
-                data = coming.result()
-                count = len(data) // size
+                count = coming.result() // size
                 if not count:
+                    process.wait()  # it ends by itself, and how it ended is worth knowing
                     return
-                coming = reader.submit(_read, pipe, size * CHUNK)
-                yield np.frombuffer(data, np.uint8, count * size).reshape(count, size)
+                full = buffers[0]
+                buffers.reverse()  # by the next turn nobody looks at `full` any more
+                coming = reader.submit(_fill, pipe, buffers[0])
+                yield np.frombuffer(full, np.uint8, count * size).reshape(count, size)
         finally:
             process.kill()  # or the reader would wait for a decoder that nobody listens to
 
 
-def frame_count(path: Path, fps: float) -> int:
-    """How many frames `decode` is about to give, for a progress bar: an estimate from the container."""
-    return max(1, round(probe(path).duration_s * fps))
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more pipes than the system allows a user: slower, no worse
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
 
 
 def _command(path: Path, fps: float, window: tuple[int, int, int, int]) -> list[str]:
@@ -131,64 +155,76 @@ def _command(path: Path, fps: float, window: tuple[int, int, int, int]) -> list[
         .video.filter("setpts", "PTS-STARTPTS")
         .filter("fps", fps=fps, start_time=0, round="up")
         .filter("format", "|".join(PLANAR))
-        .filter("extractplanes", "y")
+        # Before the plane is taken out, for that copies it, and cutting only moves a pointer.
         .filter("crop", width, height, x, y, exact=1)
+        .filter("extractplanes", "y")
         .output("pipe:", format="rawvideo", pix_fmt="gray", loglevel="error", sn=None, dn=None, an=None)
         .global_args("-nostdin", "-hide_banner")
     )
     return list(ffmpeg.compile(stream, cmd=imageio_ffmpeg.get_ffmpeg_exe()))
 
 
-def _read(pipe: object, size: int) -> bytearray:
-    """Exactly `size` bytes, fewer at the end."""
-    buffer = bytearray(size)
-    view = memoryview(buffer)
+def _fill(pipe: IO[bytes], buffer: bytearray) -> int:
+    """Read until `buffer` is full or the pipe ends; returns how many bytes came."""
     got = 0
-    while got < size:
-        more = pipe.readinto(view[got:])  # type: ignore[attr-defined]
-        if not more:
-            break
-        got += more
-    view.release()
-    return buffer if got == size else buffer[:got]
+    with memoryview(buffer) as view:
+        while got < len(buffer):
+            more = pipe.readinto(view[got:])  # type: ignore[attr-defined]
+            if not more:
+                break
+            got += more
+    return got
 
 
 def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Window pictures → frames and flags, each by the way its time falls into."""
-    frames: np.ndarray | None = None
+    frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
     flags = np.full(len(crops), NOT_GAME, np.uint8)
     for number, way in enumerate(ways):
         # Before the first and after the last sampled picture the nearest layout holds.
         start = way.segment.start if number or way.segment.start > 2.5 else -1.0
         end = way.segment.end if number + 1 < len(ways) else np.inf
-        mine = (times >= start) & (times < end)
-        if not mine.any():
+        first, last = np.searchsorted(times, (start, end))
+        if first == last:
             continue
         x, y, width, height = way.resampler.window
         x, y = x - corner[0], y - corner[1]
-        grey = way.resampler(crops[mine, y : y + height, x : x + width])
-        ranks = way.calibration.ranks(grey)
-        if frames is None:
-            frames = np.zeros((len(crops), *ranks.shape[1:]), np.uint8)
-        frames[mine] = ranks
-        flags[mine] = BLANK * _blank(ranks) | NOT_GAME * _foreign(grey, ranks, way.calibration)
-    if frames is None:
-        frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
+        grey = way.resampler(crops[first:last, y : y + height, x : x + width])
+        frames[first:last] = way.calibration.ranks(grey)
+        flags[first:last] = _marks(grey, frames[first:last], way)
     return frames, flags
 
 
-def _blank(ranks: np.ndarray) -> np.ndarray:
-    """Whether one shade holds more than 99.5 % of a frame."""
-    share = np.stack([(ranks == shade).mean(axis=(1, 2)) for shade in range(4)])
-    return (share.max(axis=0) > 0.995).astype(np.uint8)
+def _marks(grey: np.ndarray, ranks: np.ndarray, way: Way) -> np.ndarray:
+    """`BLANK` where one shade holds nearly all of a picture, `NOT_GAME` where it is no picture of the calibrated four shades on the
+    game's grid: a card, a menu of the stream. uint8 (n,) for grey and rank pictures uint8 (n, 144, 160)."""
+    histograms = _histograms(grey)
+    blank = histograms @ np.eye(4, dtype=np.float32)[way.calibration.ranks(LEVELS)] > BLANK_SHARE * HEIGHT * WIDTH
+    far = histograms @ _distance(way.calibration) / (HEIGHT * WIDTH) > np.clip(4 * way.calibration.residual, *FOREIGN)
+    mixed = _mixed(histograms, ranks, way.calibration) > np.clip(4 * way.mixed, *MIXED)
+    return (BLANK * blank.any(axis=1) | NOT_GAME * (far | mixed)).astype(np.uint8)
 
 
-def _foreign(grey: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Whether a frame is no picture of the calibrated four shades: a card, a menu of the stream."""
+def _histograms(grey: np.ndarray) -> np.ndarray:
+    """How often each grey stands in each picture, float32 (n, 256): 256 numbers to work on instead of 23,040."""
+    return np.stack([cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel() for picture in grey])
+
+
+def _distance(calibration: Calibration) -> np.ndarray:
+    """From each grey to its shade, over half the mean distance between shades: (256,)."""
     centres = np.array(calibration.centres, np.float32)
-    half = (centres[-1] - centres[0]) / 6
-    distance = np.abs(grey - centres[ranks]).mean(axis=(1, 2)) / max(float(half), 1.0)
-    return (distance > np.clip(4 * calibration.residual, *FOREIGN)).astype(np.uint8)
+    return np.abs(LEVELS - centres[calibration.ranks(LEVELS)]) / max(float(centres[-1] - centres[0]) / 6, 1.0)
+
+
+def _mixed(histograms: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Pixels that lie between two shades, for each change of shade between neighbours: (n,).
+
+    A game's shades change from one of its pixels to the next, and there is nothing in between. Letters and pictures that a stream
+    draws itself are finer than that and leave a mixture at nearly every edge, even in the game's own greys.
+    """
+    between = histograms @ (_distance(calibration) > 0.5).astype(np.float32)
+    edges = [np.count_nonzero(one[:, 1:] != one[:, :-1]) + np.count_nonzero(one[1:] != one[:-1]) for one in ranks]
+    return between / np.maximum(edges, FEW_EDGES)
 
 
 def _repeats(frames: np.ndarray, previous: np.ndarray | None) -> np.ndarray:

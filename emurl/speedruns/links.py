@@ -7,64 +7,96 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-_LINK = re.compile(r"https?://[^\s<>\"'\])]+", re.IGNORECASE)
-_YOUTUBE = ("youtube.com", "m.youtube.com", "music.youtube.com", "youtube-nocookie.com")
+_YOUTUBE = ("youtube.com", "m.youtube.com", "music.youtube.com", "gaming.youtube.com", "youtube-nocookie.com")
+_TWITCH = ("twitch.tv", "m.twitch.tv", "go.twitch.tv", "secure.twitch.tv", "player.twitch.tv")
+# Hosts that people name without saying http.
+_KNOWN = r"(?:[a-z0-9-]+\.)?(?:youtube\.com|youtu\.be|twitch\.tv|vimeo\.com|nicovideo\.jp|hitbox\.tv|dailymotion\.com)"
+_LINK = re.compile(rf"(?:https?://|(?<![\w./@-])(?={_KNOWN}/))[^\s<>\"'\])]+", re.IGNORECASE)
+_BARE = re.compile(rf"{_KNOWN}/", re.IGNORECASE)
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
+_TRACKING = re.compile(r"utm_\w+|si|feature|fbclid|gclid", re.IGNORECASE)
+LONGEST = 2000  # characters of an address; longer ones are nobody's video
 
 
-def video_links(videos: dict[str, Any] | None) -> list[str]:
-    """The distinct links of a run's `videos` field, in the order given; text is searched when no link field helps.
+def video_links(videos: Any) -> list[str]:
+    """The distinct videos of a run's `videos` field, in the order given; text is searched when no link field helps.
 
     `videos` is null, or {text?, links?: [{uri}]}; a text may hold several parts ("Part 1: … Part 2: …").
     """
     if not isinstance(videos, dict):
         return []
     listed = videos.get("links")
-    found = (
-        [str(link["uri"]) for link in listed if isinstance(link, dict) and link.get("uri")] if isinstance(listed, list) else []
-    )
-    if not found and isinstance(videos.get("text"), str):
-        found = [match.rstrip(".,;:!?") for match in _LINK.findall(videos["text"])]
+    named = [link["uri"] for link in listed if isinstance(link, dict) and isinstance(link.get("uri"), str)] if isinstance(
+        listed, list
+    ) else []  # fmt: skip
+    text = videos.get("text")
+    written = [match.rstrip(".,;:!?") for match in _LINK.findall(text)] if isinstance(text, str) else []
+    return _distinct(named) or _distinct(written)
+
+
+def _distinct(links: list[str]) -> list[str]:
     kept: dict[str, str] = {}
-    for link in found:
+    for link in links:
         spelling = canonical(link)
         if spelling is not None:
-            kept.setdefault(spelling, spelling)
-    return list(kept)
+            kept.setdefault(video_id(spelling), spelling)
+    return list(kept.values())
 
 
 def canonical(link: str) -> str | None:
-    """One spelling for every way to write a video's address; None when it is no http(s) address of anything."""
+    """One spelling for every way to write a video's address; None when it is no http(s) address of a video.
+
+    A channel, a playlist or a site's front page is none: what they show tomorrow is not the run.
+    """
+    link = link.strip()
+    if len(link) > LONGEST or _UNPRINTABLE.search(link):
+        return None
     try:
-        parts = urlsplit(link.strip())
+        parts = urlsplit(f"https://{link}" if _BARE.match(link) else link)
         host, port = (parts.hostname or "").lower().removeprefix("www."), parts.port
     except ValueError:
         return None
-    if parts.scheme.lower() not in ("http", "https") or not host:
+    scheme = parts.scheme.lower()
+    if scheme not in ("http", "https") or not host:
         return None
     path = parts.path.rstrip("/")
+    first, _, rest = path.strip("/").partition("/")
     query = parse_qs(parts.query)
-    if host == "youtu.be" and len(path) > 1:
-        return f"https://www.youtube.com/watch?v={path.split('/')[1]}"
-    if host in _YOUTUBE:
-        name = query.get("v", [""])[0]
-        first, _, rest = path.strip("/").partition("/")
-        if not name and first in ("embed", "v", "shorts", "live"):
-            name = rest.split("/")[0]
-        return f"https://www.youtube.com/watch?v={name}" if name else None
-    if host in ("twitch.tv", "m.twitch.tv", "go.twitch.tv", "secure.twitch.tv"):
-        number = re.search(r"/(?:videos?|v|b|c)/(\d+)", path)
-        return f"https://www.twitch.tv/videos/{number[1]}" if number else (f"https://www.twitch.tv{path}" if path else None)
+    if host == "youtu.be" or host in _YOUTUBE:
+        return _youtube(first if host == "youtu.be" else "", query, first, rest)
+    if host in _TWITCH:
+        return _twitch(path, query)
+    if host in ("vimeo.com", "player.vimeo.com") and (number := re.search(r"/(\d+)(?:/|$)", f"{path}/")):
+        return f"https://vimeo.com/{number[1]}"
+    if host in ("nicovideo.jp", "sp.nicovideo.jp", "nico.ms") and (name := re.search(r"/((?:sm|nm|so)?\d+)$", path)):
+        return f"https://www.nicovideo.jp/watch/{name[1]}"
     if not path:
         return None
-    place = f"{host}:{port}" if port else host
-    return urlunsplit((parts.scheme.lower(), place, path, parts.query, ""))
+    place = f"{host}:{port}" if port and (scheme, port) not in (("http", 80), ("https", 443)) else host
+    asked = [one for one in parts.query.split("&") if one and not _TRACKING.fullmatch(one.partition("=")[0])]
+    return urlunsplit((scheme, place, path, "&".join(asked), ""))
+
+
+def _youtube(short: str, query: dict[str, list[str]], first: str, rest: str) -> str | None:
+    name = short or query.get("v", query.get("vi", [""]))[0]
+    if not name and first in ("embed", "v", "vi", "shorts", "live", "e"):
+        name = rest.split("/")[0]
+    return f"https://www.youtube.com/watch?v={name}" if re.fullmatch(r"[\w-]{1,64}", name, re.ASCII) else None
+
+
+def _twitch(path: str, query: dict[str, list[str]]) -> str | None:
+    number = re.search(r"/(?:videos?|v|b|c)/v?(\d+)", path) or re.fullmatch(r"v?(\d+)", query.get("video", [""])[0])
+    if number:
+        return f"https://www.twitch.tv/videos/{number[1]}"
+    # A name alone is a channel: yt-dlp would record whatever is live there, for as long as it lasts.
+    return f"https://www.twitch.tv{path}" if path.count("/") > 1 and not path.endswith("/videos") else None
 
 
 def video_id(link: str) -> str:
     """A name for a video: hexadecimal, from the address alone, safe as a file name whatever the address says.
 
-    The port is left out, so that a server on loopback may move.
+    The port is left out, so that a server on loopback may move; so is the scheme.
     """
     parts = urlsplit(link)
     place = parts.hostname or ""
-    return hashlib.sha256(f"{place}{parts.path}?{parts.query}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{place}{parts.path}?{parts.query}".encode(errors="replace")).hexdigest()[:16]

@@ -36,15 +36,18 @@ class Resampler:
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         """Crops uint8 (n, window height, window width) → grey uint8 (n, 144, 160)."""
         out = np.empty((len(crops), HEIGHT, WIDTH), np.uint8)
-        narrow = np.empty((self.window[3], WIDTH), np.float32)
+        # One set of buffers for all: fresh pages for every picture cost as much as the products.
+        wide = np.empty((self.window[3], self.window[2]), np.float32)
+        low = np.empty((HEIGHT, self.window[2]), np.float32)
         grey = np.empty((HEIGHT, WIDTH), np.float32)
         for number, crop in enumerate(crops):
-            wide = crop.astype(np.float32)
-            for cells, pixels, weights in self.across:
-                narrow[:, cells] = wide[:, pixels] @ weights
+            np.copyto(wide, crop)
             for cells, pixels, weights in self.down:
-                grey[cells] = weights @ narrow[pixels]
-            out[number] = np.clip(grey + 0.5, 0, 255)
+                np.matmul(weights, wide[pixels], out=low[cells])
+            for cells, pixels, weights in self.across:
+                np.matmul(low[:, pixels], weights, out=grey[:, cells])
+            grey += 0.5
+            out[number] = np.clip(grey, 0, 255, out=grey)
         return out
 
     def cut(self, pictures: np.ndarray) -> np.ndarray:
@@ -63,12 +66,12 @@ def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str) -> Resa
     down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel)
     return Resampler(
         (x0, y0, x1 - x0, y1 - y0),
-        [(cells, pixels, weights) for cells, pixels, weights in _bands(down)],
-        [(cells, pixels, np.ascontiguousarray(weights.T)) for cells, pixels, weights in _bands(across)],
+        [(cells, pixels, weights) for cells, pixels, weights in _bands(down, 8)],
+        [(cells, pixels, np.ascontiguousarray(weights.T)) for cells, pixels, weights in _bands(across, 16)],
     )
 
 
-def _bands(matrix: np.ndarray, step: int = 4) -> Bands:
+def _bands(matrix: np.ndarray, step: int) -> Bands:
     """A banded matrix (cells, pixels) as blocks of `step` rows with the columns they need."""
     bands = []
     for first in range(0, len(matrix), step):

@@ -15,35 +15,33 @@ import pandas as pd
 import torch
 
 from emurl.artifacts import Artifact, Output
-from emurl.augment import stream_faults
 from emurl.config import BehaviorSettings
 from emurl.emulator.console import BUTTONS
 from emurl.errors import WorkError
 from emurl.frames import FrameReader
-from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec
 from emurl.stages.common import rom_path
-from emurl.stages.exploration import Explorer, Pairs, changed
+from emurl.stages.exploration import Act, Explorer, Pairs
 from emurl.stages.footage import (
     CHUNK,
     TokenStore,
     past,
     require_screen,
     train,
-    transitions,
     write_history,
     write_screen,
 )
+from emurl.stages.naming import label, learn_inverse, measure_inverse
 from emurl.tracking import Tracker
 from emurl.training import FitResult, resolve_device, seeded
 
 CODE_VERSION = 1
 TICKS_A_SECOND = 59.7275
-MIRROR = np.array([BUTTONS.index({"left": "right", "right": "left"}.get(button, button)) for button in BUTTONS])
-TOKEN_NOISE = 0.05
-HELD_OUT_STRETCHES = 10  # one stretch of play in ten is not learnt from
+TOKEN_NOISE = 0.2  # share of tokens a clone in training finds wrong, on average
+LABEL_NOISE = 0.1  # share of its labels that are another frame's: any button at all would open the menu every hundredth action
+LIKENESS_RANGE = 2.0  # a frame counts at most e² times as much as its neighbours, and at least 1/e²
 
 
 def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -61,8 +59,9 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
         fresh = gather(settings, reader.spec, gap, output, tracker, number, tokenizer, policy)
         play = fresh if play is None else play.join(fresh)
         inverse, results[f"inverse_{number}"] = learn_inverse(settings, play, device, output, tracker, number)
-        labels = label(inverse, reader, gap, settings.min_confidence, tracker)
-        policy, results[f"policy_{number}"] = clone(settings, labels, tokens, gap, device, output, tracker, number)
+        labels = label(inverse, reader, gap, settings.min_confidence, output, tracker)
+        likely = likeness(play.moment_frames(), tokenizer, tokens)
+        policy, results[f"policy_{number}"] = clone(settings, labels, likely, tokens, gap, device, output, tracker, number)
     assert play is not None and policy is not None  # rounds ≥ 1
 
     inverse_metrics = measure_inverse(inverse, play)
@@ -106,7 +105,7 @@ def gather(
     return pairs
 
 
-def _acting(policy: Policy, tokenizer: Tokenizer, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _acting(policy: Policy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:
     seen: list[torch.Tensor] = []
 
     @torch.no_grad()
@@ -123,92 +122,6 @@ def _acting(policy: Policy, tokenizer: Tokenizer, rng: np.random.Generator):  # 
     return act
 
 
-def learn_inverse(
-    settings: BehaviorSettings, play: Pairs, device: torch.device, output: Output, tracker: Tracker, number: int
-) -> tuple[InverseModel, FitResult]:
-    """The inverse model of the play gathered so far."""
-    learnt = np.flatnonzero(play.stretch % HELD_OUT_STRETCHES != 0)
-
-    def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        places = learnt[rng.integers(0, len(learnt), settings.batch_size)]
-        frames = play.frames(places)
-        faulty = stream_faults(frames.reshape(-1, *frames.shape[2:]), rng, 0.3, play.spec.shades).reshape(frames.shape)
-        # Left in the mirror is right: twice the walks, and no side of the screen that belongs to a button.
-        mirrored = rng.random(len(places)) < 0.5
-        faulty[mirrored] = np.flip(faulty[mirrored], axis=3)
-        actions = play.actions[places]
-        return faulty, np.where(mirrored, MIRROR[actions], actions)
-
-    model: InverseModel = seeded(
-        settings.seed,
-        lambda: InverseModel(len(BUTTONS), play.spec.shades, play.spec.channels),
-    )
-    result = train(
-        model, sample, settings, device, output, tracker, f"inverse_{number}", steps=settings.inverse_steps,
-        evaluate=lambda model: measure_inverse(model, play), best_by="-inverse_accuracy",
-    )  # fmt: skip
-    return model, result
-
-
-def measure_inverse(model: InverseModel, play: Pairs) -> dict[str, float]:
-    """inverse_accuracy: share of held-out presses named right; inverse_majority: always naming the commonest learnt one."""
-    held_out = play.stretch % HELD_OUT_STRETCHES == 0
-    asked = np.flatnonzero(held_out)
-    if not len(asked):
-        return {"inverse_accuracy": 0.0, "inverse_majority": 0.0}
-    named, _ = name_actions(model, lambda part: play.frames(asked[part]), len(asked))
-    commonest = np.bincount(play.actions[~held_out], minlength=len(BUTTONS)).argmax()
-    return {
-        "inverse_accuracy": float((named == play.actions[asked]).mean()),
-        "inverse_majority": float((play.actions[asked] == commonest).mean()),
-    }
-
-
-def name_actions(model: InverseModel, read, count: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
-    """Actions (count,) and confidences (count,) of the pairs that `read(slice)` gives, uint8 (n, 2, …)."""
-    actions, confidence = np.zeros(count, np.int64), np.zeros(count, np.float32)
-    for start in range(0, count, CHUNK):
-        part = slice(start, min(start + CHUNK, count))
-        with torch.no_grad():
-            best = model(read(part)).float().softmax(dim=-1).max(dim=-1)
-        actions[part], confidence[part] = best.indices.cpu().numpy(), best.values.cpu().numpy()
-    return actions, confidence
-
-
-def label(model: InverseModel, reader: FrameReader, gap: int, min_confidence: float, tracker: Tracker) -> pd.DataFrame:
-    """Buttons of the footage: video (row), frame, action, confidence, split; where something changed and the model is sure.
-
-    Raises:
-        WorkError: it is sure of nothing in the footage of the train split.
-    """
-    tables = []
-    looked_at = moved = 0
-    for split in ("train", "val"):
-        video, index = transitions(reader, split, gap)
-        looked_at += len(video)
-        for start in range(0, len(video), CHUNK):
-            part = slice(start, start + CHUNK)
-            pair = np.stack([reader.gather(video[part], index[part] + k) for k in (0, gap)], axis=1)
-            eventful = np.flatnonzero(changed(pair[:, 0], pair[:, 1]))
-            moved += len(eventful)
-            pair = pair[eventful]
-            actions, confidence = name_actions(model, lambda some, pair=pair: pair[some], len(pair))
-            facts = {"video": video[part][eventful], "frame": index[part][eventful], "action": actions, "confidence": confidence}
-            tables.append(pd.DataFrame(facts).assign(split=split))
-    every = pd.concat(tables, ignore_index=True)
-    sure = every[every["confidence"] >= min_confidence].reset_index(drop=True)
-    if not (sure["split"] == "train").any():
-        raise WorkError(
-            f"behavior: no action in the footage is named with confidence {min_confidence}, expected some; "
-            "a lower behavior.min_confidence or more behavior.explore_steps may help"
-        )
-    sure.attrs = {"transitions": looked_at, "changed": moved}
-    counts = sure["action"].value_counts()
-    shown = ", ".join(f"{BUTTONS[action]} {counts[action]}" for action in sorted(counts.index))
-    tracker.message(f"labels: {len(sure)} of {looked_at} transitions, {moved} of which show a change: {shown}")
-    return sure
-
-
 def class_weights(actions: np.ndarray) -> np.ndarray:
     """Weights (n,) of labels (n,), mean 1, by 1/√frequency: a video holds one START, and without it there is no game."""
     frequency = np.bincount(actions, minlength=len(BUTTONS))[actions]
@@ -216,23 +129,54 @@ def class_weights(actions: np.ndarray) -> np.ndarray:
     return weights / weights.mean()
 
 
+def likeness(moments: np.ndarray, tokenizer: Tokenizer, tokens: TokenStore) -> dict[int, np.ndarray]:
+    """How much each frame of each video looks like one an agent has to act on: weights (N,) by video, 1 in the middle.
+
+    The agent looks when its last action is over, a video at any time: half-way through a step, too. So labels count by the odds that
+    a frame's tokens are of play rather than of the video around it (importance weights for covariate shift, Shimodaira
+    2000; the odds by naive Bayes over tokens). Odds against the two seconds around a frame, because play that explored
+    little of the game must not decide which places count.
+    """
+    grids = [tokenizer.encode(moments[i : i + CHUNK]).cpu().numpy() for i in range(0, len(moments), CHUNK)]
+    in_play = _shares(np.concatenate(grids), tokens.vocab)
+    videos = range(len(tokens.reader.videos))
+    odds = np.log(in_play / _shares(np.concatenate([tokens.grids(video) for video in videos]), tokens.vocab))
+    weights = {}
+    for video in videos:
+        score = pd.Series(odds[np.asarray(tokens.grids(video), np.int64)].mean(axis=(1, 2)))
+        window = max(3, round(2 * tokens.reader.videos[video].fps))
+        around = score.rolling(window, center=True, min_periods=1).median()
+        weights[video] = np.exp(np.clip((score - around).to_numpy(), -LIKENESS_RANGE, LIKENESS_RANGE))
+    return weights
+
+
+def _shares(grids: np.ndarray, vocab: int) -> np.ndarray:
+    counts = np.bincount(grids.reshape(-1).astype(np.int64), minlength=vocab) + 2.0  # none is impossible
+    return counts / counts.sum()
+
+
 def clone(
-    settings: BehaviorSettings, labels: pd.DataFrame, tokens: TokenStore, gap: int, device: torch.device, output: Output,
+    settings: BehaviorSettings, labels: pd.DataFrame, likely: dict[int, np.ndarray], tokens: TokenStore, gap: int, device: torch.device, output: Output,
     tracker: Tracker, number: int,
 ) -> tuple[Policy, FitResult]:  # fmt: skip
-    """Behaviour cloning of the labels on token grids, rare buttons weighted up."""
+    """Behaviour cloning of the labels on token grids; rare buttons and frames like the agent's count more.
+
+    Tokens and labels are made noisy: a clone that is sure of itself where no runner ever stood walks into a corner and stays there.
+    """
     known = labels[labels["split"] == "train"]
     video, index, actions = (known[name].to_numpy() for name in ("video", "frame", "action"))
-    odds = np.cumsum(class_weights(actions))
+    seen_so = np.array([likely[one][frame] for one, frame in zip(video, index, strict=True)])
+    odds = np.cumsum(class_weights(actions) * seen_so)
     vocab = int(tokens.vocab)
 
     def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         places = np.minimum(np.searchsorted(odds, rng.random(settings.batch_size) * odds[-1]), len(odds) - 1)
         grids = tokens.read(video[places], past(index[places], settings.context, gap))
-        # A few wrong tokens: play shows grids the footage never had, and no single cell may decide.
-        wrong = rng.random(grids.shape) < TOKEN_NOISE
+        wrong = rng.random(grids.shape) < 2 * TOKEN_NOISE * rng.random((len(places), 1, 1, 1))
         grids[wrong] = rng.integers(0, vocab, int(wrong.sum()))
-        return grids, actions[places], np.ones(len(places), np.float32)
+        anothers = rng.random(len(places)) < LABEL_NOISE
+        said = np.where(anothers, actions[rng.integers(0, len(actions), len(places))], actions[places])
+        return grids, said, np.ones(len(places), np.float32)
 
     model: Policy = seeded(
         settings.seed,

@@ -1,6 +1,7 @@
 """`evaluation`: the policy, the cloned policy and chance play from power-on, and a page says what came of it.
 
 results.json       success, milestones, progress of the three      episodes.parquet   one row an episode
+places.parquet     visits by player, episode and cell              explored.png       the same, laid over the game's maps
 agent.gif          the policy's best episode, as the agent sees it  report.html        one page, no other file needed
 """
 
@@ -15,11 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emurl import cartridge
 from emurl.artifacts import Artifact, Output
+from emurl.cartridge.atlas import atlas
 from emurl.config import EvaluationSettings
 from emurl.emulator.console import BUTTONS
 from emurl.emulator.vector import ThreadedVectorEnv
-from emurl.report import Findings, build, lineage
+from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report import Player as Finding
 from emurl.rl.episodes import Player, Record, play, replay
 from emurl.rl.eyes import Eyes
@@ -30,7 +33,7 @@ from emurl.stages.table import BY_NAME
 from emurl.tracking import Tracker
 from emurl.training import resolve_device
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 FILM_FRAMES = 160
 INTRO = "intro"  # the milestone whose rate is a metric of its own: the original never got past it
 
@@ -61,10 +64,12 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     results = as_results(findings, milestones, settings, title)
     output.path("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     episode_table(records, milestones).to_parquet(output.path("episodes.parquet"), index=False)
+    place_table(records).to_parquet(output.path("places.parquet"), index=False)
+    names = reader.maps if reader else {}
+    picture = explored(output.path("explored.png"), findings, title, names) if reader else None
     page = build(
         Findings(
-            title, settings.episodes, settings.max_steps, milestones, findings, output.path("agent.gif"),
-            reader.maps if reader else {},
+            title, settings.episodes, settings.max_steps, milestones, findings, output.path("agent.gif"), picture, names,
         ),
         lineage(list(inputs.values())),
         {name: stage.headline for name, stage in BY_NAME.items()},
@@ -72,6 +77,8 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     )  # fmt: skip
     output.path("report.html").write_text(page, encoding="utf-8")
     tracker.file("agent", output.path("agent.gif"))
+    if picture:
+        tracker.file("explored", picture)
     tracker.file("report", output.path("report.html"))
     output.metrics |= metrics_of(findings)
 
@@ -204,6 +211,26 @@ def episode_table(records: Mapping[str, Sequence[Record]], milestones: Sequence[
             for record in played
         ]
     ).astype({f"steps_to_{m}": "Int64" for m in milestones})
+
+
+def place_table(records: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
+    """One row a player, episode and walking cell (map, y, x): how many of its actions ended there."""
+    rows = [
+        (name, record.seed, *place, visits)
+        for name, played in records.items()
+        for record in played
+        for place, visits in sorted(record.places.items())
+    ]
+    kinds = {"player": "str", **dict.fromkeys(("episode", "map", "y", "x", "visits"), "int64")}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def explored(path: Path, findings: Sequence[Finding], title: str, names: Mapping[int, str]) -> Path:
+    """Draws where each player went: over the embedded game's own maps, or over plain fields for any other game."""
+    counts = [(finding.name, finding.places) for finding in findings]
+    drawn = atlas() if title == cartridge.TITLE else plain_atlas((places for _, places in counts), names)
+    draw(drawn, counts).save(path, optimize=True)
+    return path
 
 
 def film(path: Path, envs: ThreadedVectorEnv, eyes: Eyes, player: Player, record: Record, spec: ScreenSpec) -> None:

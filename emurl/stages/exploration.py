@@ -46,11 +46,15 @@ class Kept:
 
 @dataclass
 class Pairs:
-    """Frames one action apart, packed, uint8 (M, 2, ·); the button in between (M,); the stretch each is from (M,)."""
+    """Frames one action apart, packed, uint8 (M, 2, ·); the button in between (M,); the stretch each is from (M,).
+
+    `moments`, packed uint8 (K, ·), are some frames as an agent meets them: when an action is over and the next is due.
+    """
 
     packed: np.ndarray
     actions: np.ndarray
     stretch: np.ndarray
+    moments: np.ndarray
     spec: ScreenSpec
 
     def __len__(self) -> int:
@@ -61,6 +65,10 @@ class Pairs:
         packed = self.packed[places]
         return decode(packed.reshape(-1, packed.shape[-1]), self.spec).reshape(len(packed), 2, *self.spec.shape)
 
+    def moment_frames(self) -> np.ndarray:
+        """All `moments`: uint8 (K, 144, 160[, 3])."""
+        return decode(self.moments, self.spec)
+
     def join(self, other: Pairs) -> Pairs:
         """Both, the other's stretches counted on."""
         first = int(self.stretch.max(initial=-1)) + 1
@@ -68,6 +76,7 @@ class Pairs:
             np.concatenate([self.packed, other.packed]),
             np.concatenate([self.actions, other.actions]),
             np.concatenate([self.stretch, other.stretch + first]),
+            np.concatenate([self.moments, other.moments]),
             self.spec,
         )
 
@@ -75,14 +84,14 @@ class Pairs:
         """Write to `file` (npz), whole or not at all."""
         aside = file.with_suffix(".part")
         with aside.open("wb") as opened:
-            np.savez(opened, packed=self.packed, actions=self.actions, stretch=self.stretch)
+            np.savez(opened, packed=self.packed, actions=self.actions, stretch=self.stretch, moments=self.moments)
         os.replace(aside, file)
 
     @classmethod
     def load(cls, file: Path, spec: ScreenSpec) -> Pairs:
         """The inverse of `save`."""
         with np.load(file) as found:
-            return cls(found["packed"], found["actions"], found["stretch"], spec)
+            return cls(found["packed"], found["actions"], found["stretch"], found["moments"], spec)
 
 
 @dataclass
@@ -121,6 +130,7 @@ class Explorer:
         self.spec = spec
         self.power_on = self.consoles[0].save()
         self.kept: dict[bytes, Kept] = {}
+        self._moments: list[np.ndarray] = []
         self._pool = ThreadPoolExecutor(min(consoles, os.cpu_count() or 1))
 
     def close(self) -> None:
@@ -135,6 +145,7 @@ class Explorer:
         With `act`, it chooses `act_share` of the buttons (tapped, as the agent does) and chance the others.
         """
         parts: list[Pairs] = []
+        self._moments = []
         rounds = max(1, round(actions / (STRETCH * len(self.consoles))))
         with tracker.progress(rounds * STRETCH * len(self.consoles), "explore", "actions") as bar:
             for _ in range(rounds):
@@ -144,6 +155,7 @@ class Explorer:
             np.concatenate([part.packed for part in parts]),
             np.concatenate([part.actions for part in parts]),
             np.concatenate([part.stretch for part in parts]),
+            encode(np.stack(self._moments), self.spec),
             self.spec,
         )
 
@@ -183,7 +195,9 @@ class Explorer:
     def _keep(self) -> None:
         """Save the consoles whose screens look new."""
         for console in self.consoles:
-            key = place_key(console.frame())
+            frame = console.frame().copy()
+            self._moments.append(frame)
+            key = place_key(frame)
             if key in self.kept:
                 self.kept[key].count += 1
             else:
@@ -253,7 +267,7 @@ class Explorer:
         packed = encode(np.stack(frames), self.spec) if frames else np.zeros(0, np.uint8)
         return Pairs(
             packed.reshape(len(actions), 2, self.spec.frame_bytes), np.array(actions, np.int64),
-            np.full(len(actions), number, np.int64), self.spec,
+            np.full(len(actions), number, np.int64), np.zeros((0, self.spec.frame_bytes), np.uint8), self.spec,
         )  # fmt: skip
 
 

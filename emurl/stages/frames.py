@@ -22,14 +22,14 @@ from emurl.errors import InputError, WorkError
 from emurl.frames import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
 from emurl.screen import ScreenSpec
 from emurl.speedruns.crops import Crops, load_crops
-from emurl.speedruns.decode import decode, frame_count, plan
+from emurl.speedruns.decode import decode, plan
 from emurl.speedruns.find_screen import Segment, find_in_pictures
 from emurl.speedruns.sheet import contact_sheet
 from emurl.speedruns.video import NotAVideo, sample
 from emurl.stages.videos import keep
 from emurl.tracking import Progress, Tracker
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 SHOWN = 12  # videos on the contact sheet
 
 
@@ -50,14 +50,15 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     rows = [{str(k): v for k, v in row.items()} for row in table[table["status"] == "ok"].to_dict("records")]
     work = output.scratch / "shards"
     work.mkdir(parents=True, exist_ok=True)
-    total = sum(frame_count(inputs["videos"].path(f"videos/{row['file']}"), settings.fps) for row in rows)
-    with tracker.progress(total, "screens and frames", "frames") as bar:
+    # By what the downloads are known to last: opening a thousand files for a bar's sake takes a minute.
+    expected = [max(1, round((row["duration_s"] or 0) * settings.fps)) for row in rows]
+    with tracker.progress(sum(expected), "screens and frames", "frames") as bar:
 
-        def one(row: dict[str, Any]) -> dict[str, Any]:
-            return _video(row, inputs["videos"].path(f"videos/{row['file']}"), settings, spec, crops, work, bar)
+        def one(row: dict[str, Any], expected: int) -> dict[str, Any]:
+            return _video(row, inputs["videos"].path(f"videos/{row['file']}"), settings, spec, crops, work, bar, expected)
 
         with ThreadPoolExecutor(settings.parallel) as pool:
-            facts = list(pool.map(one, rows))
+            facts = list(pool.map(one, rows, expected))
     good = [fact for fact in facts if fact["frames"]]
     rejected = [fact for fact in facts if not fact["frames"]]
     for fact in rejected:
@@ -69,6 +70,11 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
         told = f"the first: {rejected[0]['reason']}" if rejected else "there was none"
         raise WorkError(f"frames: no screen could be trusted in any of {len(facts)} videos ({told}); see frames.crop_config")
     sides = split_of([fact["video_id"] for fact in good], settings.val_share)
+    moved = [video for video, side in sides.items() if split_of([video], settings.val_share)[video] != side]
+    if moved:
+        output.note(
+            f"all {len(good)} videos fall on one side of frames.val_share {settings.val_share}: {moved[0]} stands in on the other"
+        )
     for fact in good:
         fact["split"] = sides[fact["video_id"]]
         keep(work / f"{fact['video_id']}.bin", output.path(f"shards/{fact['video_id']}.bin"))
@@ -88,12 +94,18 @@ def _crops(settings: FramesSettings) -> Crops:
 
 
 def _video(
-    row: dict[str, Any], path: Path, settings: FramesSettings, spec: ScreenSpec, crops: Crops, work: Path, bar: Progress
+    row: dict[str, Any],
+    path: Path,
+    settings: FramesSettings,
+    spec: ScreenSpec,
+    crops: Crops,
+    work: Path,
+    bar: Progress,
+    expected: int,
 ) -> dict[str, Any]:
     """One video, decoded into `work` or rejected: its facts, also kept as JSON there so that it is done only once."""
     name = row["video_id"]
     done = work / f"{name}.json"
-    expected = frame_count(path, settings.fps)
     if done.exists():
         facts: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         bar.update(expected)
@@ -207,6 +219,8 @@ def _segments(fact: dict[str, Any]) -> list[Segment]:
 def _sheet(target: Path, found: list[list[Segment]], paths: list[Path], tracker: Tracker) -> None:
     rows = []
     for path, segments in zip(paths, found, strict=True):
+        if not segments:
+            continue  # not even looked for: no video, as rejected.json says
         try:
             rows.append(contact_sheet(path, segments[:2]))
         except NotAVideo:

@@ -1,12 +1,15 @@
 """`runs`: read a leaderboard. Every verified run with a video, one row a video, fastest runs first.
 
 runs.parquet   run_id, category, player, time_s, date, url, part, parts, video_id
-dropped.json   the runs left out, each with the reason
+dropped.json   the runs, and the single videos, that were left out: run_id, category, reason, url
+
+Pages of the leaderboard are kept beside the store (`Output.cache`), so that a rerun, forced or not, asks for little.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
 
@@ -17,10 +20,14 @@ from emurl.cartridge.broadcast import serving
 from emurl.config import RunsSettings
 from emurl.errors import InputError
 from emurl.speedruns.http import Session
-from emurl.speedruns.leaderboard import Leaderboard, RunVideo, collect
+from emurl.speedruns.leaderboard import Leaderboard, collect
+from emurl.speedruns.pages import Shelf
+from emurl.speedruns.rows import RunVideo
 from emurl.tracking import Tracker
 
-CODE_VERSION = 1
+CODE_VERSION = 2
+DAY_S = 86_400.0
+SPEAK_EVERY = 1000  # runs
 
 
 def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -30,22 +37,43 @@ def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tra
         InputError: nobody answers there, the game or a category is unknown, or no run has a video.
         WorkError: the leaderboard kept failing.
     """
+    read = 0
+
+    def told(count: int) -> None:
+        nonlocal read
+        before, read = read, read + count
+        if before // SPEAK_EVERY != read // SPEAK_EVERY:
+            tracker.message(f"{read} runs read, {session.requests} requests")
+
     with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
         base = settings.api_base if broadcast is None else broadcast.here(settings.api_base)
         session = Session(settings.timeout_s, report=tracker.message)
-        with tracker.progress(settings.max_runs, "runs read", "runs") as bar:
-            found = collect(Leaderboard(base, session), settings.game, settings.categories, settings.max_runs, bar.update)
+        shelf = Shelf(output.cache, settings.recheck_days * DAY_S)
+        found = collect(Leaderboard(base, session, shelf, told), settings.game, settings.categories, settings.max_runs)
+    tracker.message(
+        f"{found.runs} runs in {', '.join(found.categories)}: {session.requests} requests, {found.runs - read} known from before"
+    )
     if not found.rows:
         raise InputError(
-            f"runs.game: {settings.game} at {base} has {found.runs} verified runs, none with a video; expected at least one"
+            f"runs.game: {found.game} at {base} has {found.runs} verified runs in {', '.join(found.categories)}, "
+            "none with a video; expected at least one"
         )
     columns = list(RunVideo.__dataclass_fields__)
     pd.DataFrame([asdict(row) for row in found.rows], columns=columns).to_parquet(output.path("runs.parquet"), index=False)
-    dropped = [{"run_id": run_id, "reason": reason} for run_id, reason in found.dropped]
+    dropped = [asdict(one) for one in found.dropped]
     output.path("dropped.json").write_text(json.dumps(dropped, indent=1), encoding="utf-8")
     output.metrics["videos"] = len(found.rows)
     output.metrics["runs"] = len({row.run_id for row in found.rows})
     output.metrics["runs_read"] = found.runs
-    output.metrics["dropped"] = len(found.dropped)
+    output.metrics["dropped"] = len({one.run_id for one in found.dropped} - {row.run_id for row in found.rows})
     output.metrics["requests"] = session.requests
     output.metrics["fastest_s"] = found.rows[0].time_s
+    if found.left_out:
+        output.note(found.left_out)
+    reasons = Counter(
+        one.reason if not one.reason.startswith("its video belongs") else "a video of another run" for one in found.dropped
+    )
+    if reasons:
+        output.note(
+            "left out: " + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(4)) + "; see dropped.json"
+        )

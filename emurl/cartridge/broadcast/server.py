@@ -1,9 +1,11 @@
 """A leaderboard on loopback that answers as speedrun.com's API v1 does, and hands out video files by Range.
 
-    GET /api/v1/games?name=            fuzzy search            GET /api/v1/games/{id or abbreviation}   (abbreviation: 302 to
-    the id) GET /api/v1/games/{id}/categories                          GET
-    /api/v1/runs?game&category&status&orderby&direction&offset&max&embed GET /videos/{run id}.mp4           200, 206, 416,
-    HEAD     GET /broadcast                           who is there (see `Broadcast`)
+    GET /api/v1/games?name=&embed=                 substring search
+    GET /api/v1/games/{id or abbreviation}?embed=  an abbreviation: 302 to the id
+    GET /api/v1/games/{id}/categories
+    GET /api/v1/runs?game&category&status&orderby&direction&offset&max&embed
+    GET /videos/{run id}.mp4                       200, 206, 416, HEAD
+    GET /broadcast                                 who is there (see `Broadcast`)
 
 Documentation of the model: https://github.com/speedruncomorg/api (version1). It knows what `Board` tells it and nothing of
 rendering.
@@ -99,9 +101,9 @@ class Handler(BaseHTTPRequestHandler):
                 found = [
                     g for g in board.games if wanted in g["names"]["international"].casefold() or wanted == g["abbreviation"]
                 ]
-                self._page(found, query)
+                self._page([self._with_embeds(game, query) for game in found], query)
             case ["api", "v1", "games", name, *rest]:
-                self._game(name, rest)
+                self._game(name, rest, query)
             case ["api", "v1", "categories", name]:
                 every = [one for group in board.categories.values() for one in group]
                 self._one(next((one for one in every if one["id"] == name), None), "category")
@@ -114,20 +116,26 @@ class Handler(BaseHTTPRequestHandler):
             case _:
                 self._json({"status": 404, "message": "no such resource"}, 404)
 
-    def _game(self, name: str, rest: list[str]) -> None:
+    def _game(self, name: str, rest: list[str], query: dict[str, str]) -> None:
         board = self.server.board
         game = next((g for g in board.games if name in (g["id"], g["abbreviation"])), None)
         if game is None or rest not in ([], ["categories"]):
             self._one(None, "game")
         elif name != game["id"]:
             self.send_response(302)
-            self.send_header("Location", "/" + "/".join(["api", "v1", "games", game["id"], *rest]))
+            where = "/" + "/".join(["api", "v1", "games", game["id"], *rest])
+            self.send_header("Location", f"{where}?{urlencode(query)}" if query else where)
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif rest:
             self._json({"data": board.categories[game["id"]]})
         else:
-            self._one(game, "game")
+            self._one(self._with_embeds(game, query), "game")
+
+    def _with_embeds(self, game: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        if "categories" not in query.get("embed", "").split(","):
+            return game
+        return {**game, "categories": {"data": self.server.board.categories[game["id"]]}}
 
     def _runs(self, query: dict[str, str]) -> None:
         board = self.server.board

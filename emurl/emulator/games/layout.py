@@ -39,7 +39,7 @@ SPANS: tuple[tuple[str, int, int], ...] = (
     ("events", EVENT_FLAGS, EVENT_BYTES),
     ("clock", PLAY_TIME, 4),
 )
-"""What is copied of a console's memory: name, address, bytes; 665 bytes in all of its 64 KiB."""
+"""What is copied of a console's memory: name, address, bytes; 647 bytes in all of its 64 KiB."""
 
 
 def gather(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:

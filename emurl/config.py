@@ -125,6 +125,8 @@ class OptimiserSettings(Settings):
     checkpoint_every: Positive = 200
     patience: Natural = 0  # evaluations on held-out videos without a new best before training stops; 0: never
     ema: Share = 0.0  # decay of the averaged weights that are kept instead of the last; 0: none
+    optimiser: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices between hidden layers, AdamW for all else
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where it is quicker
 
 
 class TokenizerSettings(OptimiserSettings):
@@ -133,8 +135,11 @@ class TokenizerSettings(OptimiserSettings):
     vocab: Positive = 512
     dim: Positive = 208
     depth: Positive = 2  # residual blocks a side on the 9×10 grid
+    decoder_depth: Natural = 0  # the decoder's, where it is to have others; 0: as many
+    optimiser: Literal["adamw", "muon"] = "muon"
     code_dim: Positive = 192
     codebook: Literal["cosine", "plain", "fsq"] = "cosine"
+    broadcast: BroadcastSettings | None = None  # the embedded game's: its font and its runs are what some metrics need
     augment: Share = 0.5  # frames shown with stream-like faults; the clean frame is what the decoder has to say
 
 
@@ -146,6 +151,8 @@ class DynamicsSettings(OptimiserSettings):
     heads: Positive = 4
     context: Positive = 1  # frames seen
     gap: Positive = 2  # footage frames between one grid and the next
+    optimiser: Literal["adamw", "muon"] = "muon"
+    told: bool = False  # whether the model may be told which way the screen moves, as inferred from the footage
 
 
 class RewardSettings(OptimiserSettings):

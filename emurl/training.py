@@ -24,6 +24,7 @@ from torch import nn
 from emurl.checkpoint import read_checkpoint, write_checkpoint
 from emurl.errors import InputError, WorkError
 from emurl.models.base import Pretrained
+from emurl.optimisers import bf16_is_quicker, learning_rate_at, make_optimisers
 from emurl.tracking import Tracker
 
 Evaluate = Callable[[Any], dict[str, float]]
@@ -86,15 +87,6 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def learning_rate_at(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warm-up over `warmup` steps, then half a cosine down to 2 % of `peak` at `steps`."""
-    warmup = min(warmup, max(1, steps // 4))  # a run cut short still reaches its peak
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return peak * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done))))
-
-
 @contextlib.contextmanager
 def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global random state is ours inside, and as before afterwards; kernels on the CPU are deterministic ones."""
@@ -141,6 +133,7 @@ def fit(
     picture: Picture | None = None,
     checkpoint_every: int = 200,
     precision: str = "auto",
+    optimiser: str = "adamw",
 ) -> FitResult:
     """Train `model` in place for `steps` batches; afterwards it is in evaluation mode and holds the final (or best) weights.
 
@@ -153,15 +146,17 @@ def fit(
             the evaluation where this metric was lowest (`-name`: highest). patience: stop after so many evaluations without
             a new best.
         picture: pictures (H, W[, 3]) uint8 by name for the tracker, at each evaluation.
-        checkpoint_every: steps between checkpoints. precision: auto (bf16 on CUDA, else fp32), fp32 or bf16.
+        checkpoint_every: steps between checkpoints. precision: fp32, bf16, or auto: bf16 on CUDA, and on processors that
+            multiply bf16 matrices in hardware for models that say it pays (`bf16_pays`).
+        optimiser: adamw, or muon: the matrices between hidden layers by Muon (Jordan 2024; 2502.16982), all else by AdamW.
 
     Raises:
         WorkError: the loss or the gradient is no longer a number.
     """
     device = torch.device(device)
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    half = precision == "bf16" or (precision == "auto" and bf16_is_quicker(model, device))
     model.to(device).train()
-    optimiser = torch.optim.AdamW(_decay_groups(model, weight_decay), lr=learning_rate, betas=(0.9, 0.95))
+    optimisers = make_optimisers(model, optimiser, learning_rate, weight_decay)
     average = copy.deepcopy(model).eval().requires_grad_(False) if ema else None
     best = {} if best_by is None else {key: value.clone() for key, value in model.state_dict().items()}
     file = scratch / f"{name}.safetensors"
@@ -171,10 +166,12 @@ def fit(
         "learning_rate": learning_rate,
         "class": type(model).__name__,
         "config": model.config,
+        "optimiser": optimiser,
+        "bf16": half,
     }
     rng = np.random.default_rng([seed, 0x7E])
     state = _State()
-    parts: dict[str, Any] = {"model": model, "optimiser": optimiser, "average": average, "best": best}
+    parts: dict[str, Any] = {"model": model, **optimisers, "average": average, "best": best}
 
     with _reproducible(device, seed), tracker.progress(steps, f"train {name}", "steps") as bar:
         saved = read_checkpoint(file, parts, signature)
@@ -188,18 +185,20 @@ def fit(
         began = time.monotonic()
         while state.step < steps and not state.stopped:
             rate = learning_rate_at(state.step, steps, learning_rate, warmup_steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            for one in optimisers.values():
+                for group in one.param_groups:
+                    group["lr"] = rate
             on_progress: Any = getattr(model, "on_progress", None)
             if on_progress is not None:
                 on_progress(state.step / steps)
             batch = sample(rng)
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 loss, metrics = model.loss(batch)
-            optimiser.zero_grad(set_to_none=True)
+            model.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-            optimiser.step()
+            for one in optimisers.values():
+                one.step()
             if average is not None:
                 _follow(average, model, min(ema, (1 + state.step) / (10 + state.step)))
             state.step += 1
@@ -225,15 +224,6 @@ def fit(
         model.load_state_dict(average.state_dict())
     model.eval()
     return FitResult(state.history, state.step, state.seconds, state.frames, state.best_step if best else state.step)
-
-
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; biases, gains and position vectors do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
 
 
 @torch.no_grad()

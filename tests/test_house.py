@@ -11,7 +11,7 @@ FLOORS = [
     {"pipeline", "doctor", "compare", "play", "solo", "bench", "upkeep"},
     {"stages"},
     {"rl", "speedruns", "cartridge"},
-    {"training", "checkpoint", "augment", "ood", "emulator", "frames"},
+    {"training", "checkpoint", "optimisers", "augment", "ood", "emulator", "frames"},
     {"models", "report", "film", "screen", "artifacts", "config", "tracking"},
     {"errors", "__init__"},
 ]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from learning_fixtures import run_stage, walks, write_frames
+from PIL import Image
 
 from emurl.config import DynamicsSettings, RewardSettings, TokenizerSettings
 from emurl.errors import InputError
@@ -44,6 +45,9 @@ def test_tokenizer_beats_its_baselines(learnt):
     assert metrics["pixel_accuracy"] > 0.6
     assert 0.1 < metrics["active_codes"] <= 1 and 1 < metrics["perplexity"] <= 128
     assert metrics["nearest_frame_mse"] > 0 and metrics["frames_per_second"] > 0
+    # Drawn footage has no font and no broadcast: what needs them is null, and that is said.
+    assert metrics["text_legibility"] is None and metrics["token_agreement"] is None
+    assert any("token_agreement" in note for note in output.notes)
     assert Tokenizer.from_pretrained(artifact.path("model")).vocab == 128
     assert artifact.path("reconstruction.png").stat().st_size > 1000
     rows = json.loads(artifact.path("history.json").read_text())["tokenizer"]
@@ -58,6 +62,8 @@ def test_dynamics_measures_itself(learnt):
     assert metrics["copy_accuracy"] == pytest.approx(1 - metrics["changed"])
     assert metrics["shift_accuracy"] >= metrics["copy_accuracy"]
     assert metrics["nll_per_token"] < np.log(128)
+    with Image.open(artifact.path("dream.gif")) as film:
+        assert film.size[1] == 2 * 144 + 6 and film.size[0] % 160 == 0 and film.n_frames > 5
     usual = json.loads(artifact.path("ood.json").read_text())
     assert usual["gap"] == 2 and usual["reconstruction_std"] > 0 and usual["surprise_mean"] > 0
     assert Dynamics.from_pretrained(artifact.path("model")).vocab == 128
@@ -116,6 +122,21 @@ def test_best_shift_by_hand():
     figures = dynamics.baselines(asked)
     assert figures["copy_accuracy"] == 0.0 and figures["changed"] == 1.0
     assert figures["shift_accuracy"] == figures["shift_accuracy_changed"] == pytest.approx(0.9)  # a column is new
+
+
+def test_moves_are_read_off_the_footage():
+    grid = np.random.default_rng(0).integers(0, 99, (1, 9, 10))
+    for number, step in enumerate(dynamics.STEPS_OF_ONE):
+        assert dynamics.inferred_moves(grid, dynamics.shifted(grid, *step)).tolist() == [number]
+    assert dynamics.inferred_moves(grid, grid + 100).tolist() == [0]
+
+
+def test_a_model_that_may_be_told_is_measured_untold(learnt, tmp_path):
+    inputs = {name: learnt[name][0] for name in ("frames", "tokenizer")}
+    _, output = run_stage(dynamics, FORESIGHT.model_copy(update={"told": True, "steps": 40}), inputs, tmp_path)
+    metrics = output.metrics
+    assert next(iter(metrics)) == "accuracy" and 0 <= metrics["accuracy_told"] <= 1
+    assert metrics["nll_per_token"] != metrics["nll_per_token_told"]
 
 
 def test_copying_by_hand():

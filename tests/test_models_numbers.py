@@ -151,8 +151,11 @@ def test_dynamics_context_and_actions():
     grids = torch.randint(0, 16, (2, 3, 9, 10))
     loss, metrics = model.loss((grids, torch.tensor([1, 2])))
     assert loss.item() > 0 and 0 <= metrics["accuracy"] <= 1
-    with pytest.raises(ValueError, match="actions"):
-        model(grids[:, :2])
+    told, untold = model(grids[:, :2], torch.tensor([1, 2])), model(grids[:, :2])
+    assert not torch.equal(told, untold)
+    assert torch.equal(untold, model(grids[:, :2], torch.tensor([-1, -1])))
+    with pytest.raises(ValueError, match="without actions"):
+        Dynamics(vocab=16, dim=16, layers=1, heads=2, context=2)(grids[:, :2], torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="expected"):
         model(grids, torch.tensor([1, 2]))  # three frames, two is the most
 

@@ -16,8 +16,9 @@ import torch
 from emurl.errors import InputError, WorkError
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
+from emurl.optimisers import learning_rate_at
 from emurl.tracking import Tracker
-from emurl.training import fit, learning_rate_at, resolve_device, seeded
+from emurl.training import fit, resolve_device, seeded
 
 HERE = Path(__file__).parent
 
@@ -74,7 +75,11 @@ def test_torch_is_left_as_it_was(tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"best_by": "loss", "eval_every": 4}], ids=["plain", "averaged", "best"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ema": 0.9}, {"best_by": "loss", "eval_every": 4}, {"optimiser": "muon", "precision": "bf16"}, {"precision": "fp32"}],
+    ids=["plain", "averaged", "best", "muon-bf16", "fp32"],
+)
 def test_a_run_that_stops_half_way_ends_as_if_it_had_not(tmp_path, options):
     def evaluate(model):
         with torch.no_grad():
@@ -105,7 +110,7 @@ def test_a_sigkill_changes_nothing(tmp_path):
         torch.set_num_threads(1)
         from pathlib import Path
         from test_training_loop import train
-        model, result = train(Path(sys.argv[2]), steps=60, checkpoint_every=1)
+        model, result = train(Path(sys.argv[2]), steps=60, checkpoint_every=1, optimiser="muon")
         model.save_pretrained(Path(sys.argv[2]) / "model")
         print(len(result.history))
     """)

@@ -1,9 +1,12 @@
-"""`emurl bench tokenizer`: frames trained on a second, ours against the layout of the original, same batch, same machine."""
+"""`emurl bench tokenizer`: frames trained on a second, and what is reconstructed after equal time: ours against the layout of the
+original, same batch, same machine."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import time
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +21,15 @@ from emurl.config import Config, TokenizerSettings
 from emurl.models.base import parameter_count
 from emurl.models.layers import ResidualBlock
 from emurl.models.tokenizer import Tokenizer
+from emurl.optimisers import bf16_is_quicker, learning_rate_at, make_optimisers
 from emurl.screen import to_grey
-from emurl.training import resolve_device
+from emurl.training import resolve_device, seeded
 
 BATCH = 16
 REPEATS = 3
+SCREENS = 2000
+SECONDS = 30.0  # each is trained, to compare what it then reconstructs
+RATE = 6e-3  # ours, at its peak
 WIDTHS = (64, 96, 144, 168)
 
 
@@ -45,60 +52,164 @@ class OriginalLayout(nn.Module):
     def loss(self, frames: torch.Tensor) -> torch.Tensor:
         """Colour frames uint8 (B, 3, 144, 160) to the training loss."""
         wanted = frames.float() / 255.0
-        seen = self.encoder(wanted)
-        flat = seen.permute(0, 2, 3, 1).flatten(0, 2)
-        nearest = torch.cdist(flat.detach(), self.codes.weight.detach()).argmin(dim=1)
-        codes = self.codes(nearest)
+        flat, codes = self._codes(wanted)
         commitment = F.mse_loss(codes, flat.detach()) + 0.25 * F.mse_loss(flat, codes.detach())
-        through = (flat + (codes - flat).detach()).unflatten(0, (len(frames), 9, 10)).permute(0, 3, 1, 2)
-        return F.mse_loss(self.decoder(through), wanted) + commitment
+        return F.mse_loss(self._decode(flat + (codes - flat).detach()), wanted) + commitment
+
+    def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
+        """Colour frames uint8 (B, 3, 144, 160) as the codes say them, in 0…1."""
+        return self._decode(self._codes(frames.float() / 255.0)[1])
+
+    def _codes(self, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        flat = self.encoder(wanted).permute(0, 2, 3, 1).flatten(0, 2)
+        return flat, self.codes(torch.cdist(flat.detach(), self.codes.weight.detach()).argmin(dim=1))
+
+    def _decode(self, flat: torch.Tensor) -> torch.Tensor:
+        decoded: torch.Tensor = self.decoder(flat.unflatten(0, (-1, 9, 10)).permute(0, 3, 1, 2))
+        return decoded
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
-    """Training frames per second of both at the original's size (and ours at the settings' size), medians of alternating repeats."""
+    """Ours (at the original's size, and at the settings' size) beside the original's layout: frames trained on a second, medians of
+    alternating repeats, then the error on held-out screens after each was trained for the same time."""
     device = resolve_device(config.tokenizer.device)
-    frames = np.stack(list(synthetic_screens(BATCH * 8, per_second=2.0)))[::8]
-    ranks = torch.from_numpy(frames).to(device)
-    colour = torch.from_numpy(to_grey(frames)).to(device)[:, None].expand(-1, 3, -1, -1).contiguous()
+    screens = np.stack(list(synthetic_screens(SCREENS, per_second=2.0)))
+    unseen = screens[np.arange(SCREENS) % 200 >= 160]  # whole stretches of the walk
+    known = screens[np.arange(SCREENS) % 200 < 160]
     size, chosen = TokenizerSettings(), config.tokenizer
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        ours = Tokenizer(dim=size.dim, depth=size.depth, vocab=size.vocab, code_dim=size.code_dim).to(device).train()
-        small = Tokenizer(dim=chosen.dim, depth=chosen.depth, vocab=chosen.vocab, code_dim=chosen.code_dim).to(device).train()
-        original = OriginalLayout().to(device).train()
-        steps = {
-            "ours": step_of(ours, lambda: ours.loss(ranks)[0]),
-            "original": step_of(original, lambda: original.loss(colour)),
-            "settings": step_of(small, lambda: small.loss(ranks)[0]),
-        }
-        for step in steps.values():
-            step()  # warm
-        speeds = alternate(steps, BATCH, REPEATS, seconds=0.5)
+    contenders: dict[str, Contender] = {
+        "ours": Ours(size, chosen.optimiser, device),
+        "original": Original(device),
+        "settings": Ours(chosen, chosen.optimiser, device),
+    }
+    dice = np.random.default_rng(0)
+
+    def step(contender: Contender) -> None:
+        contender.step(known[dice.integers(0, len(known), BATCH)])
+
+    for contender in contenders.values():
+        step(contender)  # warm
+    speeds = alternate({name: partial(step, one) for name, one in contenders.items()}, BATCH, REPEATS, seconds=0.5)
+    for contender in contenders.values():
+        contender.start()
+        began = time.perf_counter()
+        while (passed := time.perf_counter() - began) < SECONDS:
+            contender.progress(passed / SECONDS)
+            step(contender)
+    errors = {name: round(contender.error(unseen), 5) for name, contender in contenders.items()}
     return {
         "frames_per_second": speeds["ours"],
         "original_frames_per_second": speeds["original"],
         "ratio_to_original": round(speeds["ours"] / speeds["original"], 2),
         "settings_frames_per_second": speeds["settings"],
-        "parameters": parameter_count(ours),
-        "original_parameters": parameter_count(original),
-        "settings_parameters": parameter_count(small),
+        "settings_ratio_to_original": round(speeds["settings"] / speeds["original"], 2),
+        "recon_mse": errors["ours"],
+        "original_recon_mse": errors["original"],
+        "settings_recon_mse": errors["settings"],
+        "seconds_trained": SECONDS,
+        **{
+            f"{prefix}parameters": parameter_count(contenders[name].model)
+            for prefix, name in (("", "ours"), ("original_", "original"), ("settings_", "settings"))
+        },
         "batch": BATCH,
         "device": str(device),
         "torch_threads": torch.get_num_threads(),
     }
 
 
-def step_of(model: nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
-    """One training step of `model` as a call."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-4)
+class Contender:
+    """A model and its optimisers; a step takes frames uint8 (B, 144, 160) of four shades."""
 
-    def step() -> None:
-        """Forward, backward, update; reading the loss makes a GPU finish."""
-        value = loss()
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        float(value.detach())
+    model: Any
 
-    return step
+    def start(self) -> None:
+        """Begin anew, with the weights of the first moment."""
+        raise NotImplementedError
+
+    def progress(self, done: float) -> None:
+        """Told before each step which share of its time has gone."""
+
+    def step(self, frames: np.ndarray) -> None:
+        """Forward, backward, update."""
+        raise NotImplementedError
+
+    def error(self, frames: np.ndarray) -> float:
+        """Mean squared error on the 0–1 scale."""
+        raise NotImplementedError
+
+
+class Ours(Contender):
+    """The tokenizer, trained as the stage trains it: mixed precision where it pays, its own optimisers, cosine schedule."""
+
+    def __init__(self, size: TokenizerSettings, optimiser: str, device: torch.device) -> None:
+        self.size, self.optimiser, self.device = size, optimiser, device
+        self.start()
+
+    def start(self) -> None:
+        """Begin anew, with the weights of the first moment."""
+        size = self.size
+        self.model = seeded(
+            0,
+            lambda: Tokenizer(
+                dim=size.dim, depth=size.depth, vocab=size.vocab, code_dim=size.code_dim, decoder_depth=size.decoder_depth
+            ),
+        ).to(self.device)
+        self.model.train()
+        self.optimisers = make_optimisers(self.model, self.optimiser, RATE, size.weight_decay)
+        self.half = bf16_is_quicker(self.model, self.device)
+
+    def progress(self, done: float) -> None:
+        """Schedule of the learning rate and of the codebook."""
+        self.model.on_progress(done)
+        for one in self.optimisers.values():
+            for group in one.param_groups:
+                group["lr"] = learning_rate_at(int(1000 * done), 1000, RATE, 20)
+
+    def step(self, frames: np.ndarray) -> None:
+        """Forward, backward, update."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss, _ = self.model.loss(frames)
+        update(self.model, loss, self.optimisers.values())
+
+    def error(self, frames: np.ndarray) -> float:
+        """Mean squared error on the 0–1 scale."""
+        self.model.eval()
+        said = self.model.decode(self.model.encode(frames)).cpu().numpy()
+        self.model.train()
+        return float(np.square((said.astype(np.float32) - frames) / 3.0).mean())
+
+
+class Original(Contender):
+    """The original's layout with AdamW, in single precision."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.start()
+
+    def start(self) -> None:
+        """Begin anew, with the weights of the first moment."""
+        self.model = seeded(0, OriginalLayout).to(self.device).train()
+        self.optimisers = [torch.optim.AdamW(self.model.parameters(), lr=3e-4)]
+
+    def _colour(self, frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(to_grey(frames)).to(self.device)[:, None].expand(-1, 3, -1, -1).contiguous()
+
+    def step(self, frames: np.ndarray) -> None:
+        """Forward, backward, update."""
+        update(self.model, self.model.loss(self._colour(frames)), self.optimisers)
+
+    @torch.no_grad()
+    def error(self, frames: np.ndarray) -> float:
+        """Mean squared error on the 0–1 scale."""
+        parts = [self.model.reconstruct(self._colour(frames[i : i + BATCH])) for i in range(0, len(frames), BATCH)]
+        return float(np.square(torch.cat(parts).mean(dim=1).clamp(0, 1).cpu().numpy() - to_grey(frames) / 255.0).mean())
+
+
+def update(model: nn.Module, loss: torch.Tensor, optimisers: Iterable[torch.optim.Optimizer]) -> None:
+    """Backward and one step of each optimiser; reading the loss makes a GPU finish."""
+    model.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for one in optimisers:
+        one.step()
+    float(loss.detach())

@@ -29,6 +29,12 @@ Metrics = dict[str, torch.Tensor]
 class Pretrained(nn.Module):
     """A module that remembers its constructor's arguments as `config`, and saves and loads itself."""
 
+    edges: tuple[str, ...] = ()
+    """Names of the layers whose matrices stand at an end of the network: Muon leaves them to AdamW."""
+
+    bf16_pays = False
+    """Whether training in bf16 is quicker on a CPU that has instructions for it."""
+
     def __init__(self, **config: Any) -> None:
         super().__init__()
         self.config: dict[str, Any] = config

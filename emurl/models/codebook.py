@@ -73,10 +73,16 @@ class Codebook(nn.Module):
 
     def forward(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Vectors (B, N, D) to (their codes (B, N, D) with gradient, indices (B, N) long, commitment loss scalar)."""
-        if self.kind == "fsq":
-            quantised, indices = self.quantiser(vectors)
-            return quantised, indices.long(), vectors.new_zeros(())
-        return self.quantiser(vectors)
+        # Never in bf16: the moving averages are sums of many vectors.
+        with torch.autocast(vectors.device.type, enabled=False):
+            if self.kind == "fsq":
+                quantised, indices = self.quantiser(vectors.float())
+                return quantised, indices.long(), vectors.new_zeros(())
+            return self.quantiser(vectors.float())
+
+    def unquantised(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors (B, N, D) as the decoder would get them from a codebook without end: of length one for the cosine kind."""
+        return F.normalize(vectors.float(), dim=-1) if self.kind == "cosine" else vectors.float()
 
     def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
         """Indices (B, N) of the codes nearest to vectors (B, N, D); nothing is learnt."""

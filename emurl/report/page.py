@@ -248,7 +248,7 @@ def _pictures(artifacts: Sequence[Artifact]) -> str:
     figures = [
         f"<figure>{_embed(path, path.stem)}<figcaption>{escape(f'{artifact.ref}: {path.stem}')}</figcaption></figure>"
         for artifact in artifacts
-        for path in sorted(artifact.folder.glob("*.png"))
+        for path in sorted([*artifact.folder.glob("*.png"), *artifact.folder.glob("dream.gif")])
     ]
     return _section("What the models see", f"<div class='pictures'>{''.join(figures)}</div>") if figures else ""
 

@@ -2,6 +2,7 @@
 
 model/        the dynamics model       ood.json      what is usual: mean and spread of surprise and of misreading
 history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
+dream.gif     above what happened, below what the model makes up by itself from the same start
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from emurl.frames import FrameReader
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec, to_grey
+from emurl.stages.dream import STARTS, STEPS, dream_film
 from emurl.stages.footage import (
     CHUNK,
     TokenStore,
@@ -36,6 +38,7 @@ CODE_VERSION = 1
 HELD_OUT = 4096  # held-out transitions the final numbers are of
 GLANCE = 512
 FURTHEST_SHIFT = 2  # cells
+STEPS_OF_ONE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # (down, right)
 
 
 def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -53,13 +56,16 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
     asked = clips(tokens, *transitions(reader, "val", settings.gap), settings, HELD_OUT)
     glance = asked[spread(GLANCE, len(asked))]
 
-    def sample(rng: np.random.Generator) -> np.ndarray:
+    def sample(rng: np.random.Generator) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         places = np.minimum(np.searchsorted(odds, rng.random(settings.batch_size) * odds[-1]), len(video) - 1)
-        return tokens.read(video[places], window(index[places], settings))
+        grids = tokens.read(video[places], window(index[places], settings))
+        return (grids, inferred_moves(grids[:, -2], grids[:, -1])) if settings.told else grids
 
     model: Dynamics = seeded(
         settings.seed,
-        lambda: Dynamics(tokenizer.vocab, settings.dim, settings.layers, settings.heads, settings.context),
+        lambda: Dynamics(
+            tokenizer.vocab, settings.dim, settings.layers, settings.heads, settings.context, len(STEPS_OF_ONE) * settings.told
+        ),
     )
     result = train(
         model, sample, settings, device, output, tracker, "dynamics",
@@ -67,12 +73,16 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
     )  # fmt: skip
 
     output.metrics.update(measure(model, asked))
+    if settings.told:
+        told = measure(model, asked, inferred_moves(asked[:, -2], asked[:, -1]))
+        output.metrics.update({f"{name}_told": value for name, value in told.items()})
     output.metrics.update(baselines(asked))
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
     usual = usual_scores(model, tokenizer, reader, settings)
     output.path("ood.json").write_text(json.dumps(usual, indent=2, sort_keys=True), encoding="utf-8")
     write_picture(output, "prediction.png", picture(model, tokenizer, asked[spread(6, len(asked))], reader.spec))
+    dream(output, model, tokenizer, tokens, reader, settings)
     write_history(output, dynamics=result)
     write_screen(output, reader.spec)
 
@@ -88,6 +98,28 @@ def clips(tokens: TokenStore, video: np.ndarray, index: np.ndarray, settings: Dy
     return tokens.read(video[places], window(index[places], settings))
 
 
+def dream(
+    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: TokenStore, reader: FrameReader, settings: DynamicsSettings
+) -> None:
+    """`dream.gif` from a few evenly spread moments of the held-out videos that have enough footage after them."""
+    video, index = transitions(reader, "val", settings.gap)
+    steps = min(STEPS, min(reader.videos[int(v)].count for v in np.unique(video)) // settings.gap // 2)
+    last = np.array([reader.videos[int(v)].count for v in video]) - 1 - steps * settings.gap
+    video, index = video[index <= last], index[index <= last]
+    # Not the ends of the spread: the first moment is the title's, the last the ending's.
+    places = spread(STARTS + 2, len(video))[1:-1] if len(video) > STARTS + 2 else np.arange(len(video))
+    if steps == 0 or not len(places):
+        return
+    video, index = video[places], index[places]
+    later = index[:, None] + settings.gap * np.arange(1, steps + 1)
+    after = reader.gather(np.repeat(video[:, None], steps, axis=1), later)
+    fps = reader.videos[int(video[0])].fps
+    dream_film(
+        output.path("dream.gif"), model, tokenizer, tokens.read(video, past(index, settings.context, settings.gap)), after,
+        reader.spec, round(1000 * settings.gap / fps),
+    )  # fmt: skip
+
+
 def changed_share(tokens: TokenStore, video: np.ndarray, index: np.ndarray, gap: int) -> np.ndarray:
     """Share of the 90 tokens (M,) that differ `gap` frames later."""
     shares = np.empty(len(video))
@@ -98,14 +130,24 @@ def changed_share(tokens: TokenStore, video: np.ndarray, index: np.ndarray, gap:
     return shares
 
 
-def measure(model: Dynamics, asked: np.ndarray) -> dict[str, float]:
-    """accuracy: share of next tokens foreseen; accuracy_changed: among those that change; nll_per_token: nats."""
+def inferred_moves(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which of `STEPS_OF_ONE` turns most of grids (N, 9, 10) into the grids after them: long (N,), 0 where none is better."""
+    fits = [(shifted(before, *step) == after).sum(axis=(1, 2)) for step in STEPS_OF_ONE]
+    return np.argmax(fits, axis=0)
+
+
+def measure(model: Dynamics, asked: np.ndarray, moves: np.ndarray | None = None) -> dict[str, float]:
+    """accuracy: share of next tokens foreseen; accuracy_changed: among those that change; nll_per_token: nats.
+
+    `moves` (N,) tell the model what it may be told. They are read off the answer: never the headline.
+    """
     right = changed_right = changed = nats = 0.0
     for start in range(0, len(asked), CHUNK):
         part = torch.as_tensor(asked[start : start + CHUNK], device=model.device)
         before, wanted = part[:, :-1], part[:, -1]
         with torch.no_grad():
-            logits = model(before).float()
+            taken = None if moves is None else torch.as_tensor(moves[start : start + CHUNK], device=model.device)
+            logits = model(before, taken).float()
         hit = logits.argmax(dim=-1) == wanted
         moved = before[:, -1] != wanted
         right += float(hit.sum())

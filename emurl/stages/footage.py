@@ -38,7 +38,7 @@ def train(
         warmup_steps=settings.warmup_steps, weight_decay=settings.weight_decay, ema=settings.ema,
         evaluate=evaluate, eval_every=eval_every or settings.eval_every, picture=picture,
         best_by=best_by if settings.patience else None, patience=settings.patience or None,
-        checkpoint_every=settings.checkpoint_every,
+        checkpoint_every=settings.checkpoint_every, precision=settings.precision, optimiser=settings.optimiser,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from emurl.frames import FrameReader
 from emurl.models.codebook import FSQ_LEVELS
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec
+from emurl.stages import pairing
 from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, write_history, write_picture, write_screen
 from emurl.tracking import Tracker
 from emurl.training import resolve_device, seeded
@@ -43,7 +44,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
         settings.seed,
         lambda: Tokenizer(
             shades=spec.shades, channels=spec.channels, dim=settings.dim, depth=settings.depth, vocab=settings.vocab,
-            code_dim=settings.code_dim, codebook=settings.codebook,
+            code_dim=settings.code_dim, codebook=settings.codebook, decoder_depth=settings.decoder_depth,
         ),
     )  # fmt: skip
 
@@ -64,11 +65,29 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     output.metrics.update(measure(model, held_out, spec))
     trained_on = seen.read(reader, spread(NEIGHBOURS, len(seen)))
     output.metrics.update(baselines(held_out[spread(512, len(held_out))], trained_on, spec))
+    known_game(settings, model, held_out, reader, output)
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
     write_picture(output, "reconstruction.png", picture(model)["reconstruction"])
     write_history(output, tokenizer=result)
     write_screen(output, spec)
+
+
+def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarray, reader: FrameReader, output: Output) -> None:
+    """`text_legibility` and `token_agreement`, null where the game's font and its runs are not known."""
+    legibility = agreement = None
+    if settings.broadcast is None or reader.spec.shades != 4:
+        output.note("text_legibility and token_agreement are null: they need the embedded game's font and its broadcast")
+    else:
+        legibility = pairing.text_legibility(model, held_out)
+        moments = pairing.same_moments(reader, settings.broadcast)
+        if moments is None:
+            output.note("token_agreement is null: no held-out video is of the broadcast's")
+        else:
+            agreement = pairing.token_agreement(model, moments)
+            output.metrics["pixel_agreement"] = float((moments[0] == moments[1]).mean())
+    output.metrics["text_legibility"] = legibility
+    output.metrics["token_agreement"] = agreement
 
 
 def measure(model: Tokenizer, frames: np.ndarray, spec: ScreenSpec) -> dict[str, float]:

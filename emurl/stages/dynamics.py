@@ -37,6 +37,7 @@ from emurl.training import resolve_device, seeded
 CODE_VERSION = 1
 HELD_OUT = 4096  # held-out transitions the final numbers are of
 GLANCE = 512
+NEIGHBOURS = 2048  # windows of the training footage among which the nearest is sought, and held-out ones that ask
 FURTHEST_SHIFT = 2  # cells
 STEPS_OF_ONE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # (down, right)
 
@@ -67,9 +68,11 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
             tokenizer.vocab, settings.dim, settings.layers, settings.heads, settings.context, len(STEPS_OF_ONE) * settings.told
         ),
     )
+    few = asked[spread(6, len(asked))]
     result = train(
         model, sample, settings, device, output, tracker, "dynamics",
         evaluate=lambda model: measure(model, glance), best_by="nll_per_token",
+        picture=lambda model: {"prediction": picture(model, tokenizer, few, reader.spec)},
     )  # fmt: skip
 
     output.metrics.update(measure(model, asked))
@@ -77,11 +80,13 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
         told = measure(model, asked, inferred_moves(asked[:, -2], asked[:, -1]))
         output.metrics.update({f"{name}_told": value for name, value in told.items()})
     output.metrics.update(baselines(asked))
+    known = clips(tokens, video, index, settings, NEIGHBOURS)
+    output.metrics.update(neighbours(asked[spread(NEIGHBOURS, len(asked))], known))
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
     usual = usual_scores(model, tokenizer, reader, settings)
     output.path("ood.json").write_text(json.dumps(usual, indent=2, sort_keys=True), encoding="utf-8")
-    write_picture(output, "prediction.png", picture(model, tokenizer, asked[spread(6, len(asked))], reader.spec))
+    write_picture(output, "prediction.png", picture(model, tokenizer, few, reader.spec))
     dream(output, model, tokenizer, tokens, reader, settings)
     write_history(output, dynamics=result)
     write_screen(output, reader.spec)
@@ -186,6 +191,22 @@ def baselines(asked: np.ndarray) -> dict[str, float]:
         "shift_accuracy_changed": float(best_changed.sum() / max(1, moved.sum())),
         "changed": float(moved.mean()),
     }
+
+
+def neighbours(asked: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """What came after the nearest of the windows `known` (M, T, 9, 10) of the training footage, as an answer for `asked` (N, T, 9, 10).
+
+    Nearest: most tokens in common over all grids but the last, which is the answer.
+    """
+    right = changed_right = changed = 0
+    seen = known[:, :-1].reshape(len(known), -1).astype(np.int16)
+    for one in asked:
+        nearest = int((seen == one[:-1].reshape(-1).astype(np.int16)).sum(axis=1).argmax())
+        hit, moved = known[nearest, -1] == one[-1], one[-2] != one[-1]
+        right += int(hit.sum())
+        changed_right += int((hit & moved).sum())
+        changed += int(moved.sum())
+    return {"neighbour_accuracy": right / asked[:, -1].size, "neighbour_accuracy_changed": changed_right / max(1, changed)}
 
 
 def shifted(grids: np.ndarray, down: int, right: int) -> np.ndarray:

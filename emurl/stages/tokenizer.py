@@ -1,7 +1,8 @@
 """`tokenizer`: learn to see. A VQ-VAE on the footage; measured on videos it never saw.
 
 model/                the tokenizer            reconstruction.png   held-out frames | what the tokens say
-history.json          every number of training screen.json          the screen it reads
+history.json          every number of training codebook.png         every code, the most used first
+screen.json           the screen it reads
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from emurl.errors import InputError
 from emurl.frames import FrameReader
 from emurl.models.codebook import FSQ_LEVELS
 from emurl.models.tokenizer import Tokenizer
-from emurl.screen import ScreenSpec
+from emurl.screen import ScreenSpec, to_grey
 from emurl.stages import pairing
 from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, write_history, write_picture, write_screen
 from emurl.tracking import Tracker
@@ -55,7 +56,9 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
 
     def picture(model: Tokenizer) -> dict[str, np.ndarray]:
         some = glance[spread(6, len(glance))]
-        return {"reconstruction": side_by_side(some, model.decode(model.encode(some)).cpu().numpy(), spec)}
+        tokens = model.encode(glance)
+        said = model.decode(tokens[torch.as_tensor(spread(6, len(glance)))]).cpu().numpy()
+        return {"reconstruction": side_by_side(some, said, spec), "codebook": codebook_picture(model, tokens, spec)}
 
     result = train(
         model, sample, settings, device, output, tracker, "tokenizer",
@@ -68,7 +71,8 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     known_game(settings, model, held_out, reader, output)
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
-    write_picture(output, "reconstruction.png", picture(model)["reconstruction"])
+    for name, drawn in picture(model).items():
+        write_picture(output, f"{name}.png", drawn)
     write_history(output, tokenizer=result)
     write_screen(output, spec)
 
@@ -112,6 +116,24 @@ def measure(model: Tokenizer, frames: np.ndarray, spec: ScreenSpec) -> dict[str,
         "active_codes": float((used > 0).double().mean()),
         "perplexity": float(torch.exp(-(share * share.log()).sum())),
     }
+
+
+def codebook_picture(model: Tokenizer, tokens: torch.Tensor, spec: ScreenSpec, across: int = 32) -> np.ndarray:
+    """Every code as the decoder draws it in the midst of its own kind, the most used first, unused ones dimmed: uint8 picture.
+
+    `tokens` (N, 9, 10) tell how much each code is used.
+    """
+    use = torch.bincount(tokens.flatten().cpu(), minlength=model.vocab)
+    order = use.argsort(descending=True, stable=True)
+    rows = -(-model.vocab // across)
+    whole = np.full((18 * rows, 18 * across, *([3] if spec.channels == 3 else [])), 128, np.uint8)
+    for start in range(0, model.vocab, CHUNK):
+        part = order[start : start + CHUNK]
+        alone = model.decode(part.view(-1, 1, 1).expand(-1, 9, 10).contiguous()).cpu().numpy()[:, 64:80, 64:80]
+        for place, cell in enumerate(to_grey(alone, spec), start):
+            y, x = 18 * (place // across) + 1, 18 * (place % across) + 1
+            whole[y : y + 16, x : x + 16] = cell if use[order[place]] else 96 + cell // 4
+    return whole
 
 
 def baselines(frames: np.ndarray, trained_on: np.ndarray, spec: ScreenSpec) -> dict[str, float]:

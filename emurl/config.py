@@ -133,8 +133,8 @@ class TokenizerSettings(OptimiserSettings):
     """`tokenizer`: VQ-VAE, one token a 16×16 cell."""
 
     vocab: Positive = 512
-    dim: Positive = 208
-    depth: Positive = 2  # residual blocks a side on the 9×10 grid
+    dim: Positive = 240
+    depth: Positive = 3  # residual blocks a side on the 9×10 grid
     decoder_depth: Natural = 0  # the decoder's, where it is to have others; 0: as many
     optimiser: Literal["adamw", "muon"] = "muon"
     code_dim: Positive = 192

@@ -108,17 +108,23 @@ class Conv3(nn.Module):
 
 
 class CellBlock(nn.Module):
-    """x + conv3(gelu(conv3(norm x))) on channels-last grids: what a cell learns of its neighbours. The second starts at zero."""
+    """x + mlp(norm(x + depthwise conv3(x))) on channels-last grids (ConvNeXt, 2201.03545): what a cell learns of its neighbours.
+
+    The MLP's second layer starts at zero. Half the products of two full 3×3 convolutions.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.around = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.first, self.second = Conv3(width, width), Conv3(width, width)
-        nn.init.zeros_(self.second.weight)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, W, width) to the same shape."""
-        return x + self.second(F.gelu(self.first(self.norm(x))))
+        near = self.around(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.down(F.gelu(self.up(self.norm(x + near))))
 
 
 class CellMixer(nn.Module):

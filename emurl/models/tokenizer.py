@@ -59,8 +59,8 @@ class Decoder(nn.Module):
         rest = (CellBlock(dim) for _ in range(depth - 1))
         self.blocks = nn.Sequential(CellBlock(dim), CellMixer(dim), *rest)
         self.norm = nn.LayerNorm(dim)
-        self.split = nn.Linear(dim, 4 * (dim // 2))
-        self.out = nn.Linear(dim // 2, outputs)
+        self.split = nn.Linear(dim, 4 * dim)
+        self.out = nn.Linear(dim, outputs)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         x = self.blocks(self.into(codes).unflatten(1, (ROWS, COLUMNS)))
@@ -72,7 +72,7 @@ class Tokenizer(Pretrained):
 
     Args:
         shades: 4 (the decoder classifies) or 256 (it regresses); channels: 1 or 3.
-        dim: width on the 9×10 grid; half of it on the 18×20 tiles. depth: blocks of the encoder on the 9×10 grid; those of the
+        dim: width on the 9×10 grid, and of the decoder's tiles; half of it on the encoder's. depth: blocks of the encoder on the 9×10 grid; those of the
             decoder are decoder_depth (0: as many).
         vocab, code_dim, codebook: see `Codebook`.
         decay: what a batch leaves of the codes' moving averages.

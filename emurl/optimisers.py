@@ -68,8 +68,10 @@ class Muon(torch.optim.Optimizer):
                     slots = self.state[matrix]
                     if "momentum_buffer" not in slots:
                         slots["momentum_buffer"] = torch.zeros_like(matrix)
-                    slots["momentum_buffer"].lerp_(matrix.grad, 1.0 - group["momentum"])
-                    directions.append(matrix.grad.lerp(slots["momentum_buffer"], group["momentum"]))  # Nesterov's
+                    gradient, mean = matrix.grad, slots["momentum_buffer"]
+                    assert gradient is not None
+                    mean.lerp_(gradient, 1.0 - group["momentum"])
+                    directions.append(gradient.lerp(mean, group["momentum"]))  # Nesterov's
                 rate = 0.2 * math.sqrt(max(shape)) * group["lr"]
                 for matrix, direction in zip(matrices, orthogonalised(torch.stack(directions)), strict=True):
                     matrix.mul_(1.0 - group["lr"] * group["weight_decay"]).sub_(rate * direction)
@@ -81,10 +83,11 @@ def make_optimisers(model: Pretrained, kind: str, learning_rate: float, weight_d
     `muon` takes the weight matrices of linear layers and `Conv3` that are not `model.edges`; its updates have the size of AdamW's
     (`match_rms_adamw`), so that one learning rate serves both.
     """
-    hidden: list[nn.Parameter] = []
+    hidden: list[Any] = []
     if kind == "muon":
-        layers = (module for name, module in model.named_modules() if not name.startswith(model.edges or ("/",)))
-        hidden = [layer.weight for layer in layers if isinstance(layer, nn.Linear | Conv3)]
+        for name, layer in model.named_modules():
+            if isinstance(layer, nn.Linear | Conv3) and not name.startswith(model.edges or ("/",)):
+                hidden.append(layer.weight)
     taken = {id(parameter) for parameter in hidden}
     rest = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in taken]
     groups = [

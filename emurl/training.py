@@ -104,7 +104,7 @@ def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def seeded(seed: int, build: Callable[[], Pretrained]) -> Any:
+def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:
     """What `build()` makes when torch draws from `seed`; torch's own random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

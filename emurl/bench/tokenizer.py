@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -117,25 +118,26 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     }
 
 
-class Contender:
+class Contender(ABC):
     """A model and its optimisers; a step takes frames uint8 (B, 144, 160) of four shades."""
 
     model: Any
 
+    @abstractmethod
     def start(self) -> None:
         """Begin anew, with the weights of the first moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def progress(self, done: float) -> None:
         """Told before each step which share of its time has gone."""
 
+    @abstractmethod
     def step(self, frames: np.ndarray) -> None:
         """Forward, backward, update."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error(self, frames: np.ndarray) -> float:
         """Mean squared error on the 0–1 scale."""
-        raise NotImplementedError
 
 
 class Ours(Contender):
@@ -190,6 +192,9 @@ class Original(Contender):
         """Begin anew, with the weights of the first moment."""
         self.model = seeded(0, OriginalLayout).to(self.device).train()
         self.optimisers = [torch.optim.AdamW(self.model.parameters(), lr=3e-4)]
+
+    def progress(self, done: float) -> None:
+        """Its learning rate stays."""
 
     def _colour(self, frames: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(to_grey(frames)).to(self.device)[:, None].expand(-1, 3, -1, -1).contiguous()

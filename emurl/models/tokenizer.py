@@ -72,8 +72,8 @@ class Tokenizer(Pretrained):
 
     Args:
         shades: 4 (the decoder classifies) or 256 (it regresses); channels: 1 or 3.
-        dim: width on the 9×10 grid, and of the decoder's tiles; half of it on the encoder's. depth: blocks of the encoder on the 9×10 grid; those of the
-            decoder are decoder_depth (0: as many).
+        dim: width on the 9×10 grid, and of the decoder's tiles; the encoder's tiles have half of it.
+        depth: blocks of the encoder on the 9×10 grid; those of the decoder are decoder_depth (0: as many).
         vocab, code_dim, codebook: see `Codebook`.
         decay: what a batch leaves of the codes' moving averages.
     """

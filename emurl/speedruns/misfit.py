@@ -1,0 +1,143 @@
+"""Was this part of a picture drawn by scaling up so many pixels? The share of its detail that no such drawing explains.
+
+A line of 160 source pixels scaled up to 500 lies in a space of 160 dimensions, known once scaler, place and length are. What
+is left of the video's lines after projecting them onto that space is compression noise when all three are right (0 to
+0.04 of the energy of the slopes), and a good part of the picture when one of them is wrong (0.09 and more), by a single
+pixel or a kernel. That holds at every scale above 1, in any colours. Only second moments of the lines are needed, so a
+hypothesis costs one small matrix, however many pictures are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emurl.speedruns.upscale import upscale
+
+PARTS = 4  # pieces along the lines, each judged for itself
+BANDS = 3  # bands across them
+GROUPS = 6  # of pictures that follow one another
+MARGIN = 8  # pixels that a hypothesis may lie beside the first guess
+RIDGE = 1e-3
+TRIMMED = 2  # regions left out
+LEAST = 8  # pixels of a part that must lie in the picture
+QUIET = 0.15  # regions with less energy than this share of the mean say nothing
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Energies of slopes: what is not explained, and all there is; float (groups, bands, parts)."""
+
+    left: np.ndarray
+    whole: np.ndarray
+
+    def groups(self) -> np.ndarray:
+        """Unexplained share for every group of pictures, without the two worst regions (an overlay, a passing message); 1 for a
+        group with nothing in it."""
+        flat = (len(self.left), -1)
+        left, whole = self.left.reshape(flat), self.whole.reshape(flat)
+        if left.shape[1] > TRIMMED + 2:
+            kept = np.argsort(left / (whole + QUIET * whole.mean(axis=1, keepdims=True) + 1e-9), axis=1)[:, :-TRIMMED]
+            left, whole = np.take_along_axis(left, kept, 1), np.take_along_axis(whole, kept, 1)
+        total = whole.sum(axis=1)
+        return np.where(total > 1e-6 * max(total.max(), 1e-9), left.sum(axis=1) / np.maximum(total, 1e-9), 1.0)
+
+    def share(self) -> float:
+        """Unexplained share in the groups of pictures that fit better than most: cards and menus are in some videos."""
+        return float(np.sort(self.groups())[len(self.left) // 3])
+
+    def worst(self, axis: int) -> float:
+        """Unexplained share of the worst band (axis 0) or part (axis 1) in the groups that fit."""
+        groups = self.groups()
+        good = groups <= np.sort(groups)[len(groups) // 3] + 1e-9
+        left, whole = (v[good].sum(axis=(0, 2 - axis)) for v in (self.left, self.whole))
+        return float((left / np.maximum(whole, QUIET * whole.mean() + 1e-9)).max())
+
+
+class Lines:
+    """Second moments of the lines along one axis of a box in luma pictures uint8 (n, height, width).
+
+    `low` and `length` are the box along the axis (0 down, 1 across), `start` and `stop` across it; pixels of the video.
+    """
+
+    def __init__(
+        self, pictures: np.ndarray, axis: int, low: int, length: int, start: int, stop: int, groups: int = GROUPS, bands: int = BANDS
+    ) -> None:
+        along = pictures if axis == 1 else pictures.transpose(0, 2, 1)
+        start, stop = max(0, start), min(along.shape[1], stop)
+        self.limit = along.shape[2]
+        edges = np.linspace(start, stop, bands + 1).astype(int)
+        members = np.array_split(np.arange(len(pictures)), min(groups, len(pictures)))
+        self.windows: list[tuple[int, int, np.ndarray]] = []
+        for part in range(PARTS):
+            first = max(0, low + part * length // PARTS - MARGIN)
+            last = min(self.limit, low + (part + 1) * length // PARTS + MARGIN)
+            last = max(first, last)
+            grams = np.zeros((len(members), bands, last - first, last - first), np.float32)
+            for g, b in np.ndindex(len(members), bands):
+                few = along[members[g], edges[b] : edges[b + 1] : 3, first:last]
+                lines = few.astype(np.float32).reshape(few.shape[0] * few.shape[1], last - first) - 128.0
+                grams[g, b] = lines.T @ lines / max(len(lines), 1)
+            self.windows.append((first, last, grams))
+        self.totals = [grams.sum(axis=(0, 1)) for _, _, grams in self.windows]
+
+    def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
+        """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
+        shape = (*self.windows[0][2].shape[:2], PARTS)
+        found = Misfit(np.zeros(shape), np.zeros(shape))
+        base, pieces = self._pieces(offset, length, cells, scaler, range(PARTS))
+        for part, low, high, matrix in pieces:
+            first, last, grams = self.windows[part]
+            a, b = max(base + low, first), min(base + high, last)
+            if b - a < LEAST:
+                continue
+            rest, plain = _unexplained(matrix[a - base - low : b - base - low])
+            block = grams[:, :, a - first : b - first, a - first : b - first]
+            found.left[:, :, part] = np.tensordot(block, rest, 2)
+            found.whole[:, :, part] = np.tensordot(block, plain, 2)
+        return found
+
+    def rough(self, offsets: np.ndarray, length: float, cells: int, scaler: str) -> np.ndarray:
+        """Unexplained share of all pictures together without the worst part, for many whole-pixel `offsets`: float (n,)."""
+        left, whole = np.zeros((2, len(offsets), PARTS))
+        _, pieces = self._pieces(0.0, length, cells, scaler, range(PARTS))
+        for part, low, high, matrix in pieces:
+            first, last, _ = self.windows[part]
+            forms: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+            for number, offset in enumerate(offsets):
+                a, b = max(int(offset) + low, first), min(int(offset) + high, last)
+                if b - a < LEAST:
+                    continue
+                inner = (a - int(offset) - low, b - int(offset) - low)
+                if inner not in forms:
+                    forms[inner] = _unexplained(matrix[slice(*inner)])
+                block = self.totals[part][a - first : b - first, a - first : b - first]
+                left[number, part] = np.vdot(block, forms[inner][0])
+                whole[number, part] = np.vdot(block, forms[inner][1])
+        worst = (left / (whole + QUIET * whole.mean(axis=1, keepdims=True) + 1e-9)).argmax(axis=1)
+        kept = np.arange(PARTS) != worst[:, None]
+        return (left * kept).sum(axis=1) / np.maximum((whole * kept).sum(axis=1), 1e-9)
+
+    @staticmethod
+    def _pieces(
+        offset: float, length: float, cells: int, scaler: str, parts: Iterable[int]
+    ) -> tuple[int, list[tuple[int, int, int, np.ndarray]]]:
+        """Whole pixel of the offset, and for each part its first and last pixel from there with their rows of the scaler."""
+        base = int(np.floor(offset))
+        pixels = int(np.floor(offset - base + length + 1e-6))
+        matrix = upscale(offset - base, length / cells, pixels, cells, scaler)
+        cuts = [round(part * pixels / PARTS) for part in range(PARTS + 1)]
+        return base, [(part, cuts[part], cuts[part + 1], matrix[cuts[part] : cuts[part + 1]]) for part in parts]
+
+
+def _unexplained(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Quadratic forms (pixels, pixels): energy of the slopes of what `matrix` (pixels, cells) cannot make, and of everything."""
+    used = matrix[:, np.abs(matrix).max(axis=0) > 1e-6]
+    pixels = len(used)
+    rest = np.eye(pixels) - used @ np.linalg.solve(used.T @ used + RIDGE * np.eye(used.shape[1]), used.T)
+    slopes = np.diff(rest, axis=0).astype(np.float32)
+    plain = 2 * np.eye(pixels, dtype=np.float32) - np.eye(pixels, k=1, dtype=np.float32) - np.eye(pixels, k=-1, dtype=np.float32)
+    plain[0, 0] = plain[-1, -1] = 1
+    return slopes.T @ slopes, plain

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.candidates import candidates, change_map, iou
-from emurl.speedruns.fit import Fit, fit
+from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
+from emurl.speedruns.fit import Evidence, Fit, combs, fit
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
 from emurl.speedruns.upscale import SCALERS
@@ -23,7 +23,13 @@ from emurl.speedruns.video import sample
 
 LEAST = 0.3  # confidence below which a screen is not even proposed
 SURE = 0.6  # confidence above which nothing else is looked for in the same place
+CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
+TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
+TRIED = 3  # rectangles looked at closely without one
 ABSENT = 0.15  # misfit of a single picture that shows something else
+
+
+SEVERAL = "more than one game screen"
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,12 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None =
         if len(runs) == 1:
             return [whole]
         return _merge(_split(times, pictures, whole, runs, side))
-    if len(pictures) < 16:
+    if len(pictures) < 16 or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
     middle = len(pictures) // 2
     halves = [_find(times[:middle], pictures[:middle], side), _find(times[middle:], pictures[middle:], side)]
-    if all(half.rect is None for half in halves):
+    if all(half.rect is None for half in halves) or any(half.reason == SEVERAL for half in halves):
         return [whole]
     return _merge([replace(halves[0], end=halves[1].start), halves[1]])
 
@@ -86,11 +92,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None) -> Segment:
     proposed = candidates(pictures, changes, side=side)
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
-    fits: list[Fit] = []
-    for one in proposed:
-        if all(_shared((one.x, one.y, one.width, one.height), found.rect) < 0.5 for found in fits if found.confidence > SURE):
-            found = fit(pictures, changes, one)
-            fits += [found] if found else []
+    fits = _fits(Evidence.of(pictures, changes), proposed)
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
     fits.sort(key=lambda fit: -fit.confidence * fit.score)
@@ -98,9 +100,27 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None) -> Segment:
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
     rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
-    if rivals:
-        return rejected("more than one game screen", 0.2)
+    if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
+        return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
+
+
+def _fits(evidence: Evidence, proposed: list[Candidate]) -> list[Fit]:
+    """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
+    fits: list[Fit] = []
+    tried = 0
+    for one in sorted(proposed, key=lambda one: -one.score):
+        known = [found for found in fits if found.confidence > SURE]
+        if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
+            continue
+        across, down = combs(evidence, one)
+        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
+        if not clear and (tried >= TRIED or known):
+            continue
+        tried += not clear
+        found = fit(evidence, one)
+        fits += [found] if found else []
+    return fits
 
 
 def _shared(a: Box, b: Box) -> float:
@@ -124,6 +144,12 @@ def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
     share, seen = np.maximum(*shares), np.minimum(*energy)
     usual = float(np.sort(share)[len(share) // 4])
     return np.where(seen < 0.05 * np.median(seen), -1, share <= max(ABSENT, 3 * usual))
+
+
+def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
+    """Whether both show the game at the same time; else one layout follows the other."""
+    both = np.minimum(_present(pictures, one), _present(pictures, other))
+    return float((both == 1).mean()) > TOGETHER
 
 
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:

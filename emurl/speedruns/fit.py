@@ -2,7 +2,7 @@
 
 A comb in the slopes says how large the source pixels are (see `grid`), the borders of the moving area where they begin; what
 is left over after scaling down and up again decides among the few places that remain, and whether there is a screen at all
-(see `misfit`).
+(see `misfit`). Where the scale is whole every shift by a game pixel explains the picture as well, and what moves decides.
 """
 
 from __future__ import annotations
@@ -12,30 +12,35 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.candidates import Candidate, iou
-from emurl.speedruns.grid import fit_comb, slope_profile
+from emurl.speedruns.candidates import Candidate
+from emurl.speedruns.grid import Comb, Slopes, fit_comb
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
 from emurl.speedruns.shades import calibrate
 from emurl.speedruns.upscale import SCALERS
 
 LOOKED_AT = 18  # pictures
-STRONG = 4.0  # a comb this far above its floor gives the length
+FAINT, STRONG = 2.5, 8.0  # a comb below the one says nothing, above the other it alone gives the length
 HOPELESS = 0.45  # misfit, roughly, of no screen at all
-FINALISTS = 10
-REACH = 5  # pixels that a border of the moving area may be wrong by
+FINALISTS = 8
+REACH = 6  # pixels that a border of the moving area may be wrong by
+LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
+ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
 FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
-WORST = (0.13, 0.3)  # the same for the worst region
+WORST = (0.3, 0.45)  # the same for the worst region
 CLEAN = (0.16, 0.28)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
-COARSER = (0.9, 0.8, 0.5)
+COARSER = (0.9, 0.8, 0.65, 0.5, 0.4, 0.33, 0.27)
+SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
+DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
+ALIVE = 0.02  # share of a line of pixels that ever changed
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A screen: its rectangle, how sure that is (0…1), the score of the moving area, and why it is not sure."""
+    """A screen: its rectangle, how sure that is (0…1), the score of the moving area, and what makes it less than sure."""
 
     rect: Box
     confidence: float
@@ -44,47 +49,86 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What is known of a video before any screen is looked for: luma pictures uint8 (n, height, width), `changes` as
+    `candidates.change_map` gives them, and the slopes."""
+
+    pictures: np.ndarray
+    changes: np.ndarray
+    slopes: Slopes
+
+    @classmethod
+    def of(cls, pictures: np.ndarray, changes: np.ndarray) -> Evidence:
+        """Gather it."""
+        return cls(pictures[np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))], changes, Slopes(pictures))
+
+    def alive(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
+        """Share of each line across `axis` that ever changed, between `beside`; float, as long as the picture along the axis."""
+        start, stop = max(0, beside[0]), beside[1]
+        part = self.changes[start:stop] if axis == 1 else self.changes[:, start:stop]
+        return np.asarray((part > 0).mean(axis=1 - axis))
+
+
+@dataclass(frozen=True)
 class _Axis:
     offset: float
     length: float
     scaler: str
     share: float
+    rank: float  # as `share`, see `Misfit.rank`
     coarse: float
     worst_across: float
     worst_along: float
 
 
-def fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> Fit | None:
-    """The screen near `one` in luma pictures uint8 (n, height, width) with their `change_map`; None when there is none."""
-    chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))]
+def combs(evidence: Evidence, one: Candidate) -> tuple[Comb, Comb]:
+    """The combs across and down nearest to what a screen at `one` would have."""
+    columns, rows = (one.x, one.x + one.width), (one.y, one.y + one.height)
+    return _comb(evidence.slopes, 1, columns, rows, WIDTH), _comb(evidence.slopes, 0, rows, columns, HEIGHT)
+
+
+def _comb(slopes: Slopes, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int) -> Comb:
+    inset = 3
+    profile = slopes.profile(axis, (ends[0] + inset, ends[1] - inset), beside)
+    return fit_comb(profile, (ends[1] - ends[0]) / cells)
+
+
+def fit(evidence: Evidence, one: Candidate) -> Fit | None:
+    """The screen near `one`; None when there is none."""
     rows = (one.y, one.y + one.height)
     columns = (one.x, one.x + one.width)
-    across = _axis(chosen, changes[slice(*rows)].mean(axis=0), 1, columns, rows, WIDTH)
+    across = _axis(evidence, 1, columns, rows, WIDTH)
     if across is None:
         return None
-    columns = (round(across.offset), round(across.offset + across.length))
-    down = _axis(chosen, changes[:, slice(max(0, columns[0]), columns[1])].mean(axis=1), 0, rows, columns, HEIGHT, across.length * HEIGHT / WIDTH)
+    columns = (max(0, round(across.offset)), round(across.offset + across.length))
+    down = _axis(evidence, 0, rows, columns, HEIGHT, across.length * HEIGHT / WIDTH)
     if down is None:
         return None
     rect = (across.offset, down.offset, across.length, down.length)
     scaler = across.scaler if across.share > down.share else down.scaler
-    shades = calibrate(chosen[::2], rect, scaler)[0]
-    edges = shades.edges
+    rows = (round(down.offset), round(down.offset + down.length))
+    shades = calibrate(evidence.pictures[::2], rect, scaler)[0]
+    dead = max(_dead(evidence.alive(1, rows), across), _dead(evidence.alive(0, columns), down))
+    spread = min(
+        _spread(evidence.slopes.profile(1, columns, rows), WIDTH), _spread(evidence.slopes.profile(0, rows, columns), HEIGHT)
+    )
     facts = {
         "misfit": max(across.share, down.share),
         "worst": max(across.worst_across, across.worst_along, down.worst_across, down.worst_along),
-        "edges": edges,
+        "edges": shades.edges,
         "coarse": min(across.coarse, down.coarse),
         "aspect": abs(float(np.log(across.length / WIDTH / down.length * HEIGHT))),
-        "shared": iou(rect, (one.x, one.y, one.width, one.height)),
+        "dead": dead,
+        "spread": spread,
     }
     sure = (
         _ramp(facts["misfit"], *FITS),
         _ramp(facts["worst"], *WORST),
-        _ramp(edges, *CLEAN),
+        _ramp(facts["edges"], *CLEAN),
         _ramp(-facts["coarse"], -COARSE[0], -COARSE[1]),
         _ramp(facts["aspect"], 0.04, 0.05),
-        min(1.0, facts["shared"] / 0.9) ** 2,
+        _ramp(dead, *DEAD),
+        _ramp(-spread, -SPREAD[0], -SPREAD[1]),
         min(1.0, one.score / 0.3),
     )
     return Fit(rect, float(np.prod(sure)), one.score, facts)
@@ -95,95 +139,116 @@ def _ramp(value: float, good: float, bad: float) -> float:
     return float(np.clip((bad - value) / (bad - good), 0, 1))
 
 
+def _dead(alive: np.ndarray, axis: _Axis) -> float:
+    """Share of the length at either end, the longer, in which nothing ever moved."""
+    inside = alive[max(0, round(axis.offset)) : round(axis.offset + axis.length)] > ALIVE
+    if not inside.any():
+        return 1.0
+    return float(max(inside.argmax(), inside[::-1].argmax()) / len(inside))
+
+
+def _spread(profile: np.ndarray, cells: int) -> float:
+    """Share of `cells` that the energy of a slope profile is spread over, 0…1."""
+    energy = np.array([part.sum() for part in np.array_split(profile, cells)])
+    return float(energy.sum() ** 2 / max((energy**2).sum() * cells, 1e-9))
+
+
 def _axis(
-    pictures: np.ndarray,
-    change: np.ndarray,
-    axis: int,
-    ends: tuple[int, int],
-    beside: tuple[int, int],
-    cells: int,
-    told: float | None = None,
+    evidence: Evidence, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int, told: float | None = None
 ) -> _Axis | None:
     """Place and length along `axis` of a box given by its `ends`; `beside` are its ends across, `told` the length that the other
     axis lets one expect. None when nothing fits."""
     low, high = ends
-    lines = Lines(pictures, axis, low, high - low, *beside)
-    lengths = _lengths(pictures, axis, ends, beside, cells, told)
-    limit = pictures.shape[2 if axis == 1 else 1]
-    best: list[tuple[float, float, int, str]] = []
-    scalers: tuple[str, ...] = SCALERS
-    for length in lengths:
+    lines = Lines(evidence.pictures, axis, low, high - low, *beside)
+    limit = evidence.pictures.shape[2 if axis == 1 else 1]
+    tried: list[tuple[float, int, int, str]] = []
+    for length in _lengths(evidence.slopes, axis, ends, beside, cells, told):
         near = {end + step for end in (low, high - length) for step in range(-REACH, REACH + 1)}
         offsets = np.array(sorted(o for o in near if o >= 0 and o + length <= limit))
         if not len(offsets):
             continue
-        for scaler in scalers:
+        for scaler in ROUGHLY if length % cells else ("point", "linear", "cubic"):
             shares = lines.rough(offsets, length, cells, scaler)
-            best += [(float(share), float(o), length, scaler) for share, o in zip(shares, offsets, strict=True)]
-    if not best or min(best)[0] > HOPELESS:
+            tried += [(float(share), int(o), length, scaler) for share, o in zip(shares, offsets, strict=True)]
+    if not tried or min(tried)[0] > HOPELESS:
         return None
-    fine = []
-    for _, offset, length, scaler in sorted(best)[:FINALISTS]:
-        found = lines.misfit(offset, length, cells, scaler)
-        fine.append(_Axis(offset, length, scaler, found.share(), 0.0, found.worst(0), found.worst(1)))
-    first = min(fine, key=lambda one: one.share)
-    rivals = [one for one in fine if one.share <= 1.3 * first.share + 0.003 and (one.length, one.scaler) == (first.length, first.scaler)]
-    chosen = max(rivals, key=lambda one: _border(change, one.offset, int(one.length), cells))
-    if FITS[0] < chosen.share < 0.25:
-        chosen = _between(lines, chosen, cells)
-    if chosen.share >= FITS[1]:
+    fine = [_measured(lines, o, length, cells, scaler) for _, o, length, scaler in sorted(tried)[:FINALISTS]]
+    best = min(fine, key=lambda one: one.rank)
+    others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
+    best = min([best, *others], key=lambda one: one.rank)
+    best = _shifted(lines, best, cells, limit, evidence.alive(axis, beside))
+    if FITS[0] < best.share < 0.25:
+        best = _between(lines, best, cells)
+    if best.share >= FITS[1]:
         return None
     coarse = min(
-        lines.misfit(chosen.offset, chosen.length, round(cells * share), scaler).share()
+        lines.misfit(best.offset, best.length, round(cells * share), scaler).share()
         for share in COARSER
-        for scaler in {chosen.scaler, "area"}
+        for scaler in {best.scaler, "area"}
     )
-    return replace(chosen, coarse=coarse)
+    return replace(best, coarse=coarse)
+
+
+def _measured(lines: Lines, offset: float, length: float, cells: int, scaler: str) -> _Axis:
+    found = lines.misfit(offset, length, cells, scaler)
+    return _Axis(offset, length, scaler, found.share(), found.rank(), 0.0, found.worst(0), found.worst(1))
 
 
 def _lengths(
-    pictures: np.ndarray, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int, told: float | None
+    slopes: Slopes, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int, told: float | None
 ) -> list[int]:
     """Lengths worth trying, in whole pixels: what the comb says, what the borders say, what the other axis says."""
     low, high = ends
-    inset = 3
-    crop = pictures[:, beside[0] : beside[1]] if axis == 1 else pictures[:, :, beside[0] : beside[1]]
-    crop = crop[:, :, low + inset : high - inset] if axis == 1 else crop[:, low + inset : high - inset]
-    comb = fit_comb(slope_profile(crop, axis, low + inset), (high - low) / cells)
+    comb = _comb(slopes, axis, ends, beside, cells)
     lengths: set[int] = set()
-    if comb.strength > STRONG:
-        measured = comb.period * cells
-        lengths |= {int(np.floor(measured)), int(np.ceil(measured))}
-    if comb.strength < 2 * STRONG:
-        lengths |= {high - low + step for step in (-2, -1, 0, 1, 2)}
+    if comb.strength > FAINT:
+        # Around two pixels a period and its mirror at the sampling limit look the same.
+        mirror = 1 / max(1 - 1 / comb.period, 1e-3)
+        for period in (comb.period, mirror) if abs(mirror / comb.period - 1) < 0.1 else (comb.period,):
+            lengths |= {int(np.floor(period * cells)), int(np.ceil(period * cells))}
+    if comb.strength < STRONG:
+        lengths |= set(range(high - low + LONGER[0], high - low + LONGER[1] + 1))
         if told is not None:
             lengths |= {round(told) + step for step in (-1, 0, 1)}
     return sorted(lengths)
 
 
-def _border(change: np.ndarray, offset: float, length: int, cells: int) -> float:
-    """How much more changes just inside both ends than just outside; `change` is the mean change at every pixel of the axis."""
-    strip = max(2, round(length / cells))
-    low, high = int(offset), int(offset) + length
-    inside = change[low : low + strip].mean() + change[high - strip : high].mean()
-    outside = sum(float(part.mean()) for part in (change[max(0, low - strip) : low], change[high : high + strip]) if len(part))
-    return float(inside - outside)
+def _shifted(lines: Lines, best: _Axis, cells: int, limit: int, alive: np.ndarray) -> _Axis:
+    """The place, among those that explain the pictures as well as `best`, that has most of what moves inside."""
+    scale = best.length / cells
+    steps = {round(number * scale) for number in range(-8, 9) if abs(number * scale - round(number * scale)) < 0.3}
+    rivals = [best]
+    for step in sorted(steps - {0}):
+        offset = best.offset + step
+        if offset < 0 or offset + best.length > limit:
+            continue
+        one = _measured(lines, offset, best.length, cells, best.scaler)
+        if one.share <= 1.3 * best.share + 0.003:
+            rivals.append(one)
+    if len(rivals) == 1:
+        return best
+    moving = np.clip(alive / 0.1, 0, 1)
+
+    def inside(one: _Axis) -> float:
+        return float(moving[round(one.offset) : round(one.offset + one.length)].sum())
+
+    most = max(inside(one) for one in rivals)
+    return min((one for one in rivals if inside(one) > most - 0.5), key=lambda one: one.rank)
 
 
 def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:
     """Places between whole pixels: a stream that was scaled once more as a whole has such borders."""
-    best, scaler = start, start.scaler
-    for scaler in dict.fromkeys((start.scaler, "area", "linear", "cubic")):
+    best = start
+    for scaler in dict.fromkeys((start.scaler, "area", "cubic")):
         here = (start.offset, start.length)
-        found = lines.misfit(*here, cells, scaler)
-        share = found.share()
+        share = lines.misfit(*here, cells, scaler).share()
         for step in (0.5, 0.25, 0.12):
             for move in ((step, 0), (-step, 0), (0, step), (0, -step), (step, -step), (-step, step)):
                 there = (here[0] + move[0], here[1] + move[1])
-                other = lines.misfit(*there, cells, scaler)
-                if other.share() < share:
-                    here, found, share = there, other, other.share()
+                other = lines.misfit(*there, cells, scaler).share()
+                if other < share:
+                    here, share = there, other
         # Not for a trifle: a border off the grid has to explain a good deal more.
         if share < 0.7 * best.share:
-            best = _Axis(here[0], here[1], scaler, share, 0.0, found.worst(0), found.worst(1))
+            best = _measured(lines, *here, cells, scaler)
     return best

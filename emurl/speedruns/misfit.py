@@ -22,7 +22,9 @@ GROUPS = 6  # of pictures that follow one another
 MARGIN = 8  # pixels that a hypothesis may lie beside the first guess
 RIDGE = 1e-3
 TRIMMED = 2  # regions left out
+STRETCH = 64  # pixels of a part that a rough look takes in
 LEAST = 8  # pixels of a part that must lie in the picture
+NOISE = 2.0  # energy a pixel that compression leaves of slopes in what is flat, generously
 QUIET = 0.15  # regions with less energy than this share of the mean say nothing
 
 
@@ -32,6 +34,7 @@ class Misfit:
 
     left: np.ndarray
     whole: np.ndarray
+    noise: float = 0.0  # what compression alone leaves of slopes in a region, roughly
 
     def groups(self) -> np.ndarray:
         """Unexplained share for every group of pictures, without the two worst regions (an overlay, a passing message); 1 for a
@@ -48,12 +51,20 @@ class Misfit:
         """Unexplained share in the groups of pictures that fit better than most: cards and menus are in some videos."""
         return float(np.sort(self.groups())[len(self.left) // 3])
 
+    def rank(self) -> float:
+        """What to choose a place by: `share`, and a little of what was left out of it, for the place that also explains most of
+        the worst regions is the right one of two that are equal elsewhere."""
+        groups = self.groups()
+        good = groups <= np.sort(groups)[len(groups) // 3] + 1e-9
+        return self.share() + 0.2 * float(self.left[good].sum() / max(float(self.whole[good].sum()), 1e-9))
+
     def worst(self, axis: int) -> float:
         """Unexplained share of the worst band (axis 0) or part (axis 1) in the groups that fit."""
         groups = self.groups()
         good = groups <= np.sort(groups)[len(groups) // 3] + 1e-9
-        left, whole = (v[good].sum(axis=(0, 2 - axis)) for v in (self.left, self.whole))
-        return float((left / np.maximum(whole, QUIET * whole.mean() + 1e-9)).max())
+        left, whole = (v[good].mean(axis=0).sum(axis=1 - axis) for v in (self.left, self.whole))
+        noise = self.noise * self.left.shape[2 - axis]
+        return float((left / (whole + noise)).max())
 
 
 class Lines:
@@ -81,12 +92,13 @@ class Lines:
                 lines = few.astype(np.float32).reshape(few.shape[0] * few.shape[1], last - first) - 128.0
                 grams[g, b] = lines.T @ lines / max(len(lines), 1)
             self.windows.append((first, last, grams))
-        self.totals = [grams.sum(axis=(0, 1)) for _, _, grams in self.windows]
+        thirds = np.array_split(np.arange(len(members)), min(3, len(members)))
+        self.totals = [np.stack([grams[third].sum(axis=(0, 1)) for third in thirds]) for _, _, grams in self.windows]
 
     def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
         """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
         shape = (*self.windows[0][2].shape[:2], PARTS)
-        found = Misfit(np.zeros(shape), np.zeros(shape))
+        found = Misfit(np.zeros(shape), np.zeros(shape), NOISE * length / PARTS)
         base, pieces = self._pieces(offset, length, cells, scaler, range(PARTS))
         for part, low, high, matrix in pieces:
             first, last, grams = self.windows[part]
@@ -100,11 +112,16 @@ class Lines:
         return found
 
     def rough(self, offsets: np.ndarray, length: float, cells: int, scaler: str) -> np.ndarray:
-        """Unexplained share of all pictures together without the worst part, for many whole-pixel `offsets`: float (n,)."""
-        left, whole = np.zeros((2, len(offsets), PARTS))
+        """Unexplained share without the worst part, for many whole-pixel `offsets`, in the middle third of the time: float (n,)."""
+        left, whole = np.zeros((2, len(offsets), len(self.totals[0]), PARTS))
         _, pieces = self._pieces(0.0, length, cells, scaler, range(PARTS))
         for part, low, high, matrix in pieces:
             first, last, _ = self.windows[part]
+            # A stretch of each part is enough to tell most places from the right one: at the ends, and in the middle.
+            spare = max(0, high - low - STRETCH)
+            cut = spare * part // (PARTS - 1)
+            matrix = matrix[cut : len(matrix) - (spare - cut)]
+            low, high = low + cut, high - (spare - cut)
             forms: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
             for number, offset in enumerate(offsets):
                 a, b = max(int(offset) + low, first), min(int(offset) + high, last)
@@ -113,12 +130,13 @@ class Lines:
                 inner = (a - int(offset) - low, b - int(offset) - low)
                 if inner not in forms:
                     forms[inner] = _unexplained(matrix[slice(*inner)])
-                block = self.totals[part][a - first : b - first, a - first : b - first]
-                left[number, part] = np.vdot(block, forms[inner][0])
-                whole[number, part] = np.vdot(block, forms[inner][1])
-        worst = (left / (whole + QUIET * whole.mean(axis=1, keepdims=True) + 1e-9)).argmax(axis=1)
-        kept = np.arange(PARTS) != worst[:, None]
-        return (left * kept).sum(axis=1) / np.maximum((whole * kept).sum(axis=1), 1e-9)
+                block = self.totals[part][:, a - first : b - first, a - first : b - first]
+                left[number, :, part] = np.tensordot(block, forms[inner][0], 2)
+                whole[number, :, part] = np.tensordot(block, forms[inner][1], 2)
+        worst = (left / (whole + QUIET * whole.mean(axis=2, keepdims=True) + 1e-9)).argmax(axis=2)
+        kept = np.arange(PARTS) != worst[..., None]
+        shares = (left * kept).sum(axis=2) / np.maximum((whole * kept).sum(axis=2), 1e-9)
+        return np.asarray(np.sort(shares, axis=1)[:, shares.shape[1] // 2])
 
     @staticmethod
     def _pieces(

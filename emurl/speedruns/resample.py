@@ -1,8 +1,8 @@
 """Bring a crop of a video back to 160×144: the inverse of whatever scaled the game up.
 
 Every scaler is linear and works on rows and columns separately, so its inverse is two small matrices. `area` averages the
-whole of each source pixel's cell, `middle` its middle, `point` and `floor` the very pixels that repeat it; `linear`, `cubic`
-and `lanczos` undo blending by regularised least squares. Which one a stream used shows in what scaling down and up again
+whole of each source pixel's cell, `middle` its middle, `point` and `floor` the very pixels that repeat it; `linear`, `cubic`,
+`lanczos` and `reduced` undo blending by regularised least squares. Which one a stream used shows in what scaling down and up again
 leaves over (see `misfit`), and in how clean the shades come out (see `shades`).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.upscale import upscale
 
-KERNELS = ("area", "middle", "point", "floor", "linear", "cubic", "lanczos")
+KERNELS = ("area", "middle", "point", "floor", "linear", "cubic", "lanczos", "reduced")
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
 
 

@@ -1,14 +1,15 @@
 """How a row of game pixels becomes a row of video pixels: one small matrix for every scaler that streams use.
 
 All scalers are linear and work on rows and columns separately. `point` and `floor` repeat pixels (asking for the source at a
-pixel's middle, or at its edge), `area` mixes neighbours by how much of a pixel each covers, the others blend.
+pixel's middle, or at its edge), `area` mixes neighbours by how much of a pixel each covers, `reduced` repeats pixels on a
+canvas half as large again and averages that down, as a capture at 1080 lines streamed at 720 does; the others blend.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-SCALERS = ("point", "floor", "area", "linear", "cubic", "lanczos")
+SCALERS = ("point", "floor", "area", "linear", "cubic", "lanczos", "reduced")
 REPEATING = ("point", "floor", "area")
 
 
@@ -23,6 +24,8 @@ def upscale(offset: float, scale: float, pixels: int, cells: int, scaler: str) -
         middle = 0.5 if scaler == "point" else 0.0
         source = np.floor((place + middle - offset) / scale + 1e-9).astype(int)
         return np.eye(cells)[np.clip(source, 0, cells - 1)]
+    if scaler == "reduced":
+        return _reduced(offset, scale, pixels, cells)
     if scaler == "area":
         left, right = (place - offset) / scale, (place + 1 - offset) / scale
         cell = np.arange(cells)[None, :]
@@ -37,6 +40,19 @@ def upscale(offset: float, scale: float, pixels: int, cells: int, scaler: str) -
         weight = _KERNELS[scaler](np.abs(source - (base + step)))
         np.add.at(matrix, (place, np.clip(base + step, 0, cells - 1)), weight)
     return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def _reduced(offset: float, scale: float, pixels: int, cells: int) -> np.ndarray:
+    length = cells * scale
+    larger = int(np.ceil(1.5 * length - 1e-6))
+    ratio = larger / length
+    fine = upscale(0.0, larger / cells, larger, cells, "floor")
+    filled = np.concatenate([np.zeros((1, cells)), np.cumsum(fine, axis=0)])  # what lies before each line of the larger canvas
+    edges = np.clip((np.arange(pixels + 1) - offset) * ratio, 0, larger)
+    whole = np.minimum(edges.astype(int), larger - 1)
+    before = filled[whole] + (edges - whole)[:, None] * fine[whole]
+    matrix = np.diff(before, axis=0)
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-9)
 
 
 def _linear(distance: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None =
     return _merge([replace(halves[0], end=halves[1].start), halves[1]])
 
 
-def _find(times: np.ndarray, pictures: np.ndarray, side: str | None) -> Segment:
+def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np.ndarray | None = None) -> Segment:
     start, end = float(times[0]), float(times[-1])
 
     def rejected(reason: str, confidence: float = 0.0) -> Segment:
@@ -88,7 +88,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None) -> Segment:
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    changes = change_map(pictures)
+    changes = change_map(pictures) if changes is None else changes
     proposed = candidates(pictures, changes, side=side)
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
@@ -115,9 +115,9 @@ def _fits(evidence: Evidence, proposed: list[Candidate]) -> list[Fit]:
             continue
         across, down = combs(evidence, one)
         clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
-        if not clear and (tried >= TRIED or known):
+        if tried >= TRIED + (2 if clear else 0) or (not clear and known and one.score < 0.6):
             continue
-        tried += not clear
+        tried += 1
         found = fit(evidence, one)
         fits += [found] if found else []
     return fits
@@ -184,6 +184,10 @@ def _split(times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[t
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
         own = _find(times[first:stop], pictures[first:stop], side)
+        if own.confidence < SURE and not there and own.reason != SEVERAL:
+            # What hardly moves in its own time may show by the switch itself.
+            other = _find(times[first:stop], pictures[first:stop], side, change_map(pictures))
+            own = max(own, other, key=lambda one: one.confidence)
         segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
     return segments
 

@@ -23,18 +23,25 @@ LOOKED_AT = 18  # pictures
 FAINT, STRONG = 2.5, 8.0  # a comb below the one says nothing, above the other it alone gives the length
 HOPELESS = 0.45  # misfit, roughly, of no screen at all
 FINALISTS = 8
+SLIPS = 8  # game pixels that a grid may begin earlier or later
+SETTLED = 8  # such places measured in full
+TRIFLE = 0.003  # misfit that says nothing
+COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
 REACH = 6  # pixels that a border of the moving area may be wrong by
 LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
 FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
-WORST = (0.3, 0.45)  # the same for the worst region
+WORST = (0.42, 0.6)  # the same for the worst region
 CLEAN = (0.16, 0.28)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
-COARSER = (0.9, 0.8, 0.65, 0.5, 0.4, 0.33, 0.27)
+COARSER = (0.9, 0.8, 0.5, 1 / 3)
 SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
+MOSTLY = 0.3  # share of a line of the game that changes: the text on an overlay is less
+SURELY = 100.0  # mean squared step at the edge of the picture
+BORDERS = 6  # game pixels that a sharp border is worth
 ALIVE = 0.02  # share of a line of pixels that ever changed
 
 
@@ -98,7 +105,7 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     rows = (one.y, one.y + one.height)
     columns = (one.x, one.x + one.width)
     across = _axis(evidence, 1, columns, rows, WIDTH)
-    if across is None:
+    if across is None or across.coarse < COARSE[1]:
         return None
     columns = (max(0, round(across.offset)), round(across.offset + across.length))
     down = _axis(evidence, 0, rows, columns, HEIGHT, across.length * HEIGHT / WIDTH)
@@ -176,17 +183,28 @@ def _axis(
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    best = _shifted(lines, best, cells, limit, evidence.alive(axis, beside))
+    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < COARSE[1]:
+        return None
+    starts = [best, *sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)[:1]]
+    clear = best.rank < TRIFLE or len(starts) == 1 or starts[1].rank > 2 * best.rank + 0.01
+    best = _settled(
+        lines, starts[:1] if clear else starts, cells, limit, evidence.alive(axis, beside), evidence.slopes.steps(axis, beside)
+    )
+    best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
     if FITS[0] < best.share < 0.25:
         best = _between(lines, best, cells)
     if best.share >= FITS[1]:
         return None
-    coarse = min(
-        lines.misfit(best.offset, best.length, round(cells * share), scaler).share()
-        for share in COARSER
-        for scaler in {best.scaler, "area"}
-    )
+    coarse = _smooth(lines, best, cells)
+    inner = (round(best.offset), round(best.offset + best.length))
+    coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells))
     return replace(best, coarse=coarse)
+
+
+def _smooth(lines: Lines, found: _Axis, cells: int) -> float:
+    """Least misfit of a coarser grid at the same place."""
+    scalers = {found.scaler, "area"}
+    return min(lines.misfit(found.offset, found.length, round(cells * share), s).share() for share in COARSER for s in scalers)
 
 
 def _measured(lines: Lines, offset: float, length: float, cells: int, scaler: str) -> _Axis:
@@ -213,27 +231,75 @@ def _lengths(
     return sorted(lengths)
 
 
-def _shifted(lines: Lines, best: _Axis, cells: int, limit: int, alive: np.ndarray) -> _Axis:
-    """The place, among those that explain the pictures as well as `best`, that has most of what moves inside."""
-    scale = best.length / cells
-    steps = {round(number * scale) for number in range(-8, 9) if abs(number * scale - round(number * scale)) < 0.3}
-    rivals = [best]
-    for step in sorted(steps - {0}):
-        offset = best.offset + step
-        if offset < 0 or offset + best.length > limit:
+def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, steps: np.ndarray) -> _Axis:
+    """The place near one of `starts`, a pixel longer or shorter or some game pixels further on, that explains most; of those that
+    explain the pictures about as well the one that holds what moves and ends in sharp borders. `alive` and `steps` are the share
+    that ever changed and the mean squared step (between i - 1 and i) at every pixel along the axis."""
+    moving = np.cumsum(np.concatenate([[0], 1.3 * np.clip(alive / MOSTLY, 0, 1) - 0.3]))
+    tried = {(one.offset, one.length, one.scaler): one for one in starts}
+    reach = round(SLIPS * starts[0].length / cells)
+    for _ in range(3):
+        for start in starts:
+            for place in _promising(lines, start, cells, limit, reach, moving):
+                if (*place, start.scaler) not in tried:
+                    tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
+        least = min(tried.values(), key=lambda one: one.rank)
+        rivals = [o for o in tried.values() if o.share <= 1.3 * least.share + TRIFLE and o.rank <= 1.3 * least.rank + TRIFLE]
+        inside = [
+            float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps) for one in rivals
+        ]
+        best = min((one for one, held in zip(rivals, inside, strict=True) if held > max(inside) - 0.5), key=lambda one: one.rank)
+        if best in starts:
+            break
+        starts = [best]
+    return best
+
+
+def _sharp(found: _Axis, cells: int, steps: np.ndarray) -> float:
+    """How sharp both borders are, in pixels that they are worth: a camera beside the game moves, too, but has no grid."""
+    if found.scaler not in ("point", "floor"):
+        return 0.0
+    scale, first = found.length / cells, round(found.offset)
+    last, wide = first + round(found.length), int(scale)
+    if wide < 2:
+        return 0.0
+    total = 0.0
+    for border, inner in ((first, steps[first + 1 : first + wide]), (last, steps[last - wide + 1 : last])):
+        outside = SURELY if border in (0, len(steps)) else float(steps[border])
+        total += outside / (outside + 3 * float(inner.mean()) + 2.0)
+    return BORDERS * scale * total
+
+
+def _promising(lines: Lines, start: _Axis, cells: int, limit: int, reach: int, moving: np.ndarray) -> list[tuple[int, int]]:
+    """Offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that hold most of what
+    moves (`moving` is its running sum)."""
+    rough: list[tuple[float, float, int, int]] = []
+    for length in (round(start.length) + more for more in (-1, 0, 1)):
+        offsets = np.arange(max(0, round(start.offset) - reach), min(limit - length, round(start.offset) + reach) + 1)
+        if len(offsets):
+            shares = lines.rough(offsets, length, cells, start.scaler)
+            held = moving[offsets + length] - moving[offsets]
+            rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, held, offsets, strict=True)]
+    rough.sort()
+    good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.02]
+    fullest = sorted(good[SETTLED // 2 :], key=lambda one: -one[1])[:SETTLED]
+    return [one[2:] for one in good[: SETTLED // 2] + fullest]
+
+
+def _coarser(lines: Lines, profile: np.ndarray, found: _Axis, cells: int) -> float:
+    """Least misfit of a coarser grid that the slopes of the screen show (`profile`, of the whole of it)."""
+    scale, end = found.length / cells, found.offset + found.length
+    least = 1.0
+    for times in (1.35, 1.75, 2.3, 3.0, 3.9):
+        comb = fit_comb(profile, scale * times, 0.13)
+        if comb.strength < COARSE_COMB:
             continue
-        one = _measured(lines, offset, best.length, cells, best.scaler)
-        if one.share <= 1.3 * best.share + 0.003:
-            rivals.append(one)
-    if len(rivals) == 1:
-        return best
-    moving = np.clip(alive / 0.1, 0, 1)
-
-    def inside(one: _Axis) -> float:
-        return float(moving[round(one.offset) : round(one.offset + one.length)].sum())
-
-    most = max(inside(one) for one in rivals)
-    return min((one for one in rivals if inside(one) > most - 0.5), key=lambda one: one.rank)
+        first = found.offset + comb.phase
+        number = int((end - first) / comb.period)
+        if number > 8:
+            shares = [lines.misfit(first, number * comb.period, number, scaler).share() for scaler in ("point", "area", "cubic")]
+            least = min(least, *shares)
+    return least
 
 
 def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:

@@ -112,6 +112,13 @@ class Slopes:
         return _mended(line.astype(float), low)
 
 
+    def steps(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
+        """Mean squared step between pixels i - 1 and i along `axis`, between `beside` across it; as long as the picture, 0 first."""
+        start, stop = max(0, beside[0]), beside[1]
+        line = self.across[start:stop].mean(axis=0) if axis == 1 else self.down[:, start:stop].mean(axis=1)
+        return np.concatenate([[0.0], line.astype(float)])
+
+
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:
     """Steps at the borders of the codec's blocks replaced by their neighbours' mean; `origin`: see `slope_profile`."""
     border = np.arange(1, len(profile) - 1)

@@ -9,19 +9,19 @@ hypothesis costs one small matrix, however many pictures are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from emurl.speedruns.upscale import upscale
 
 PARTS = 4  # pieces along the lines, each judged for itself
-BANDS = 3  # bands across them
+BANDS = 5  # bands across them
 GROUPS = 6  # of pictures that follow one another
-MARGIN = 8  # pixels that a hypothesis may lie beside the first guess
+MARGIN = 12  # pixels that a hypothesis may lie beside the first guess
 RIDGE = 1e-3
-TRIMMED = 2  # regions left out
+TRIMMED = 5  # regions left out
 STRETCH = 64  # pixels of a part that a rough look takes in
 LEAST = 8  # pixels of a part that must lie in the picture
 NOISE = 2.0  # energy a pixel that compression leaves of slopes in what is flat, generously
@@ -37,7 +37,7 @@ class Misfit:
     noise: float = 0.0  # what compression alone leaves of slopes in a region, roughly
 
     def groups(self) -> np.ndarray:
-        """Unexplained share for every group of pictures, without the two worst regions (an overlay, a passing message); 1 for a
+        """Unexplained share for every group of pictures, without the worst regions (an overlay, a passing message); 1 for a
         group with nothing in it."""
         flat = (len(self.left), -1)
         left, whole = self.left.reshape(flat), self.whole.reshape(flat)
@@ -94,68 +94,81 @@ class Lines:
             self.windows.append((first, last, grams))
         thirds = np.array_split(np.arange(len(members)), min(3, len(members)))
         self.totals = [np.stack([grams[third].sum(axis=(0, 1)) for third in thirds]) for _, _, grams in self.windows]
+        # Running sums of the energy of the slopes: what any stretch of a window holds is a difference of two.
+        self.energies = [_energy(grams) for _, _, grams in self.windows]
+        self.total_energies = [_energy(grams) for grams in self.totals]
+        self._matrices: dict[tuple[float, float, int, str], np.ndarray] = {}
+        self._forms: dict[tuple[float, float, int, str, int, int], np.ndarray] = {}
 
     def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
         """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
         shape = (*self.windows[0][2].shape[:2], PARTS)
         found = Misfit(np.zeros(shape), np.zeros(shape), NOISE * length / PARTS)
-        base, pieces = self._pieces(offset, length, cells, scaler, range(PARTS))
-        for part, low, high, matrix in pieces:
+        base = int(np.floor(offset))
+        for part, (low, high) in enumerate(pairwise(self._cuts(offset - base, length))):
             first, last, grams = self.windows[part]
             a, b = max(base + low, first), min(base + high, last)
             if b - a < LEAST:
                 continue
-            rest, plain = _unexplained(matrix[a - base - low : b - base - low])
+            form = self._form(offset - base, length, cells, scaler, a - base, b - base)
             block = grams[:, :, a - first : b - first, a - first : b - first]
-            found.left[:, :, part] = np.tensordot(block, rest, 2)
-            found.whole[:, :, part] = np.tensordot(block, plain, 2)
+            found.left[:, :, part] = block.reshape(*shape[:2], -1) @ form.ravel()
+            found.whole[:, :, part] = self.energies[part][:, :, b - first - 1] - self.energies[part][:, :, a - first]
         return found
 
-    def rough(self, offsets: np.ndarray, length: float, cells: int, scaler: str) -> np.ndarray:
+    def rough(self, offsets: np.ndarray, length: int, cells: int, scaler: str) -> np.ndarray:
         """Unexplained share without the worst part, for many whole-pixel `offsets`, in the middle third of the time: float (n,)."""
         left, whole = np.zeros((2, len(offsets), len(self.totals[0]), PARTS))
-        _, pieces = self._pieces(0.0, length, cells, scaler, range(PARTS))
-        for part, low, high, matrix in pieces:
+        for part, (low, high) in enumerate(pairwise(self._cuts(0.0, length))):
             first, last, _ = self.windows[part]
             # A stretch of each part is enough to tell most places from the right one: at the ends, and in the middle.
             spare = max(0, high - low - STRETCH)
             cut = spare * part // (PARTS - 1)
-            matrix = matrix[cut : len(matrix) - (spare - cut)]
             low, high = low + cut, high - (spare - cut)
-            forms: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-            for number, offset in enumerate(offsets):
-                a, b = max(int(offset) + low, first), min(int(offset) + high, last)
-                if b - a < LEAST:
-                    continue
-                inner = (a - int(offset) - low, b - int(offset) - low)
-                if inner not in forms:
-                    forms[inner] = _unexplained(matrix[slice(*inner)])
-                block = self.totals[part][:, a - first : b - first, a - first : b - first]
-                left[number, :, part] = np.tensordot(block, forms[inner][0], 2)
-                whole[number, :, part] = np.tensordot(block, forms[inner][1], 2)
+            mine = np.flatnonzero((offsets + low >= first) & (offsets + high <= last))
+            if high - low < LEAST or not len(mine):
+                continue
+            form = self._form(0.0, length, cells, scaler, low, high).ravel()
+            starts, size = offsets[mine] + low - first, high - low
+            blocks = np.stack([self.totals[part][:, i : i + size, i : i + size] for i in starts])
+            left[mine, :, part] = blocks.reshape(len(mine), -1, len(form)) @ form
+            energy = self.total_energies[part]
+            whole[mine, :, part] = (energy[:, starts + size - 1] - energy[:, starts]).T
         worst = (left / (whole + QUIET * whole.mean(axis=2, keepdims=True) + 1e-9)).argmax(axis=2)
         kept = np.arange(PARTS) != worst[..., None]
         shares = (left * kept).sum(axis=2) / np.maximum((whole * kept).sum(axis=2), 1e-9)
         return np.asarray(np.sort(shares, axis=1)[:, shares.shape[1] // 2])
 
     @staticmethod
-    def _pieces(
-        offset: float, length: float, cells: int, scaler: str, parts: Iterable[int]
-    ) -> tuple[int, list[tuple[int, int, int, np.ndarray]]]:
-        """Whole pixel of the offset, and for each part its first and last pixel from there with their rows of the scaler."""
-        base = int(np.floor(offset))
-        pixels = int(np.floor(offset - base + length + 1e-6))
-        matrix = upscale(offset - base, length / cells, pixels, cells, scaler)
-        cuts = [round(part * pixels / PARTS) for part in range(PARTS + 1)]
-        return base, [(part, cuts[part], cuts[part + 1], matrix[cuts[part] : cuts[part + 1]]) for part in parts]
+    def _cuts(part_offset: float, length: float) -> list[int]:
+        """Where the parts begin and end, in whole pixels from that of the offset."""
+        pixels = int(np.floor(part_offset + length + 1e-6))
+        return [round(part * pixels / PARTS) for part in range(PARTS + 1)]
+
+    def _form(self, part_offset: float, length: float, cells: int, scaler: str, low: int, high: int) -> np.ndarray:
+        """Quadratic form of the slopes that are not explained between two pixels from that of the offset; float32 (pixels, pixels)."""
+        key = (part_offset, length, cells, scaler)
+        if key not in self._matrices:
+            pixels = int(np.floor(part_offset + length + 1e-6))
+            self._matrices[key] = upscale(part_offset, length / cells, pixels, cells, scaler)
+        inner = (*key, low, high)
+        if inner not in self._forms:
+            self._forms[inner] = _unexplained(self._matrices[key][low:high])
+        return self._forms[inner]
 
 
-def _unexplained(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Quadratic forms (pixels, pixels): energy of the slopes of what `matrix` (pixels, cells) cannot make, and of everything."""
+def _energy(grams: np.ndarray) -> np.ndarray:
+    """Running sum of the energy of the slopes along windows with these second moments (…, n, n): float64 (…, n)."""
+    own = np.diagonal(grams, axis1=-2, axis2=-1).astype(float)
+    next_to = np.diagonal(grams, offset=1, axis1=-2, axis2=-1)
+    steps = own[..., 1:] + own[..., :-1] - 2.0 * next_to
+    return np.concatenate([np.zeros((*steps.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
+
+
+def _unexplained(matrix: np.ndarray) -> np.ndarray:
+    """Quadratic form float32 (pixels, pixels): energy of the slopes of what `matrix` (pixels, cells) cannot make."""
     used = matrix[:, np.abs(matrix).max(axis=0) > 1e-6]
     pixels = len(used)
     rest = np.eye(pixels) - used @ np.linalg.solve(used.T @ used + RIDGE * np.eye(used.shape[1]), used.T)
     slopes = np.diff(rest, axis=0).astype(np.float32)
-    plain = 2 * np.eye(pixels, dtype=np.float32) - np.eye(pixels, k=1, dtype=np.float32) - np.eye(pixels, k=-1, dtype=np.float32)
-    plain[0, 0] = plain[-1, -1] = 1
-    return slopes.T @ slopes, plain
+    return slopes.T @ slopes

@@ -22,7 +22,7 @@ from emurl.speedruns.upscale import SCALERS
 from emurl.speedruns.video import sample
 
 LEAST = 0.3  # confidence below which a screen is not even proposed
-SURE = 0.6  # confidence above which nothing else is looked for in the same place
+SURE = 0.9  # confidence above which nothing else is looked for in the same place
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
 TRIED = 3  # rectangles looked at closely without one
@@ -95,7 +95,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np
     fits = _fits(Evidence.of(pictures, changes), proposed)
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence * fit.score)
+    fits.sort(key=lambda fit: -fit.confidence * min(1.0, 0.5 + fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
@@ -107,14 +107,17 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np
 
 def _fits(evidence: Evidence, proposed: list[Candidate]) -> list[Fit]:
     """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
+    looks = []
+    for one in proposed:
+        across, down = combs(evidence, one)
+        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
+        looks.append((one.score + 0.5 * clear, clear, one))
     fits: list[Fit] = []
     tried = 0
-    for one in sorted(proposed, key=lambda one: -one.score):
+    for _, clear, one in sorted(looks, key=lambda look: -look[0]):
         known = [found for found in fits if found.confidence > SURE]
         if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
             continue
-        across, down = combs(evidence, one)
-        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
         if tried >= TRIED + (2 if clear else 0) or (not clear and known and one.score < 0.6):
             continue
         tried += 1

@@ -30,7 +30,7 @@ COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
 REACH = 6  # pixels that a border of the moving area may be wrong by
 LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
-FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
+FITS = (0.055, 0.12)  # misfit that is surely right, and surely wrong
 WORST = (0.42, 0.6)  # the same for the worst region
 CLEAN = (0.16, 0.28)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
@@ -39,7 +39,7 @@ COARSE = (0.15, 0.07)
 COARSER = (0.9, 0.8, 0.5, 1 / 3)
 SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
-MOSTLY = 0.3  # share of a line of the game that changes: the text on an overlay is less
+MOSTLY = 0.1  # share of a line of the game that changes: the text on an overlay is less
 SURELY = 100.0  # mean squared step at the edge of the picture
 BORDERS = 6  # game pixels that a sharp border is worth
 ALIVE = 0.02  # share of a line of pixels that ever changed
@@ -244,7 +244,7 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [o for o in tried.values() if o.share <= 1.3 * least.share + TRIFLE and o.rank <= 1.3 * least.rank + TRIFLE]
+        rivals = [one for one in tried.values() if one.rank <= 1.3 * least.rank + TRIFLE]
         inside = [
             float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps) for one in rivals
         ]

@@ -14,14 +14,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from emurl.speedruns.upscale import upscale
+from emurl.speedruns.upscale import tied, upscale
 
 PARTS = 4  # pieces along the lines, each judged for itself
 BANDS = 5  # bands across them
 GROUPS = 6  # of pictures that follow one another
 MARGIN = 12  # pixels that a hypothesis may lie beside the first guess
 RIDGE = 1e-3
-TRIMMED = 5  # regions left out
+TRIMMED = 7  # regions left out
 STRETCH = 64  # pixels of a part that a rough look takes in
 LEAST = 8  # pixels of a part that must lie in the picture
 NOISE = 2.0  # energy a pixel that compression leaves of slopes in what is flat, generously
@@ -153,7 +153,9 @@ class Lines:
             self._matrices[key] = upscale(part_offset, length / cells, pixels, cells, scaler)
         inner = (*key, low, high)
         if inner not in self._forms:
-            self._forms[inner] = _unexplained(self._matrices[key][low:high])
+            matrix = self._matrices[key]
+            free = np.eye(len(matrix))[:, tied(part_offset, length / cells, len(matrix), scaler)]  # may be either neighbour
+            self._forms[inner] = _unexplained(np.concatenate([matrix, free], axis=1)[low:high])
         return self._forms[inner]
 
 

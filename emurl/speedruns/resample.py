@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.upscale import upscale
+from emurl.speedruns.upscale import tied, upscale
 
 KERNELS = ("area", "middle", "point", "floor", "linear", "cubic", "lanczos", "reduced")
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
@@ -91,6 +91,9 @@ def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) 
         matrix = _overlap(offset, scale, pixels, cells, share)
     elif kernel in ("point", "floor"):
         matrix = upscale(offset, scale, pixels, cells, kernel).T
+        doubtful = tied(offset, scale, pixels, kernel)
+        sure = matrix * ~doubtful
+        matrix = np.where(sure.any(axis=1, keepdims=True), sure, matrix)
     else:
         matrix = _unblend(upscale(offset, scale, pixels, cells, kernel), 0.03 * scale)
     matrix[np.abs(matrix) < 3e-3 * np.abs(matrix).max()] = 0  # the tails of an inverse reach far and say nothing

@@ -44,10 +44,10 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return both / (a[2] * a[3] + b[2] * b[3] - both) if both else 0.0
 
 
-def change_map(pictures: np.ndarray) -> np.ndarray:
+def change_map(pictures: np.ndarray, scene: float = 0.7) -> np.ndarray:
     """How often each pixel changed between neighbouring samples: float32 (height, width), 0…1.
 
-    Pairs in which nearly the whole picture changed are a scene being switched, not a game being played, and are left out,
+    Pairs in which more than a share of `scene` of the picture changed are a scene being switched, not a game being played, and are left out,
     unless that is what most pairs look like.
     """
     pairs = []
@@ -56,7 +56,7 @@ def change_map(pictures: np.ndarray) -> np.ndarray:
         changed = cv2.threshold(cv2.absdiff(before, now), CHANGED, 1, cv2.THRESH_BINARY)[1]
         pairs.append(changed)
         shares.append(float(changed.mean()))
-    whole = np.array(shares) > 0.7
+    whole = np.array(shares) > scene
     kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < 0.4 else pairs
     total = np.zeros(pictures.shape[1:], np.float32)
     for pair in kept:

@@ -22,6 +22,7 @@ from emurl.speedruns.upscale import SCALERS
 from emurl.speedruns.video import sample
 
 LEAST = 0.3  # confidence below which a screen is not even proposed
+CLEAN = 0.04  # misfit of what is looked for no further
 SURE = 0.9  # confidence above which nothing else is looked for in the same place
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
@@ -80,7 +81,17 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None =
     return _merge([replace(halves[0], end=halves[1].start), halves[1]])
 
 
-def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np.ndarray | None = None) -> Segment:
+@dataclass(frozen=True)
+class Whole:
+    """What a look at the whole video says to a stretch of it: rectangles, where anything ever changed, and a screen that is not
+    looked for any more."""
+
+    proposed: list[Candidate]
+    changes: np.ndarray | None = None
+    known: Box | None = None
+
+
+def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whole | None = None) -> Segment:
     start, end = float(times[0]), float(times[-1])
 
     def rejected(reason: str, confidence: float = 0.0) -> Segment:
@@ -88,14 +99,18 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    changes = change_map(pictures) if changes is None else changes
-    proposed = candidates(pictures, changes, side=side)
+    proposed = candidates(pictures, change_map(pictures), side=side)
+    if whole is not None:
+        proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
+        if whole.known is not None:
+            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.5]
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
-    fits = _fits(Evidence.of(pictures, changes), proposed)
+    evidence = Evidence.of(pictures, whole.changes if whole else None)
+    fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence * min(1.0, 0.5 + fit.score))
+    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.5 + 0.5 * fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
@@ -105,20 +120,20 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, changes: np
     return Segment(start, end, best.rect, best.confidence)
 
 
-def _fits(evidence: Evidence, proposed: list[Candidate]) -> list[Fit]:
+def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:
     """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
     looks = []
     for one in proposed:
         across, down = combs(evidence, one)
         clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
-        looks.append((one.score + 0.5 * clear, clear, one))
+        looks.append((one.score + 0.1 * clear, clear, one))
     fits: list[Fit] = []
     tried = 0
     for _, clear, one in sorted(looks, key=lambda look: -look[0]):
-        known = [found for found in fits if found.confidence > SURE]
+        known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
         if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
             continue
-        if tried >= TRIED + (2 if clear else 0) or (not clear and known and one.score < 0.6):
+        if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
             continue
         tried += 1
         found = fit(evidence, one)
@@ -182,15 +197,16 @@ def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
 
 def _split(times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None) -> list[Segment]:
     segments = []
+    changes = change_map(pictures)
+    proposed = candidates(pictures, changes, side=side)
     for first, stop, there in runs:
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
-        own = _find(times[first:stop], pictures[first:stop], side)
-        if own.confidence < SURE and not there and own.reason != SEVERAL:
-            # What hardly moves in its own time may show by the switch itself.
-            other = _find(times[first:stop], pictures[first:stop], side, change_map(pictures))
-            own = max(own, other, key=lambda one: one.confidence)
+        if there:
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
+        else:  # what hardly moves in its own time may show by the switch itself
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
         segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
     return segments
 

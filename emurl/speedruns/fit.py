@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.candidates import Candidate
+from emurl.speedruns.candidates import Candidate, change_map
 from emurl.speedruns.grid import Comb, Slopes, fit_comb
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
@@ -22,7 +22,7 @@ from emurl.speedruns.upscale import SCALERS
 LOOKED_AT = 18  # pictures
 FAINT, STRONG = 2.5, 8.0  # a comb below the one says nothing, above the other it alone gives the length
 HOPELESS = 0.45  # misfit, roughly, of no screen at all
-FINALISTS = 8
+FINALISTS = 10
 SLIPS = 8  # game pixels that a grid may begin earlier or later
 SETTLED = 8  # such places measured in full
 TRIFLE = 0.003  # misfit that says nothing
@@ -30,9 +30,9 @@ COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
 REACH = 6  # pixels that a border of the moving area may be wrong by
 LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
-FITS = (0.055, 0.12)  # misfit that is surely right, and surely wrong
+FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
 WORST = (0.42, 0.6)  # the same for the worst region
-CLEAN = (0.16, 0.28)  # and for `Calibration.edges`
+CLEAN = (0.14, 0.22)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
@@ -41,7 +41,8 @@ SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is d
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
 MOSTLY = 0.1  # share of a line of the game that changes: the text on an overlay is less
 SURELY = 100.0  # mean squared step at the edge of the picture
-BORDERS = 6  # game pixels that a sharp border is worth
+BORDERS = 2  # game pixels that a sharp border is worth
+SCENE = 0.45  # share of the picture that changes where a card comes or goes
 ALIVE = 0.02  # share of a line of pixels that ever changed
 
 
@@ -57,16 +58,18 @@ class Fit:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a video before any screen is looked for: luma pictures uint8 (n, height, width), `changes` as
-    `candidates.change_map` gives them, and the slopes."""
+    """What is known of a video before any screen is looked for: luma pictures uint8 (n, height, width), where anything ever
+    changed (see `candidates.change_map`), and the slopes."""
 
     pictures: np.ndarray
     changes: np.ndarray
     slopes: Slopes
 
     @classmethod
-    def of(cls, pictures: np.ndarray, changes: np.ndarray) -> Evidence:
-        """Gather it."""
+    def of(cls, pictures: np.ndarray, changes: np.ndarray | None = None) -> Evidence:
+        """Gather it. Without `changes` cards that come and go are left out, for they change everything."""
+        if changes is None:
+            changes = change_map(pictures, SCENE)
         return cls(pictures[np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))], changes, Slopes(pictures))
 
     def alive(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
@@ -179,17 +182,23 @@ def _axis(
             tried += [(float(share), int(o), length, scaler) for share, o in zip(shares, offsets, strict=True)]
     if not tried or min(tried)[0] > HOPELESS:
         return None
-    fine = [_measured(lines, o, length, cells, scaler) for _, o, length, scaler in sorted(tried)[:FINALISTS]]
+    fine, times = [], dict.fromkeys((one[2] for one in tried), 0)
+    for _, offset, length, scaler in sorted(tried):
+        times[length] += 1
+        if times[length] <= 3 and len(fine) < FINALISTS:
+            fine.append(_measured(lines, offset, length, cells, scaler))
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < COARSE[1]:
+    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < min(COARSE[1], 3 * best.share):
         return None
-    starts = [best, *sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)[:1]]
-    clear = best.rank < TRIFLE or len(starts) == 1 or starts[1].rank > 2 * best.rank + 0.01
-    best = _settled(
-        lines, starts[:1] if clear else starts, cells, limit, evidence.alive(axis, beside), evidence.slopes.steps(axis, beside)
-    )
+    starts = [best]
+    if best.scaler in ("point", "floor"):  # at many scales one is the other, a few pixels further on
+        starts.append(_measured(lines, best.offset, best.length, cells, "floor" if best.scaler == "point" else "point"))
+    elif best.rank > TRIFLE:
+        others = sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)
+        starts += [one for one in others[:1] if one.rank < 2 * best.rank + 0.01]
+    best = _settled(lines, starts, cells, limit, evidence.alive(axis, beside), evidence.slopes.steps(axis, beside))
     best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
     if FITS[0] < best.share < 0.25:
         best = _between(lines, best, cells)
@@ -198,7 +207,8 @@ def _axis(
     coarse = _smooth(lines, best, cells)
     inner = (round(best.offset), round(best.offset + best.length))
     coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells))
-    return replace(best, coarse=coarse)
+    # Little, but many times what the right grid leaves, is a good deal.
+    return replace(best, coarse=coarse * float(np.clip(coarse / (best.share + TRIFLE) / 4, 1, 3)))
 
 
 def _smooth(lines: Lines, found: _Axis, cells: int) -> float:
@@ -281,7 +291,7 @@ def _promising(lines: Lines, start: _Axis, cells: int, limit: int, reach: int, m
             held = moving[offsets + length] - moving[offsets]
             rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, held, offsets, strict=True)]
     rough.sort()
-    good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.02]
+    good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.08]
     fullest = sorted(good[SETTLED // 2 :], key=lambda one: -one[1])[:SETTLED]
     return [one[2:] for one in good[: SETTLED // 2] + fullest]
 

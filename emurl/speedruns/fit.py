@@ -32,14 +32,14 @@ LONGER = (-2, 6)  # the same for its length: what moves is smaller than the scre
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
 FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
 WORST = (0.42, 0.6)  # the same for the worst region
-CLEAN = (0.14, 0.22)  # and for `Calibration.edges`
+CLEAN = (0.155, 0.235)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
 COARSER = (0.9, 0.8, 0.5, 1 / 3)
 SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
-MOSTLY = 0.1  # share of a line of the game that changes: the text on an overlay is less
+USUAL = 0.4  # share of the usual change that is as good as all of it
 SURELY = 100.0  # mean squared step at the edge of the picture
 BORDERS = 2  # game pixels that a sharp border is worth
 SCENE = 0.45  # share of the picture that changes where a card comes or goes
@@ -77,6 +77,18 @@ class Evidence:
         start, stop = max(0, beside[0]), beside[1]
         part = self.changes[start:stop] if axis == 1 else self.changes[:, start:stop]
         return np.asarray((part > 0).mean(axis=1 - axis))
+
+    def moving(self, axis: int, ends: tuple[int, int], beside: tuple[int, int]) -> np.ndarray:
+        """How much each line across `axis` changes, 0…1: as much as is usual between the `ends`, or hardly at all.
+
+        Rounded up, so to say: a border of the game that hardly ever changes is still more alive than what compression does
+        beside it.
+        """
+        start, stop = max(0, beside[0]), beside[1]
+        part = self.changes[start:stop] if axis == 1 else self.changes[:, start:stop]
+        often = part.mean(axis=1 - axis)
+        usual = float(often[max(0, ends[0]) : ends[1]].mean())
+        return np.asarray(np.sqrt(np.clip(often / max(USUAL * usual, 1e-6), 0, 1)))
 
 
 @dataclass(frozen=True)
@@ -182,7 +194,8 @@ def _axis(
             tried += [(float(share), int(o), length, scaler) for share, o in zip(shares, offsets, strict=True)]
     if not tried or min(tried)[0] > HOPELESS:
         return None
-    fine, times = [], dict.fromkeys((one[2] for one in tried), 0)
+    fine: list[_Axis] = []
+    times = dict.fromkeys((one[2] for one in tried), 0)
     for _, offset, length, scaler in sorted(tried):
         times[length] += 1
         if times[length] <= 3 and len(fine) < FINALISTS:
@@ -198,7 +211,7 @@ def _axis(
     elif best.rank > TRIFLE:
         others = sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)
         starts += [one for one in others[:1] if one.rank < 2 * best.rank + 0.01]
-    best = _settled(lines, starts, cells, limit, evidence.alive(axis, beside), evidence.slopes.steps(axis, beside))
+    best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.steps(axis, beside))
     best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
     if FITS[0] < best.share < 0.25:
         best = _between(lines, best, cells)
@@ -243,9 +256,9 @@ def _lengths(
 
 def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, steps: np.ndarray) -> _Axis:
     """The place near one of `starts`, a pixel longer or shorter or some game pixels further on, that explains most; of those that
-    explain the pictures about as well the one that holds what moves and ends in sharp borders. `alive` and `steps` are the share
-    that ever changed and the mean squared step (between i - 1 and i) at every pixel along the axis."""
-    moving = np.cumsum(np.concatenate([[0], 1.3 * np.clip(alive / MOSTLY, 0, 1) - 0.3]))
+    explain the pictures about as well the one that holds what moves and ends in sharp borders. `alive` and `steps` are how
+    much moves and the mean squared step (between i - 1 and i) at every pixel along the axis."""
+    moving = np.cumsum(np.concatenate([[0], 1.3 * alive - 0.3]))
     tried = {(one.offset, one.length, one.scaler): one for one in starts}
     reach = round(SLIPS * starts[0].length / cells)
     for _ in range(3):
@@ -254,11 +267,11 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [one for one in tried.values() if one.rank <= 1.3 * least.rank + TRIFLE]
+        rivals = [one for one in tried.values() if one.rank <= 1.5 * least.rank + TRIFLE]
         inside = [
             float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps) for one in rivals
         ]
-        best = min((one for one, held in zip(rivals, inside, strict=True) if held > max(inside) - 0.5), key=lambda one: one.rank)
+        best = min((one for one, held in zip(rivals, inside, strict=True) if held > max(inside) - 0.25), key=lambda one: one.rank)
         if best in starts:
             break
         starts = [best]

@@ -29,7 +29,9 @@ AMBIGUOUS = ("race", "four players", "cut off", "mirror")
 SCALERS = {
     "nearest": cv2.INTER_NEAREST,  # takes the source at a pixel's edge
     "point": cv2.INTER_NEAREST_EXACT,  # takes it at a pixel's middle
-    "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
 }
 
 
@@ -73,9 +75,7 @@ class Layout:
     @property
     def integer(self) -> bool:
         """Whether every source pixel became the same whole number of pixels."""
-        return all(
-            s.scaler in ("nearest", "point") and s.rect[2] % WIDTH == 0 and s.rect[3] % HEIGHT == 0 for s in self.screens
-        )
+        return all(s.scaler in ("nearest", "point") and s.rect[2] % WIDTH == 0 and s.rect[3] % HEIGHT == 0 for s in self.screens)
 
 
 def layouts(count: int, seed: int) -> list[Layout]:
@@ -177,7 +177,11 @@ def _beside(size: tuple[int, int], game: Rect, rng: np.random.Generator) -> tupl
     w, h = max(w - 2 * gap, 48), max(h - 2 * gap, 48)
     cut = int(h * rng.uniform(0.35, 0.6))
     camera, panel = (left + gap, top + gap, w, cut), (left + gap, top + gap + cut, w, h - cut)
-    return (camera, panel) if rng.random() < 0.5 else ((*camera[:1], camera[1] + h - cut, *camera[2:]), (left + gap, top + gap, w, h - cut))
+    return (
+        (camera, panel)
+        if rng.random() < 0.5
+        else ((*camera[:1], camera[1] + h - cut, *camera[2:]), (left + gap, top + gap, w, h - cut))
+    )
 
 
 def _two(size: tuple[int, int], scaler: str, rng: np.random.Generator, mirror: bool) -> tuple[Screen, ...]:

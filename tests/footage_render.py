@@ -101,7 +101,13 @@ class Painter:
         cv2.rectangle(out, (x, y), (x + w, y + h), (24, 24, 32), -1)
         _text(out, f"{int(t) // 60}:{t % 60:05.2f}", (x + 8, y + min(h - 8, 44)), 1.0, (255, 220, 120))
         for row in range(min(8, (h - 60) // 26)):
-            _text(out, f"{'chat line' if row % 2 else 'split'} {(int(t / 2) + row) * 37 % 101}", (x + 8, y + 74 + 26 * row), 0.55, (230, 230, 240))
+            _text(
+                out,
+                f"{'chat line' if row % 2 else 'split'} {(int(t / 2) + row) * 37 % 101}",
+                (x + 8, y + 74 + 26 * row),
+                0.55,
+                (230, 230, 240),
+            )
 
     def _desktop(self, t: float) -> np.ndarray:
         out = np.full((self.layout.size[1], self.layout.size[0], 3), (30, 32, 40), np.uint8)
@@ -157,12 +163,24 @@ def _ground(layout: Layout, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < 0.5:
             cv2.circle(out, place, int(rng.integers(5, 90)), colour, -1, cv2.LINE_AA)
         else:
-            cv2.rectangle(out, place, (place[0] + int(rng.integers(300)), place[1] + int(rng.integers(200))), colour, int(rng.integers(1, 5)))
+            cv2.rectangle(
+                out,
+                place,
+                (place[0] + int(rng.integers(300)), place[1] + int(rng.integers(200))),
+                colour,
+                int(rng.integers(1, 5)),
+            )
     for screen in layout.screens:
         x, y, w, h = screen.rect
         if rng.random() < 0.5 and len({s.start for s in layout.screens}) == 1:
             thick = int(rng.integers(1, 9))
-            cv2.rectangle(out, (x - thick, y - thick), (x + w + thick - 1, y + h + thick - 1), [int(c) for c in rng.integers(0, 256, 3)], thick)
+            cv2.rectangle(
+                out,
+                (x - thick, y - thick),
+                (x + w + thick - 1, y + h + thick - 1),
+                [int(c) for c in rng.integers(0, 256, 3)],
+                thick,
+            )
     return out
 
 

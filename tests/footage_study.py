@@ -60,9 +60,7 @@ def measure(layout: Layout, cache: Path, read: bool = True) -> dict[str, Any]:
 
 def _worst(layout: Layout, segments: list[Segment]) -> float:
     """IoU in the middle of each layout's time, the least of them; rejected is 0."""
-    shown = [s for s in layout.screens if s.start > 0 or s.end < 1] or [
-        layout.screens[-1 if layout.side == "right" else 0]
-    ]
+    shown = [s for s in layout.screens if s.start > 0 or s.end < 1] or [layout.screens[-1 if layout.side == "right" else 0]]
     worst = 1.0
     for screen in shown:
         middle = (screen.start + screen.end) / 2 * layout.seconds
@@ -88,7 +86,11 @@ def _read(layout: Layout, path: Path, ways: list[Any], cache: Path) -> dict[str,
             same.append(max(float((frame == painter.ranks(t, s.clip)).mean()) for s, t in shown))
     if not same:
         return {"same": 0.0, "kept": 0.0}
-    return {"same": round(float(np.median(same)), 5), "mean_same": round(float(np.mean(same)), 5), "kept": round(kept / max(due, 1), 3)}
+    return {
+        "same": round(float(np.median(same)), 5),
+        "mean_same": round(float(np.mean(same)), 5),
+        "kept": round(kept / max(due, 1), 3),
+    }
 
 
 def study(count: int, seed: int, cache: Path, read: bool = True, workers: int = 1) -> dict[str, Any]:

@@ -195,7 +195,9 @@ def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
     return kept
 
 
-def _split(times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None) -> list[Segment]:
+def _split(
+    times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None
+) -> list[Segment]:
     segments = []
     changes = change_map(pictures)
     proposed = candidates(pictures, changes, side=side)

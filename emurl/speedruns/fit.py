@@ -267,11 +267,15 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [one for one in tried.values() if one.rank <= 1.5 * least.rank + TRIFLE]
+        rivals = [one for one in tried.values() if one is least or one.rank <= 1.5 * least.rank + TRIFLE]
         inside = [
-            float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps) for one in rivals
+            float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps)
+            for one in rivals
         ]
-        best = min((one for one, held in zip(rivals, inside, strict=True) if held > max(inside) - 0.25), key=lambda one: one.rank)
+        most = float(np.nanmax([*inside, -np.inf]))
+        best = min(
+            (one for one, held in zip(rivals, inside, strict=True) if held > most - 0.25), key=lambda one: one.rank, default=least
+        )
         if best in starts:
             break
         starts = [best]

@@ -111,7 +111,6 @@ class Slopes:
             line = self.down[low : high - 1, start:stop].mean(axis=1)
         return _mended(line.astype(float), low)
 
-
     def steps(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
         """Mean squared step between pixels i - 1 and i along `axis`, between `beside` across it; as long as the picture, 0 first."""
         start, stop = max(0, beside[0]), beside[1]

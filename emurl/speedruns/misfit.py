@@ -74,7 +74,15 @@ class Lines:
     """
 
     def __init__(
-        self, pictures: np.ndarray, axis: int, low: int, length: int, start: int, stop: int, groups: int = GROUPS, bands: int = BANDS
+        self,
+        pictures: np.ndarray,
+        axis: int,
+        low: int,
+        length: int,
+        start: int,
+        stop: int,
+        groups: int = GROUPS,
+        bands: int = BANDS,
     ) -> None:
         along = pictures if axis == 1 else pictures.transpose(0, 2, 1)
         start, stop = max(0, start), min(along.shape[1], stop)

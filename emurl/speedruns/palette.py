@@ -51,8 +51,8 @@ def fit_palette(histogram: np.ndarray) -> Palette:
     peaks = _peaks(histogram)
     if len(peaks) <= 4:
         levels = _four(histogram, peaks)
-        shades = tuple(round(float(v), 2) for v in levels)
-        return Palette(shades, (0, 1, 2, 3), shades, 0.0)  # type: ignore[arg-type]
+        four = tuple(round(float(v), 2) for v in levels)
+        return Palette(four, (0, 1, 2, 3), four, 0.0)  # type: ignore[arg-type]
     levels, mass = _settle(histogram, peaks.astype(float))
     main = np.sort(np.argsort(-mass, kind="stable")[:4])
     # White paper and black ink are at the ends of every palette.
@@ -94,7 +94,9 @@ def _settle(histogram: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.n
         # Only what lies close counts: mixtures of two levels lie everywhere between them.
         close = np.abs(grey - levels[owner]) <= 8
         weight = np.bincount(owner, histogram * close, len(levels))
-        levels = np.where(weight > 0, np.bincount(owner, histogram * close * grey, len(levels)) / np.maximum(weight, 1e-12), levels)
+        levels = np.where(
+            weight > 0, np.bincount(owner, histogram * close * grey, len(levels)) / np.maximum(weight, 1e-12), levels
+        )
     return levels, mass
 
 

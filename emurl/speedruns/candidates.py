@@ -44,10 +44,10 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return both / (a[2] * a[3] + b[2] * b[3] - both) if both else 0.0
 
 
-def change_map(pictures: np.ndarray) -> np.ndarray:
+def change_map(pictures: np.ndarray, scene: float = 0.7) -> np.ndarray:
     """How often each pixel changed between neighbouring samples: float32 (height, width), 0…1.
 
-    Pairs in which nearly the whole picture changed are a scene being switched, not a game being played, and are left out,
+    Pairs in which more than a share of `scene` of the picture changed are a scene being switched, not a game being played, and are left out,
     unless that is what most pairs look like.
     """
     pairs = []
@@ -56,7 +56,7 @@ def change_map(pictures: np.ndarray) -> np.ndarray:
         changed = cv2.threshold(cv2.absdiff(before, now), CHANGED, 1, cv2.THRESH_BINARY)[1]
         pairs.append(changed)
         shares.append(float(changed.mean()))
-    whole = np.array(shares) > 0.7
+    whole = np.array(shares) > scene
     kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < 0.4 else pairs
     total = np.zeros(pictures.shape[1:], np.float32)
     for pair in kept:
@@ -64,13 +64,26 @@ def change_map(pictures: np.ndarray) -> np.ndarray:
     return total / max(len(kept), 1)
 
 
-def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8) -> list[Candidate]:
-    """The likeliest rectangles, best first, no two nearly the same."""
-    moving = (changes >= max(0.05, 2.0 / max(len(pictures) - 1, 1))).astype(np.uint8)
-    closed = cv2.medianBlur(moving, 3)  # single pixels are noise
-    closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    still = cv2.blur(np.median(pictures[:: max(1, len(pictures) // 9)], axis=0).astype(np.uint8), (1, 1))
+SIDES = ("left", "right", "top", "bottom")
+
+
+def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8, side: str | None = None) -> list[Candidate]:
+    """The likeliest rectangles, best first, no two nearly the same; only those whose middle lies on `side` of the picture."""
+    still = np.median(pictures[:: max(1, len(pictures) // 9)], axis=0).astype(np.uint8)
+    pairs = max(len(pictures) - 1, 1)
+    best: list[Candidate] = []
+    # Two ways to look: at what keeps changing, closed over small gaps, and at whatever changed at all, closed over large ones;
+    # a battle or a menu leaves most of the screen as it is.
+    for least, gap in ((max(0.05, 2.0 / pairs), 9), (0.9 / pairs, 41)):
+        moving = cv2.medianBlur((changes >= least).astype(np.uint8), 3)  # single pixels are noise
+        closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
+        closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        best += _proposed(closed, still, limit, side, best)
+    return best
+
+
+def _proposed(closed: np.ndarray, still: np.ndarray, limit: int, side: str | None, known: list[Candidate]) -> list[Candidate]:
+    """The best rectangles of one map of what moves, besides those that are `known`."""
     lefts, rights = _places(closed, still, 1)
     tops, bottoms = _places(closed, still, 0)
     left, right = (grid.ravel() for grid in np.meshgrid(lefts, rights, indexing="ij"))
@@ -80,6 +93,10 @@ def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8) -> lis
     left, right, top, bottom = left[wide], right[wide], top[high], bottom[high]
     shape = ((right - left) / WIDTH)[:, None] / ((bottom - top) / HEIGHT)[None, :]
     i, j = np.nonzero(np.abs(np.log(shape)) <= np.log(1 + ASPECT_SLACK))
+    if side is not None:
+        middle = (left[i] + right[i]) / closed.shape[1] if side in ("left", "right") else (top[j] + bottom[j]) / closed.shape[0]
+        mine = middle < 1 if side in ("left", "top") else middle > 1
+        i, j = i[mine], j[mine]
     if not len(i):
         return []
     scores = _scores(closed, left[i], top[j], right[i], bottom[j])
@@ -89,7 +106,7 @@ def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8) -> lis
             break
         x, y = int(left[i[n]]), int(top[j[n]])
         one = Candidate(x, y, int(right[i[n]]) - x, int(bottom[j[n]]) - y, float(scores[n]))
-        if all(one.overlap(other) < 0.85 for other in best):
+        if all(one.overlap(other) < 0.85 for other in (*best, *known)):
             best.append(one)
     return best
 

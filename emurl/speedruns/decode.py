@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import cv2
 import ffmpeg
 import imageio_ffmpeg
 import numpy as np
@@ -27,7 +26,7 @@ from emurl.frames import BLANK, DUPLICATE, NOT_GAME
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.find_screen import Segment
 from emurl.speedruns.resample import Resampler
-from emurl.speedruns.shades import Calibration, calibrate
+from emurl.speedruns.shades import Calibration, calibrate, histograms
 from emurl.speedruns.video import PLANAR, NotAVideo
 
 CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
@@ -39,7 +38,6 @@ FOREIGN = (0.2, 0.6)
 MIXED = (0.12, 1.0)
 FEW_EDGES = 500  # changes of shade below which a handful of odd pixels would count for too much
 BLANK_SHARE = 0.995  # of a frame's pixels in one shade
-LEVELS = np.arange(256, dtype=np.uint8)
 SAME_PIXELS = 8  # fewer differing pixels than a letter has: compression noise
 
 
@@ -72,7 +70,7 @@ def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> li
         shown = pictures[mine] if mine.any() else pictures
         calibration, resampler = calibrate(shown, segment.rect)
         grey = resampler(resampler.cut(shown))
-        mixed = _mixed(_histograms(grey), calibration.ranks(grey), calibration)
+        mixed = _mixed(histograms(grey), calibration.ranks(grey), calibration)
         ways.append(Way(segment, resampler, calibration, float(np.median(mixed))))
     return ways
 
@@ -196,33 +194,25 @@ def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times:
 
 
 def _marks(grey: np.ndarray, ranks: np.ndarray, way: Way) -> np.ndarray:
-    """`BLANK` where one shade holds nearly all of a picture, `NOT_GAME` where it is no picture of the calibrated four shades on the
+    """`BLANK` where one shade holds nearly all of a picture, `NOT_GAME` where it is no picture of the calibrated shades on the
     game's grid: a card, a menu of the stream. uint8 (n,) for grey and rank pictures uint8 (n, 144, 160)."""
-    histograms = _histograms(grey)
-    blank = histograms @ np.eye(4, dtype=np.float32)[way.calibration.ranks(LEVELS)] > BLANK_SHARE * HEIGHT * WIDTH
-    far = histograms @ _distance(way.calibration) / (HEIGHT * WIDTH) > np.clip(4 * way.calibration.residual, *FOREIGN)
-    mixed = _mixed(histograms, ranks, way.calibration) > np.clip(4 * way.mixed, *MIXED)
+    found = histograms(grey)
+    which = way.calibration.which(found)
+    tables = np.eye(4, dtype=np.float32)[way.calibration.tables]  # (palettes, 256, 4)
+    blank = np.einsum("ng,ngr->nr", found, tables[which]) > BLANK_SHARE if len(tables) > 1 else found @ tables[0] > BLANK_SHARE
+    far = (found * way.calibration.distances[which]).sum(axis=1) > np.clip(4 * way.calibration.residual, *FOREIGN)
+    mixed = _mixed(found, ranks, way.calibration) > np.clip(4 * way.mixed, *MIXED)
     return (BLANK * blank.any(axis=1) | NOT_GAME * (far | mixed)).astype(np.uint8)
 
 
-def _histograms(grey: np.ndarray) -> np.ndarray:
-    """How often each grey stands in each picture, float32 (n, 256): 256 numbers to work on instead of 23,040."""
-    return np.stack([cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel() for picture in grey])
-
-
-def _distance(calibration: Calibration) -> np.ndarray:
-    """From each grey to its shade, over half the mean distance between shades: (256,)."""
-    centres = np.array(calibration.centres, np.float32)
-    return np.abs(LEVELS - centres[calibration.ranks(LEVELS)]) / max(float(centres[-1] - centres[0]) / 6, 1.0)
-
-
-def _mixed(histograms: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
+def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
     """Pixels that lie between two shades, for each change of shade between neighbours: (n,).
 
     A game's shades change from one of its pixels to the next, and there is nothing in between. Letters and pictures that a stream
-    draws itself are finer than that and leave a mixture at nearly every edge, even in the game's own greys.
+    draws itself are finer than that and leave a mixture at nearly every edge, even in the game's own greys. `found` are the
+    `histograms` of the pictures that were read as `ranks`.
     """
-    between = histograms @ (_distance(calibration) > 0.5).astype(np.float32)
+    between = (found * (calibration.distances > 0.5)[calibration.which(found)]).sum(axis=1) * (HEIGHT * WIDTH)
     edges = [np.count_nonzero(one[:, 1:] != one[:, :-1]) + np.count_nonzero(one[1:] != one[:-1]) for one in ranks]
     return between / np.maximum(edges, FEW_EDGES)
 

@@ -15,21 +15,22 @@ import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
-from emurl.speedruns.grid import Comb, comb_strength, fit_comb, slope_profile
+from emurl.speedruns.fit import Evidence, Fit, combs, fit
+from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
-from emurl.speedruns.shades import calibrate, edge_residual
+from emurl.speedruns.upscale import SCALERS
 from emurl.speedruns.video import sample
 
-LOOKED_AT = 24  # pictures a grid is fitted on
-WEAK = 4.0  # a line this far above its floor may be a grid, one twice as far is; cameras and drawings stay near 3
-SHALLOW = 0.05  # swing of the slope; blended grids have 0.08 and more, repeated pixels about 1
-# `Calibration.edges` that is surely right, and surely wrong: for repeated pixels (a wrong grid meets whole pixels often
-# enough) and for blended ones. Right grids of streams are at 0.02 to 0.1, wrong ones above 0.17 and 0.29, other pictures at
-# 0.4 to 0.5.
-CLEAN = ((0.1, 0.17), (0.2, 0.28))
-SHADED = 10  # pictures the shades are judged by
 LEAST = 0.3  # confidence below which a screen is not even proposed
-SNAP = 0.15  # pixels: three times what the grid is uncertain by
+CLEAN = 0.04  # misfit of what is looked for no further
+SURE = 0.9  # confidence above which nothing else is looked for in the same place
+CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
+TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
+TRIED = 3  # rectangles looked at closely without one
+ABSENT = 0.15  # misfit of a single picture that shows something else
+
+
+SEVERAL = "more than one game screen"
 
 
 @dataclass(frozen=True)
@@ -55,39 +56,42 @@ class Segment:
         }
 
 
-@dataclass(frozen=True)
-class _Fit:
-    rect: Box
-    confidence: float
-    score: float  # the candidate's
-
-
 def find_screen(path: Path, count: int = 48) -> list[Segment]:
     """Segments of the video at `path`, in order of time; at least one. Raises `NotAVideo` when it cannot be decoded."""
     times, pictures = sample(path, count)
     return find_in_pictures(times, pictures)
 
 
-def find_in_pictures(times: np.ndarray, pictures: np.ndarray) -> list[Segment]:
+def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None = None) -> list[Segment]:
     """As `find_screen`, on luma pictures uint8 (n, height, width) at `times` (n,) seconds."""
-    whole = _find(times, pictures)
+    whole = _find(times, pictures, side)
     if whole.rect is not None:
         present = _present(pictures, whole.rect)
         runs = _runs(present)
         if len(runs) == 1:
             return [whole]
-        return _merge(_split(times, pictures, whole, runs))
-    if len(pictures) < 16:
+        return _merge(_split(times, pictures, whole, runs, side))
+    if len(pictures) < 16 or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
     middle = len(pictures) // 2
-    halves = [_find(times[:middle], pictures[:middle]), _find(times[middle:], pictures[middle:])]
-    if all(half.rect is None for half in halves):
+    halves = [_find(times[:middle], pictures[:middle], side), _find(times[middle:], pictures[middle:], side)]
+    if all(half.rect is None for half in halves) or any(half.reason == SEVERAL for half in halves):
         return [whole]
     return _merge([replace(halves[0], end=halves[1].start), halves[1]])
 
 
-def _find(times: np.ndarray, pictures: np.ndarray) -> Segment:
+@dataclass(frozen=True)
+class Whole:
+    """What a look at the whole video says to a stretch of it: rectangles, where anything ever changed, and a screen that is not
+    looked for any more."""
+
+    proposed: list[Candidate]
+    changes: np.ndarray | None = None
+    known: Box | None = None
+
+
+def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whole | None = None) -> Segment:
     start, end = float(times[0]), float(times[-1])
 
     def rejected(reason: str, confidence: float = 0.0) -> Segment:
@@ -95,76 +99,46 @@ def _find(times: np.ndarray, pictures: np.ndarray) -> Segment:
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    changes = change_map(pictures)
-    proposed = candidates(pictures, changes)
+    proposed = candidates(pictures, change_map(pictures), side=side)
+    if whole is not None:
+        proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
+        if whole.known is not None:
+            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.5]
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
-    fits = [fit for fit in (_fit(pictures, changes, one) for one in proposed) if fit is not None]
+    evidence = Evidence.of(pictures, whole.changes if whole else None)
+    fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
     if not fits:
-        return rejected("what moves shows no grid of 160×144 pixels in four shades")
-    fits.sort(key=lambda fit: -fit.confidence * fit.score)
+        return rejected("what moves was not drawn from 160×144 pixels")
+    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.5 + 0.5 * fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
     rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
-    if rivals:
-        return rejected("more than one game screen", 0.2)
+    if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
+        return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
 
 
-def _fit(pictures: np.ndarray, changes: np.ndarray, one: Candidate) -> _Fit | None:
-    """The pixel grid inside a candidate, and the rectangle it gives; None when there is none."""
-    chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))]
-    inset = 3
-    rows = slice(one.y + inset, one.y + one.height - inset)
-    columns = slice(one.x + inset, one.x + one.width - inset)
-    crop = chosen[:, rows, columns]
-    across = fit_comb(slope_profile(crop, 1, columns.start), one.width / WIDTH)
-    down = fit_comb(slope_profile(crop, 0, rows.start), one.height / HEIGHT)
-    strength, depth = min(across.strength, down.strength), min(across.depth, down.depth)
-    aspect = abs(float(np.log(across.period / down.period)))
-    # Near scale 1 the line is seen through an alias among the long waves that every picture has.
-    least = WEAK if min(across.period, down.period) > 1.6 else 2 * WEAK
-    if strength < least or depth < SHALLOW or aspect > np.log(1.04):
-        return None
-    # Whether there is a grid is asked without the steps at the codec's blocks; where it lies is told best by all steps.
-    across = fit_comb(slope_profile(crop, 1), across.period, slack=0.003)
-    down = fit_comb(slope_profile(crop, 0), down.period, slack=0.003)
-    x, x_sure = _place(across, columns.start, one.x, one.width, WIDTH, changes[rows].mean(axis=0))
-    y, y_sure = _place(down, rows.start, one.y, one.height, HEIGHT, changes[:, columns].mean(axis=1))
-    rect = _snap((x, y, across.period * WIDTH, down.period * HEIGHT))
-    height, width = pictures.shape[1:]
-    if x < -across.period or y < -down.period or x + rect[2] > width + across.period or y + rect[3] > height + down.period:
-        return None
-    shades = calibrate(chosen[:: max(1, len(chosen) // SHADED)], rect)[0]
-    clean, muddy = CLEAN[shades.kernel in ("linear", "cubic")]
-    if shades.edges >= muddy:
-        return None
-    sure = (
-        0.35 + 0.65 * _ramp(strength, least, 2 * least),
-        0.5 + 0.5 * _ramp(depth, SHALLOW, 2 * SHALLOW),
-        _ramp(-shades.edges, -muddy, -clean),
-        1 - _ramp(aspect, 0.008, 0.09),
-        min(1.0, iou(rect, (one.x, one.y, one.width, one.height)) / 0.95) ** 4,
-        min(1.0, one.score / 0.45),
-        min(x_sure, y_sure),
-    )
-    return _Fit(rect, float(np.prod(sure)), one.score)
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    """0 at `low`, 1 at `high`, a line between."""
-    return float(np.clip((value - low) / (high - low), 0, 1))
-
-
-def _snap(rect: Box) -> Box:
-    """Streams are laid out in whole pixels: a rectangle whose edges all but lie on them is moved there."""
-    edges = np.array([rect[0], rect[1], rect[0] + rect[2], rect[1] + rect[3]])
-    whole = np.round(edges)
-    if np.abs(edges - whole).max() > SNAP:
-        return rect
-    x, y, right, bottom = (float(v) for v in whole)
-    return (x, y, right - x, bottom - y)
+def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:
+    """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
+    looks = []
+    for one in proposed:
+        across, down = combs(evidence, one)
+        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
+        looks.append((one.score + 0.1 * clear, clear, one))
+    fits: list[Fit] = []
+    tried = 0
+    for _, clear, one in sorted(looks, key=lambda look: -look[0]):
+        known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
+        if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
+            continue
+        if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
+            continue
+        tried += 1
+        found = fit(evidence, one)
+        fits += [found] if found else []
+    return fits
 
 
 def _shared(a: Box, b: Box) -> float:
@@ -174,59 +148,26 @@ def _shared(a: Box, b: Box) -> float:
     return both / (1 + both) * sum(areas) / min(areas)
 
 
-def _place(comb: Comb, origin: int, low: int, length: int, cells: int, profile: np.ndarray) -> tuple[float, float]:
-    """Which tooth is the screen's edge: the one that best splits what changes from what rests, on both sides at once.
-
-    Returns the coordinate of the low edge and a certainty 0…1. `profile` is the change per column (or row) of the whole picture.
-    """
-    width = comb.period * cells
-    first = comb.teeth_near(low + (length - width) / 2 - origin) + origin
-    strip = max(2, round(comb.period))
-    limit = len(profile)
-    best, sure, scores = first, 0.0, []
-    for shift in (0, -1, 1, -2, 2):
-        at = first + shift * comb.period
-        gain = 0.0
-        for edge, sign in ((at, 1), (at + width, -1)):
-            place = round(edge)
-            inner = profile[max(0, place) : place + strip] if sign > 0 else profile[max(0, place - strip) : place]
-            outer = profile[max(0, place - strip) : max(0, place)] if sign > 0 else profile[place : place + strip]
-            inside = float(inner.mean()) if len(inner) else 0.0
-            beyond = place <= 1 or place >= limit - 1
-            gain += inside - (0.0 if beyond or not len(outer) else float(outer.mean()))
-            gain -= 1.0 if edge < -1 or edge > limit + 1 else 0.0
-        scores.append(gain)
-        if gain > sure + 1e-6 or shift == 0:
-            best, sure = at, gain
-    ordered = sorted(scores, reverse=True)
-    lead = (ordered[0] - ordered[1]) / max(ordered[0], 1e-6)
-    return float(best), float(np.clip(0.6 + 2 * lead, 0, 1))
-
-
 def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
-    """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen).
-
-    Pictures with a strong grid there tell the shades; a picture of something else, or of the game elsewhere, lies between
-    the shades.
-    """
-    height, width = pictures.shape[1:]
-    x, y = max(0, round(rect[0])), max(0, round(rect[1]))
-    crop = pictures[:, y : min(height, round(rect[1] + rect[3])), x : min(width, round(rect[0] + rect[2]))]
-    plain = crop.reshape(len(crop), -1)[:, ::7].std(axis=1) < 6
-    strength = np.array([_strength(picture[None], rect) for picture in crop])
-    telling = np.argsort(-np.where(plain, 0, strength))[: max(4, len(crop) // 3)]
-    calibration, way = calibrate(pictures[np.sort(telling)], rect)
-    grey = way(way.cut(pictures))
-    distance = np.array([edge_residual(one[None], np.array(calibration.centres)) for one in grey])
-    usual = float(np.median(distance[telling]))
-    return np.where(plain, -1, distance <= max(0.15, 2 * usual))
+    """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen)."""
+    shares, energy = [], []
+    x, y, width, height = rect
+    box = (round(x), round(x + width)), (round(y), round(y + height))
+    for axis, offset, length, cells in ((1, x, width, WIDTH), (0, y, height, HEIGHT)):
+        along, across = box if axis == 1 else box[::-1]
+        lines = Lines(pictures, axis, along[0], along[1] - along[0], *across, groups=len(pictures), bands=1)
+        found = min((lines.misfit(offset, length, cells, scaler) for scaler in SCALERS), key=lambda one: one.share())
+        shares.append(found.groups())
+        energy.append(found.whole.sum(axis=(1, 2)))
+    share, seen = np.maximum(*shares), np.minimum(*energy)
+    usual = float(np.sort(share)[len(share) // 4])
+    return np.where(seen < 0.05 * np.median(seen), -1, share <= max(ABSENT, 3 * usual))
 
 
-def _strength(picture: np.ndarray, rect: Box) -> float:
-    """The lesser of the two combs at exactly this scale."""
-    return min(
-        comb_strength(slope_profile(picture, 1), rect[2] / WIDTH), comb_strength(slope_profile(picture, 0), rect[3] / HEIGHT)
-    )
+def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
+    """Whether both show the game at the same time; else one layout follows the other."""
+    both = np.minimum(_present(pictures, one), _present(pictures, other))
+    return float((both == 1).mean()) > TOGETHER
 
 
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
@@ -254,13 +195,20 @@ def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
     return kept
 
 
-def _split(times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]]) -> list[Segment]:
+def _split(
+    times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None
+) -> list[Segment]:
     segments = []
+    changes = change_map(pictures)
+    proposed = candidates(pictures, changes, side=side)
     for first, stop, there in runs:
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
-        own = _find(times[first:stop], pictures[first:stop])
+        if there:
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
+        else:  # what hardly moves in its own time may show by the switch itself
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
         segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
     return segments
 

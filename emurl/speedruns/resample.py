@@ -1,8 +1,9 @@
 """Bring a crop of a video back to 160×144: the inverse of whatever scaled the game up.
 
 Every scaler is linear and works on rows and columns separately, so its inverse is two small matrices. `area` averages the
-middle of each source pixel's cell, right for repeated pixels; `linear` and `cubic` undo blending by regularised least
-squares. Which one a stream used shows in how close the result comes to four clean shades (see `shades`).
+whole of each source pixel's cell, `middle` its middle, `point` and `floor` the very pixels that repeat it; `linear`, `cubic`,
+`lanczos` and `reduced` undo blending by regularised least squares. Which one a stream used shows in what scaling down and up again
+leaves over (see `misfit`), and in how clean the shades come out (see `shades`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
+from emurl.speedruns.upscale import tied, upscale
 
-KERNELS = ("area", "middle", "linear", "cubic")
+KERNELS = ("area", "middle", "point", "floor", "linear", "cubic", "lanczos", "reduced")
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
 
 
@@ -87,8 +89,13 @@ def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) 
     if kernel in ("area", "middle"):
         share = 1.0 if kernel == "area" else 0.55
         matrix = _overlap(offset, scale, pixels, cells, share)
+    elif kernel in ("point", "floor"):
+        matrix = upscale(offset, scale, pixels, cells, kernel).T
+        doubtful = tied(offset, scale, pixels, kernel)
+        sure = matrix * ~doubtful
+        matrix = np.where(sure.any(axis=1, keepdims=True), sure, matrix)
     else:
-        matrix = _unblend(_forward(offset, scale, pixels, cells, kernel), 0.03 * scale)
+        matrix = _unblend(upscale(offset, scale, pixels, cells, kernel), 0.03 * scale)
     matrix[np.abs(matrix) < 3e-3 * np.abs(matrix).max()] = 0  # the tails of an inverse reach far and say nothing
     return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -117,22 +124,3 @@ def _overlap(offset: float, scale: float, pixels: int, cells: int, share: float)
     left, right = centre[:, None] - half, centre[:, None] + half
     pixel = np.arange(pixels)[None, :]
     return np.clip(np.minimum(right, pixel + 1) - np.maximum(left, pixel), 0, None)
-
-
-def _forward(offset: float, scale: float, pixels: int, cells: int, kernel: str) -> np.ndarray:
-    """The scaler itself, (pixels, cells): weights of the source pixels in every pixel of the video (edges repeated)."""
-    source = (np.arange(pixels) + 0.5 - offset) / scale - 0.5
-    matrix = np.zeros((pixels, cells))
-    base = np.floor(source).astype(int)
-    for step in (-1, 0, 1, 2):
-        distance = np.abs(source - (base + step))
-        weight = np.clip(1 - distance, 0, None) if kernel == "linear" else _cubic(distance)
-        np.add.at(matrix, (np.arange(pixels), np.clip(base + step, 0, cells - 1)), weight)
-    return matrix
-
-
-def _cubic(distance: np.ndarray, a: float = -0.65) -> np.ndarray:
-    """Keys' kernel (doi:10.1109/TASSP.1981.1163711); a between the -0.5 and -0.75 that scalers use."""
-    near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
-    far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))

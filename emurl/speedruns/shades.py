@@ -1,50 +1,85 @@
 """Per video: where the console's four shades lie in this stream's grey, and which scaler the stream used.
 
-Streams tint, stretch and compress, but they keep the order of brightness. The histogram of the resampled game has (up to) four
-narrow peaks; thresholds go half-way between them. A game that hides a shade for a whole video leaves fewer peaks: then the
-missing ones are placed by the console's own spacing.
+Streams tint, stretch and compress, but the game still shows a few greys and nothing between them. A video may change its
+colours on the way (a Super Game Boy does from town to town): its pictures are sorted into palettes, and every frame is read
+by the one that fits it best.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from emurl.screen import quantise
-from emurl.speedruns.resample import KERNELS, Resampler, resampler
+from emurl.screen import HEIGHT, WIDTH
+from emurl.speedruns.misfit import Lines
+from emurl.speedruns.palette import Palette, fit_palette
+from emurl.speedruns.resample import Resampler, resampler
+from emurl.speedruns.upscale import REPEATING, SCALERS
 
-SPACING = np.array([0x00, 0x55, 0x99, 0xFF]) / 255.0  # the emulator's greys on a scale of 0…1
+READ = 32  # pictures looked at
+PALETTES = 8  # most palettes of a video
+SAME = 1.5  # how much worse than with its own palette a picture may fit one that it shares
+FITTING = 0.05  # distance from the levels that is compression and no more
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`centres`: grey of the four shades, dark to light; `thresholds` between them.
+    """`palettes`: the colourings of this video, that of most pictures first.
 
-    `residual`: how far pixels lie from their shade on average, as a share of half the distance between shades: 0 clean …
-    about 0.5 where there are no four shades. `edges`: the same over pixels beside a change of shade only, which are clean
-    when grid and scaler are right, and mixtures when either is wrong; flat pixels say nothing of that.
+    `residual`: how far pixels lie from their level on average: 0 clean … about 0.5 where there are no levels. `edges`: the
+    same over pixels beside a change of shade only, which are clean when grid and scaler are right, and mixtures when either
+    is wrong; flat pixels say nothing of that.
     """
 
     kernel: str
-    centres: tuple[float, float, float, float]
-    thresholds: tuple[float, float, float]
+    palettes: tuple[Palette, ...]
     residual: float
     edges: float
 
+    @property
+    def centres(self) -> tuple[float, float, float, float]:
+        """Grey of the four shades, dark to light, in most pictures."""
+        return self.palettes[0].shades
+
+    @property
+    def doubt(self) -> float:
+        """Share of the pixels whose shade cannot be told, in the worst palette."""
+        return max(palette.doubt for palette in self.palettes)
+
+    @cached_property
+    def tables(self) -> np.ndarray:
+        """Brightness rank of every grey in each palette, uint8 (palettes, 256)."""
+        return np.stack([palette.table() for palette in self.palettes])
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """How far every grey lies from a level of each palette (see `Palette.distance`), float32 (palettes, 256)."""
+        return np.stack([palette.distance() for palette in self.palettes]).astype(np.float32)
+
+    def which(self, found: np.ndarray) -> np.ndarray:
+        """The palette that suits each picture best, by its histogram (n, 256): int (n,)."""
+        return (found @ self.distances.T).argmin(axis=1) if len(self.palettes) > 1 else np.zeros(len(found), int)
+
     def ranks(self, grey: np.ndarray) -> np.ndarray:
-        """Grey uint8 of any shape → brightness ranks 0…3."""
-        return quantise(grey, self.thresholds)
+        """Grey uint8 (n, 144, 160) → brightness ranks 0…3, each picture by its own palette."""
+        if len(self.palettes) == 1:
+            return self.tables[0][grey]
+        return np.stack([self.tables[which][one] for which, one in zip(self.which(histograms(grey)), grey, strict=True)])
 
 
-def calibrate(pictures: np.ndarray, rect: Sequence[float]) -> tuple[Calibration, Resampler]:
-    """Choose scaler and shades for the game at `rect` in luma pictures uint8 (n, height, width); at most 32 of them are read."""
-    pictures = pictures[np.unique(np.linspace(0, len(pictures) - 1, 32).astype(int))]
+def calibrate(pictures: np.ndarray, rect: Sequence[float], scaler: str | None = None) -> tuple[Calibration, Resampler]:
+    """Choose kernel and shades for the game at `rect` in luma pictures uint8 (n, height, width); at most 32 of them are read.
+
+    `scaler` is how the stream scaled the game up (one of `upscale.SCALERS`), where that is known.
+    """
+    pictures = pictures[np.unique(np.linspace(0, len(pictures) - 1, READ).astype(int))]
     size = (pictures.shape[2], pictures.shape[1])
     best: tuple[Calibration, Resampler] | None = None
-    for kernel in KERNELS:
+    for kernel in _kernels(scaler or scaler_of(pictures[::2], rect), rect):
         way = resampler(rect, size, kernel)
         found = fit_shades(way(way.cut(pictures)), kernel)
         if best is None or found.edges < best[0].edges:
@@ -53,91 +88,70 @@ def calibrate(pictures: np.ndarray, rect: Sequence[float]) -> tuple[Calibration,
     return best
 
 
+def scaler_of(pictures: np.ndarray, rect: Sequence[float]) -> str:
+    """The scaler that explains the pictures at `rect` best, across and down together."""
+    x, y, width, height = (float(v) for v in rect)
+    left = dict.fromkeys(SCALERS, 0.0)
+    for axis, offset, length, cells, across in ((1, x, width, WIDTH, (y, height)), (0, y, height, HEIGHT, (x, width))):
+        lines = Lines(pictures, axis, round(offset), round(length), round(across[0]), round(sum(across)), groups=1, bands=1)
+        for scaler in SCALERS:
+            left[scaler] += lines.misfit(offset, length, cells, scaler).share()
+    return min(left, key=lambda scaler: left[scaler])
+
+
+def _kernels(scaler: str, rect: Sequence[float]) -> tuple[str, ...]:
+    """Ways back that are worth trying for a scaler: where pixels repeat often the clean ones in the middle say most."""
+    if scaler in REPEATING:
+        return (scaler, "middle") if min(rect[2] / WIDTH, rect[3] / HEIGHT) >= 1.9 else (scaler,)
+    return (scaler,)
+
+
 def fit_shades(grey: np.ndarray, kernel: str = "area") -> Calibration:
-    """Four shades in grey uint8 pictures (n, 144, 160)."""
-    # Every picture has the same say, whatever it shows; the root keeps a white screen from outvoting all others.
-    histogram = np.zeros(256)
-    for picture in grey:
-        counts = np.bincount(picture.ravel(), minlength=256)
-        histogram += np.sqrt(counts)
-    full = np.bincount(grey.ravel(), minlength=256).astype(float)
-    low, high = _ends(full)
-    best, best_cost = None, np.inf
-    for start in _starts(histogram, low, high):
-        centres, cost = _cluster(histogram, start, high - low)
-        if cost < best_cost:
-            best, best_cost = centres, cost
-    assert best is not None
-    thresholds = (best[:-1] + best[1:]) / 2
-    return Calibration(
-        kernel=kernel,
-        centres=tuple(round(float(v), 2) for v in best),  # type: ignore[arg-type]
-        thresholds=tuple(round(float(v), 2) for v in thresholds),  # type: ignore[arg-type]
-        residual=residual(full, best),
-        edges=edge_residual(grey, best),
-    )
+    """Palettes of grey uint8 pictures (n, 144, 160)."""
+    found = histograms(grey)
+    palettes = _sorted_out(found)
+    result = Calibration(kernel, tuple(palettes), 0.0, 0.0)
+    which = result.which(found)
+    edges = [edge_distance(one, palettes[own]) for own, one in zip(which, grey, strict=True)]
+    seen = [value for value in edges if value is not None]
+    far = (found * result.distances[which]).sum(axis=1)
+    return replace(result, residual=float(far.mean()), edges=float(np.median(seen)) if seen else 1.0)
 
 
-def residual(histogram: np.ndarray, centres: np.ndarray) -> float:
-    """Mean distance of a grey histogram (256,) to the nearest of `centres`, over half the mean distance between these."""
-    distance = np.abs(np.arange(256)[:, None] - np.asarray(centres)).min(axis=1)
-    half = max((centres[-1] - centres[0]) / 6, 1.0)
-    return float((histogram * distance).sum() / max(histogram.sum(), 1) / half)
-
-
-def edge_residual(grey: np.ndarray, centres: np.ndarray) -> float:
-    """As `residual`, over the pixels of grey pictures (n, 144, 160) whose neighbourhood of 3×3 holds more than one shade."""
-    step = (centres[-1] - centres[0]) / 3
-    total = np.zeros(256)
+def edge_distance(picture: np.ndarray, palette: Palette) -> float | None:
+    """As `Palette.distance`, over the pixels of a grey picture (144, 160) whose neighbourhood of 3×3 holds more than one shade;
+    None where there are hardly any."""
+    step = (palette.shades[-1] - palette.shades[0]) / 3
     around = np.ones((3, 3), np.uint8)
-    for picture in grey:
-        mixed = cv2.dilate(picture, around).astype(np.int16) - cv2.erode(picture, around) > step / 2
-        total += np.bincount(picture[mixed], minlength=256)
-    return residual(total, centres)
+    mixed = cv2.subtract(cv2.dilate(picture, around), cv2.erode(picture, around)) > step / 2
+    histogram = np.bincount(picture[mixed], minlength=256)
+    total = int(histogram.sum())
+    return float(histogram @ palette.distance()) / total if total > 200 else None
 
 
-def _ends(histogram: np.ndarray) -> tuple[float, float]:
-    """Darkest and lightest grey that hold at least half a percent of all pixels."""
-    share = np.cumsum(histogram) / max(histogram.sum(), 1)
-    return float(np.searchsorted(share, 0.005)), float(np.searchsorted(share, 0.995))
+def histograms(grey: np.ndarray) -> np.ndarray:
+    """Share of each grey in each picture of uint8 (n, 144, 160), float32 (n, 256): 256 numbers to work on instead of 23,040."""
+    return np.stack([cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel() for picture in grey]) / np.float32(grey[0].size)
 
 
-def _starts(histogram: np.ndarray, low: float, high: float) -> list[np.ndarray]:
-    """Where to begin looking: the console's spacing between the ends, an even one, and the four tallest peaks."""
-    starts = [low + (high - low) * SPACING, np.linspace(low, high, 4)]
-    smooth = np.convolve(histogram, np.hanning(11) / np.hanning(11).sum(), mode="same")
-    peaks: list[int] = []
-    for level in np.argsort(-smooth):
-        if len(peaks) == 4 or smooth[level] <= 0:
-            break
-        if all(abs(level - peak) >= 18 for peak in peaks):
-            peaks.append(int(level))
-    if len(peaks) == 4:
-        starts.append(np.sort(np.array(peaks, float)))
-    return starts
-
-
-def _cluster(histogram: np.ndarray, centres: np.ndarray, span: float) -> tuple[np.ndarray, float]:
-    """Lloyd's algorithm on a histogram; returns the centres and the mean distance, with a price for shades too close together.
-
-    A shade without pixels stays where the console's spacing between its neighbours puts it.
-    """
-    levels = np.arange(256.0)
-    centres = centres.astype(float).copy()
-    for _ in range(20):
-        owner = np.abs(levels[:, None] - centres).argmin(axis=1)
-        mass = np.bincount(owner, histogram, 4)
-        moved = np.bincount(owner, histogram * levels, 4) / np.maximum(mass, 1e-9)
-        seen = mass > histogram.sum() * 1e-4
-        if seen.sum() >= 2 and not seen.all():
-            slope, offset = np.polyfit(SPACING[seen], moved[seen], 1)
-            moved = np.where(seen, moved, slope * SPACING + offset)
-        elif not seen.all():
-            moved = np.where(seen, moved, centres)
-        moved = np.sort(moved)
-        if np.allclose(moved, centres, atol=0.05):
-            break
-        centres = moved
-    cost = float((histogram * np.abs(levels[:, None] - centres).min(axis=1)).sum() / max(histogram.sum(), 1e-9))
-    closest = float(np.diff(centres).min())
-    return centres, cost + max(0.0, span * 0.12 - closest)
+def _sorted_out(found: np.ndarray) -> list[Palette]:
+    """Sort pictures (their found, (n, 256)) into palettes: the one that suits most of what is left, until all are taken."""
+    whole = fit_palette(found.mean(axis=0))
+    if len(found) < 3:
+        return [whole]
+    own = np.array([float(one @ fit_palette(one).distance()) for one in found])
+    limit = np.maximum(SAME * own, FITTING)
+    if (found @ whole.distance() <= limit).mean() > 0.9 and len(whole.levels) <= 4:
+        return [whole]
+    rest = np.arange(len(found))
+    palettes: list[Palette] = []
+    while len(rest) and len(palettes) < PALETTES:
+        tried = [fit_palette(found[one]) for one in rest]
+        takes = [(found[rest] @ palette.distance() <= limit[rest]) for palette in tried]
+        # A palette of many levels fits everything: the fewer the better.
+        worth = [t.sum() / len(p.levels) for t, p in zip(takes, tried, strict=True)]
+        best = int(np.argmax(worth))
+        mine = rest[takes[best] | (np.arange(len(rest)) == best)]
+        palettes.append(fit_palette(found[mine].mean(axis=0)))
+        rest = np.setdiff1d(rest, mine)
+    return palettes

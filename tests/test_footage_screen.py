@@ -16,6 +16,7 @@ from emurl.speedruns.candidates import iou
 from emurl.speedruns.crops import load_crops
 from emurl.speedruns.find_screen import find_in_pictures
 from emurl.speedruns.grid import fit_comb, slope_profile
+from emurl.speedruns.shades import fit_shades
 
 
 # Scales 3.5, 2.5, 4.5, 2, 3.25, 2.8, 3.6, 2.25, 4.2 with all three ways to scale.
@@ -114,3 +115,11 @@ def test_a_wrong_crop_file_is_named(text: str, what: str, tmp_path: Path):
 
 def test_the_default_crop_file_is_read():
     assert load_crops(Path(__file__).parent.parent / "configs" / "video_crop_config.json") == {}
+
+
+def test_a_screen_that_is_off_makes_no_palette():
+    rng = np.random.default_rng(0)
+    game = np.array([50, 82, 140, 170], np.uint8)[rng.integers(0, 4, (10, 18, 20))].repeat(8, 1).repeat(8, 2)
+    off = (18 - (rng.random((10, 144, 160)) < 0.004)).astype(np.uint8)
+    shades = fit_shades(np.concatenate([game, off]))
+    assert len(shades.palettes) == 1 and shades.centres == pytest.approx((50, 82, 140, 170), abs=1)

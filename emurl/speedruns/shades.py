@@ -16,7 +16,7 @@ import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.misfit import Lines
-from emurl.speedruns.palette import Palette, fit_palette
+from emurl.speedruns.palette import APART, Palette, fit_palette
 from emurl.speedruns.resample import Resampler, resampler
 from emurl.speedruns.upscale import REPEATING, SCALERS
 
@@ -136,6 +136,10 @@ def histograms(grey: np.ndarray) -> np.ndarray:
 
 def _sorted_out(found: np.ndarray) -> list[Palette]:
     """Sort pictures (their found, (n, 256)) into palettes: the one that suits most of what is left, until all are taken."""
+    share = found.cumsum(axis=1)
+    spans = (share < 0.995).sum(axis=1) - (share < 0.005).sum(axis=1)
+    if (spans >= APART).any():
+        found = found[spans >= APART]  # a console that is off, or a blank screen, shows noise and no palette
     whole = fit_palette(found.mean(axis=0))
     if len(found) < 3:
         return [whole]

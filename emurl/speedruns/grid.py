@@ -126,11 +126,6 @@ def _mended(profile: np.ndarray, origin: int) -> np.ndarray:
     return profile
 
 
-def comb_strength(profile: np.ndarray, period: float) -> float:
-    """Strength of the line at exactly `period`: what one picture alone has to say."""
-    return fit_comb(profile, period, slack=0.002).strength
-
-
 def _flatten(profile: np.ndarray) -> np.ndarray:
     """Take out what changes slowly and tame single tall steps (edges of boxes), so that no one tooth speaks for all."""
     width = 15

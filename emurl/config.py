@@ -134,6 +134,7 @@ class TokenizerSettings(OptimiserSettings):
 
     vocab: Positive = 512
     dim: Positive = 240
+    encoder: Literal["context", "cells"] = "context"  # learnt over the grid, or each cell's main directions set at the start
     depth: Positive = 3  # residual blocks a side on the 9×10 grid
     decoder_depth: Natural = 0  # the decoder's, where it is to have others; 0: as many
     optimiser: Literal["adamw", "muon"] = "muon"

@@ -13,10 +13,13 @@ from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy, agent_parameter_count
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
+from emurl.screen import ScreenSpec
+from emurl.stages.tokenizer import new_tokenizer
 
 TINY = [
     Tokenizer(dim=16, depth=1, vocab=16, code_dim=8),
     Tokenizer(dim=16, depth=1, vocab=64, code_dim=8, codebook="fsq"),
+    Tokenizer(dim=16, depth=1, vocab=16, code_dim=8, encoder="cells"),
     Tokenizer(dim=16, depth=1, vocab=16, code_dim=8, codebook="plain", shades=256),
     Dynamics(vocab=16, dim=16, layers=1, heads=2, context=2),
     RewardModel("small"),
@@ -58,7 +61,8 @@ def test_what_is_not_there_is_said(tmp_path):
 def test_pokemon_red_has_the_sizes_of_the_original():
     config = load_config("configs/pokemon_red.yaml")
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
-    tokenizer = Tokenizer(dim=sight.dim, depth=sight.depth, vocab=sight.vocab, code_dim=sight.code_dim, codebook=sight.codebook)
+    some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
+    tokenizer = new_tokenizer(sight, ScreenSpec(), some)
     dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
     policy = Policy(sight.vocab, watching.dim, watching.layers, watching.heads, watching.context)
     reward = RewardModel(config.reward.arch)
@@ -68,7 +72,6 @@ def test_pokemon_red_has_the_sizes_of_the_original():
     assert parameter_count(reward) == pytest.approx(21e6, rel=0.1)
     assert agent_parameter_count(policy, tokenizer) == pytest.approx(5.5e6, rel=0.1)
     # and each learns from a batch
-    some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
     grids = torch.randint(0, sight.vocab, (2, foresight.context + 1, 9, 10))
     seen = grids[:, :1].expand(-1, watching.context, -1, -1)
     batches = [

@@ -68,7 +68,8 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     from emurl.models.inverse import InverseModel
     from emurl.models.policy import Policy
     from emurl.models.reward import RewardModel
-    from emurl.models.tokenizer import Tokenizer
+    from emurl.screen import ScreenSpec
+    from emurl.stages.tokenizer import new_tokenizer
 
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
     screen = {"shades": config.screen.shades, "channels": config.screen.channels}
@@ -80,7 +81,7 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     actions = torch.arange(batch) % 8
     return {
         "tokenizer": (
-            Tokenizer(**screen, dim=sight.dim, depth=sight.depth, vocab=sight.vocab, code_dim=sight.code_dim, codebook=sight.codebook),
+            new_tokenizer(sight, ScreenSpec(**screen), frames),
             frames[:batch],
         ),
         "dynamics": (

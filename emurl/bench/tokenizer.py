@@ -20,10 +20,10 @@ from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import synthetic_screens
 from emurl.config import Config, TokenizerSettings
 from emurl.models.base import parameter_count
-from emurl.models.layers import ResidualBlock
-from emurl.models.tokenizer import Tokenizer
+from emurl.models.layers import group_norm
 from emurl.optimisers import bf16_is_quicker, learning_rate_at, make_optimisers
-from emurl.screen import to_grey
+from emurl.screen import ScreenSpec, to_grey
+from emurl.stages.tokenizer import new_tokenizer
 from emurl.training import resolve_device, seeded
 
 BATCH = 16
@@ -32,6 +32,22 @@ SCREENS = 2000
 SECONDS = 30.0  # each is trained, to compare what it then reconstructs
 RATE = 6e-3  # ours, at its peak
 WIDTHS = (64, 96, 144, 168)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(gelu(conv3(gelu(norm x)))): pre-activation, width kept; the second convolution starts at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = group_norm(width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, width, H, W) to the same shape."""
+        return x + self.second(F.gelu(self.first(F.gelu(self.norm(x)))))
 
 
 class OriginalLayout(nn.Module):
@@ -79,9 +95,9 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     known = screens[np.arange(SCREENS) % 200 < 160]
     size, chosen = TokenizerSettings(), config.tokenizer
     contenders: dict[str, Contender] = {
-        "ours": Ours(size, chosen.optimiser, device),
+        "ours": Ours(size, chosen.optimiser, device, known),
         "original": Original(device),
-        "settings": Ours(chosen, chosen.optimiser, device),
+        "settings": Ours(chosen, chosen.optimiser, device, known),
     }
     dice = np.random.default_rng(0)
 
@@ -92,8 +108,8 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         step(contender)  # warm
     speeds = alternate({name: partial(step, one) for name, one in contenders.items()}, BATCH, REPEATS, seconds=0.5)
     for contender in contenders.values():
-        contender.start()
         began = time.perf_counter()
+        contender.start()
         while (passed := time.perf_counter() - began) < SECONDS:
             contender.progress(passed / SECONDS)
             step(contender)
@@ -143,19 +159,14 @@ class Contender(ABC):
 class Ours(Contender):
     """The tokenizer, trained as the stage trains it: mixed precision where it pays, its own optimisers, cosine schedule."""
 
-    def __init__(self, size: TokenizerSettings, optimiser: str, device: torch.device) -> None:
-        self.size, self.optimiser, self.device = size, optimiser, device
+    def __init__(self, size: TokenizerSettings, optimiser: str, device: torch.device, known: np.ndarray) -> None:
+        self.size, self.optimiser, self.device, self.known = size, optimiser, device, known
         self.start()
 
     def start(self) -> None:
         """Begin anew, with the weights of the first moment."""
         size = self.size
-        self.model = seeded(
-            0,
-            lambda: Tokenizer(
-                dim=size.dim, depth=size.depth, vocab=size.vocab, code_dim=size.code_dim, decoder_depth=size.decoder_depth
-            ),
-        ).to(self.device)
+        self.model = seeded(0, lambda: new_tokenizer(size, ScreenSpec(), self.known)).to(self.device)
         self.model.train()
         self.optimisers = make_optimisers(self.model, self.optimiser, RATE, size.weight_decay)
         self.half = bf16_is_quicker(self.model, self.device)

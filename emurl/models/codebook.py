@@ -26,16 +26,24 @@ FSQ_LEVELS = {16: [4, 4], 64: [8, 8], 128: [8, 4, 4], 256: [8, 8, 4], 512: [8, 8
 Kind = Literal["cosine", "plain", "fsq"]
 
 
-def spread_samples(samples: torch.Tensor, count: int, codes: torch.Tensor | None = None) -> torch.Tensor:
-    """Draw `count` of the unit vectors `samples` (N, D), far from `codes` (K, D) and from each other: (count, D)."""
+ROUNDS = 10  # of Lloyd's algorithm
+
+
+def spread_samples(
+    samples: torch.Tensor, count: int, codes: torch.Tensor | None = None, weights: torch.Tensor | float = 1.0
+) -> torch.Tensor:
+    """Draw `count` of the unit vectors `samples` (N, D), far from `codes` (K, D) and from each other: (count, D).
+
+    `weights` (N,): how often each of them stands for the same vector.
+    """
     if codes is None:
         gap = torch.ones(len(samples), device=samples.device)
     else:
         gap = 1.0 - (samples @ codes.T).amax(dim=1)
     drawn = []
     for _ in range(count):
-        weights = gap.clamp(min=0.0) + 1e-7  # all cells covered: any of them
-        pick = samples[torch.multinomial(weights, 1)]  # (1, D)
+        odds = gap.clamp(min=0.0) * weights + 1e-7  # all cells covered: any of them
+        pick = samples[torch.multinomial(odds, 1)]  # (1, D)
         drawn.append(pick)
         gap = torch.minimum(gap, 1.0 - (samples @ pick.T).squeeze(1))
     return torch.cat(drawn)
@@ -65,6 +73,27 @@ class Codebook(nn.Module):
             self.quantiser = VectorQuantize(
                 code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=0.25
             )
+
+    @torch.no_grad()
+    def cluster(self, vectors: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Make the codes those of spherical k-means of vectors (N, D), each there `weights` (N,) times: indices (N,) of the nearest.
+
+        Raises:
+            ValueError: the codebook's kind has no codes of length one.
+        """
+        if self.kind != "cosine":
+            raise ValueError(f"codebook {self.kind}: only cosine codes can be clustered")
+        samples = F.normalize(vectors.float(), dim=-1)
+        codes = spread_samples(samples, self.vocab, weights=weights)
+        for _ in range(ROUNDS):
+            sums = torch.zeros_like(codes).index_add_(0, (samples @ codes.T).argmax(dim=-1), samples * weights[:, None])
+            codes = torch.where(sums.any(dim=-1, keepdim=True), F.normalize(sums, dim=-1), codes)
+        own = self.quantiser._codebook
+        own.embed.copy_(codes)
+        own.embed_avg.copy_(codes)
+        own.cluster_size.fill_(1.0)
+        own.initted.fill_(True)
+        return self.nearest(vectors)
 
     def learnt_buffers(self) -> Iterator[torch.Tensor]:
         """The codes, where they are learnt by moving averages and so are no parameters."""

@@ -1,4 +1,4 @@
-"""Building blocks the models share: console tiles in and out, residual convolutions, transformer blocks.
+"""Building blocks the models share: console tiles in and out, transformer blocks.
 
 Letters in comments: B batch, T frames, N tokens (90 a frame), D width.
 """
@@ -68,22 +68,6 @@ class TileStem(nn.Module):
 def group_norm(width: int) -> nn.GroupNorm:
     """Normalisation that knows no batch: what the agent's frames look like never moves the model's statistics."""
     return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if width % groups == 0), width)
-
-
-class ResidualBlock(nn.Module):
-    """x + conv3(gelu(conv3(gelu(norm x)))): pre-activation, width kept; the second convolution starts at zero."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = group_norm(width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, width, H, W) to the same shape."""
-        return x + self.second(F.gelu(self.first(F.gelu(self.norm(x)))))
 
 
 class Conv3(nn.Module):

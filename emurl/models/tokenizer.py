@@ -3,12 +3,19 @@
 The stem is the console's own 8×8 tile (space to depth), so nothing ever runs at full resolution, and all between it and the
 pixels are matrix products over tiles and cells. With four shades the decoder classifies each pixel's shade, by two binary
 decisions in Gray code; with 256 it regresses them.
+
+Two encoders:
+  context  a network over the grid, learnt through the codes: what a token says may lean on the cells around it
+  cells    each cell by itself: the main directions of its pixels, clustered, set from the footage before the first step. Only the
+           decoder learns by gradient. A Game Boy screen is made of few different cells: in minutes of training this is far better, a
+           token of a cell is the same wherever it stands, and scrolling moves tokens unchanged
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -30,6 +37,8 @@ from emurl.models.layers import (
     to_tiles,
 )
 
+SURE = 6.0  # largest log odds a code's picture starts with
+DISTINCT = 65_536  # different cells, at most, that the codes start from
 UNQUANTISED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
 
 
@@ -50,11 +59,58 @@ class Encoder(nn.Module):
         return self.out(self.norm(self.blocks(self.merge(merge_tiles(x))))).flatten(1, 2)
 
 
-class Decoder(nn.Module):
-    """Code vectors (B, 90, code_dim) to tiles (B, 18, 20, outputs). One mixer lets a cell know what far cells said."""
+class CellEncoder(nn.Module):
+    """Tiles (B, 18, 20, 64·C) uint8 to cell vectors (B, 90, code_dim): a fixed linear map of each cell's pixels, of length one or so.
 
-    def __init__(self, dim: int, depth: int, code_dim: int, outputs: int) -> None:
+    The last number is the same for all cells, so that normalised vectors of cells near the mean still lie near each other.
+    """
+
+    directions: torch.Tensor
+    offset: torch.Tensor
+
+    def __init__(self, code_dim: int, shades: int, channels: int) -> None:
         super().__init__()
+        pixels = 4 * TILE * TILE * channels
+        if not 2 <= code_dim <= pixels:
+            raise ValueError(f"code_dim is {code_dim}, expected 2 … {pixels} with the encoder of cells")
+        self.scale = 1.0 / (shades - 1)
+        self.register_buffer("directions", torch.zeros(pixels, code_dim))
+        self.register_buffer("offset", torch.zeros(code_dim))
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        return self.project(merge_tiles(tiles).flatten(1, 2))
+
+    def project(self, cells: torch.Tensor) -> torch.Tensor:
+        """Cells (…, 256·C) uint8, tile by tile, to vectors (…, code_dim)."""
+        return (cells.float() * self.scale) @ self.directions + self.offset
+
+    @torch.no_grad()
+    def start(self, cells: torch.Tensor, weights: torch.Tensor) -> None:
+        """Take the principal directions of cells (N, 256·C) uint8, each there `weights` (N,) times; their spread becomes one."""
+        values = cells.float() * self.scale
+        share = (weights / weights.sum())[:, None]
+        mean = (values * share).sum(dim=0)
+        spread, axes = torch.linalg.eigh(((values - mean) * share).T @ (values - mean))
+        count = len(self.offset) - 1
+        axes = axes[:, -count:] / spread[-count:].sum().clamp(min=1e-9).sqrt()
+        # Which way an eigenvector points is chance: its largest number is made positive.
+        axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+        self.directions.copy_(torch.cat([axes, torch.zeros(len(mean), 1, device=axes.device)], dim=1))
+        self.offset.copy_(torch.cat([-mean @ axes, torch.ones(1, device=axes.device)]))
+
+
+class Decoder(nn.Module):
+    """Code vectors (B, 90, code_dim) to tiles (B, 18, 20, outputs). One mixer lets a cell know what far cells said.
+
+    To what the network says of a code it adds what it has learnt of that code alone: a vector at its entrance, and a picture at its end.
+    """
+
+    def __init__(self, vocab: int, dim: int, depth: int, code_dim: int, outputs: int) -> None:
+        super().__init__()
+        self.token = nn.Embedding(vocab, dim)
+        self.picture = nn.Embedding(vocab, 4 * outputs)
+        nn.init.zeros_(self.token.weight)
+        nn.init.zeros_(self.picture.weight)
         self.into = nn.Linear(code_dim, dim)
         rest = (CellBlock(dim) for _ in range(depth - 1))
         self.blocks = nn.Sequential(CellBlock(dim), CellMixer(dim), *rest)
@@ -62,9 +118,12 @@ class Decoder(nn.Module):
         self.split = nn.Linear(dim, 4 * dim)
         self.out = nn.Linear(dim, outputs)
 
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        x = self.blocks(self.into(codes).unflatten(1, (ROWS, COLUMNS)))
-        return self.out(F.gelu(split_cells(self.split(self.norm(x)))))
+    def forward(self, codes: torch.Tensor, tokens: torch.Tensor | None) -> torch.Tensor:
+        """Codes (B, 90, code_dim) and their numbers `tokens` (B, 90), none where they are not of the codebook."""
+        x = self.into(codes) if tokens is None else self.into(codes) + self.token(tokens)
+        x = self.blocks(x.unflatten(1, (ROWS, COLUMNS)))
+        said: torch.Tensor = self.out(F.gelu(split_cells(self.split(self.norm(x)))))
+        return said if tokens is None else said + split_cells(self.picture(tokens).unflatten(1, (ROWS, COLUMNS)))
 
 
 class Tokenizer(Pretrained):
@@ -76,10 +135,11 @@ class Tokenizer(Pretrained):
         depth: blocks of the encoder on the 9×10 grid; those of the decoder are decoder_depth (0: as many).
         vocab, code_dim, codebook: see `Codebook`.
         decay: what a batch leaves of the codes' moving averages.
+        encoder: context or cells, see above. One of cells has cosine codes, and is given footage by `start` before it is trained.
     """
 
     # What reads pixels and codes, and what says them: no matrices between two hidden layers.
-    edges = ("encoder.stem", "encoder.out", "decoder.into", "decoder.out")
+    edges = ("encoder.stem", "encoder.out", "decoder.token", "decoder.picture", "decoder.into", "decoder.out")
     bf16_pays = True
 
     def __init__(
@@ -93,17 +153,55 @@ class Tokenizer(Pretrained):
         codebook: Kind = "cosine",
         decay: float = 0.95,
         decoder_depth: int = 0,
+        encoder: Literal["context", "cells"] = "context",
     ) -> None:
         super().__init__(
             shades=shades, channels=channels, dim=dim, depth=depth, vocab=vocab, code_dim=code_dim, codebook=codebook,
-            decay=decay, decoder_depth=decoder_depth,
+            decay=decay, decoder_depth=decoder_depth, encoder=encoder,
         )  # fmt: skip
+        self.of_cells = encoder == "cells"
+        if self.of_cells and codebook != "cosine":
+            raise ValueError(f"codebook is {codebook}, expected cosine with the encoder of cells")
         self.shades, self.channels, self.vocab = shades, channels, vocab
         self.classifies = shades == 4
         self.quantises = True
-        self.encoder = Encoder(dim, depth, code_dim, shades, channels)
+        self.encoder: Any = (
+            CellEncoder(code_dim, shades, channels) if self.of_cells else Encoder(dim, depth, code_dim, shades, channels)
+        )
         self.codebook = Codebook(vocab, code_dim, codebook, decay)
-        self.decoder = Decoder(dim, decoder_depth or depth, code_dim, TILE * TILE * channels * (2 if self.classifies else 1))
+        outputs = TILE * TILE * channels * (2 if self.classifies else 1)
+        self.decoder = Decoder(vocab, dim, decoder_depth or depth, code_dim, outputs)
+
+    @torch.no_grad()
+    def start(self, frames: Any) -> None:
+        """Set what a tokenizer of cells does not learn by gradient, from frames uint8 (N, 144, 160[, 3]) drawn as training draws them.
+
+        Directions by principal components, codes by k-means, each code's picture by what its cells are. An encoder of context has
+        nothing to set. Draws from torch's random state.
+        """
+        if not self.of_cells:
+            return
+        cells = merge_tiles(self._tiles(frames)).flatten(0, 2).cpu().numpy()
+        # Compared as strings of bytes: hundreds of thousands of cells in a second or two.
+        _, first, count = np.unique(cells.view(f"V{cells.shape[1]}")[:, 0], return_index=True, return_counts=True)
+        if len(first) > DISTINCT:
+            some = np.sort(torch.randperm(len(first))[:DISTINCT].numpy())
+            first, count = first[some], count[some]
+        distinct = torch.from_numpy(cells[first]).to(self.device)
+        weights = torch.from_numpy(count).float().to(self.device)
+        self.encoder.start(distinct, weights)
+        tokens = self.codebook.cluster(self.encoder.project(distinct), weights)
+        targets = torch.cat([self._targets(tile) for tile in distinct.chunk(4, dim=-1)], dim=-1)  # (N, 4·outputs)
+        mean = targets.new_zeros(self.vocab, targets.shape[1]).index_add_(0, tokens, targets * weights[:, None])
+        total = targets.new_zeros(self.vocab, 1).index_add_(0, tokens, weights[:, None])
+        if self.classifies:  # log odds, as if each bit had been seen half a time more each way
+            mean = torch.log((mean + 0.5) / (total - mean + 0.5)).clamp(-SURE, SURE)
+        else:
+            mean = mean / total.clamp(min=1.0)
+        self.decoder.picture.weight.copy_(mean)
+        # The network begins as nothing: it has only to learn what the pictures lack.
+        nn.init.zeros_(self.decoder.out.weight)
+        nn.init.zeros_(self.decoder.out.bias)
 
     def _tiles(self, frames: Any) -> torch.Tensor:
         return to_tiles(as_channels_last_frames(as_tensor(frames, self.device), self.channels))
@@ -115,6 +213,12 @@ class Tokenizer(Pretrained):
             return 2 * light + (light ^ middle)
         return ((outputs + 1.0) * (0.5 * (self.shades - 1))).round().clamp(0, self.shades - 1).to(torch.uint8)
 
+    def _targets(self, tiles: torch.Tensor) -> torch.Tensor:
+        """What the outputs should say of tiles (…, 64·C) of shades: float32 (…, outputs), the bits 0 or 1, or values in −1…1."""
+        if self.classifies:
+            return torch.cat([tiles >= 2, (tiles == 1) | (tiles == 2)], dim=-1).float()
+        return tiles.float() / (0.5 * (self.shades - 1)) - 1.0
+
     def _error(self, outputs: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
         """Reconstruction error of each frame (B,): cross-entropy in nats a pixel, or mean squared error in −1…1.
 
@@ -122,13 +226,16 @@ class Tokenizer(Pretrained):
         which text and outlines are made of. A pixel's cross-entropy is the sum of its bits', and costs half as much as one
         over four classes.
         """
+        wanted = self._targets(tiles)
         if self.classifies:
-            bits = torch.cat([tiles >= 2, (tiles == 1) | (tiles == 2)], dim=-1)
             # Binary cross-entropy as softplus of the logit away from its bit: two thirds of the built-in's time on a CPU.
-            wrong = outputs * torch.where(bits, -1.0, 1.0).to(outputs.dtype)
+            wrong = outputs * (1.0 - 2.0 * wanted).to(outputs.dtype)
             return 2.0 * F.softplus(wrong.float()).flatten(1).mean(dim=1)
-        wanted = tiles.float() / (0.5 * (self.shades - 1)) - 1.0
         return (outputs.float() - wanted).square().flatten(1).mean(dim=1)
+
+    def _outputs(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Decoder outputs (B, 18, 20, ·) for tokens (B, 9, 10)."""
+        return self.decoder(self.codebook.vectors(tokens).flatten(1, 2), tokens.flatten(1))
 
     @torch.no_grad()
     def encode(self, frames: Any) -> torch.Tensor:
@@ -138,16 +245,14 @@ class Tokenizer(Pretrained):
     @torch.no_grad()
     def decode(self, tokens: Any) -> torch.Tensor:
         """Tokens long (B, 9, 10) to frames uint8 (B, 144, 160[, 3])."""
-        outputs = self.decoder(self.codebook.vectors(as_tensor(tokens, self.device)).flatten(1, 2))
-        frames = from_tiles(self._values(outputs), self.channels)
+        frames = from_tiles(self._values(self._outputs(as_tensor(tokens, self.device))), self.channels)
         return frames[..., 0] if self.channels == 1 else frames
 
     @torch.no_grad()
     def reconstruction_error(self, frames: Any, tokens: torch.Tensor | None = None) -> torch.Tensor:
         """How badly each frame (B, …) is said in tokens: float32 (B,), nats a pixel (squared error for 256 shades)."""
         tokens = self.encode(frames) if tokens is None else tokens
-        outputs = self.decoder(self.codebook.vectors(tokens).flatten(1, 2))
-        return self._error(outputs, self._tiles(frames))
+        return self._error(self._outputs(tokens), self._tiles(frames))
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
         """Reconstruction plus commitment loss of `batch`: frames (B, 144, 160[, 3]), or (seen, wanted) frames.
@@ -156,11 +261,16 @@ class Tokenizer(Pretrained):
         """
         seen, wanted = batch if isinstance(batch, tuple | list) else (batch, batch)
         vectors = self.encoder(self._tiles(seen))
-        if self.quantises:
+        indices: torch.Tensor | None = None
+        commitment = vectors.new_zeros(())
+        if self.of_cells:
+            indices = self.codebook.nearest(vectors)
+            codes = self.codebook.vectors(indices)
+        elif self.quantises:
             codes, indices, commitment = self.codebook(vectors)
         else:
-            codes, indices, commitment = self.codebook.unquantised(vectors), None, vectors.new_zeros(())
-        outputs = self.decoder(codes)
+            codes = self.codebook.unquantised(vectors)
+        outputs = self.decoder(codes, indices)
         tiles = self._tiles(wanted)
         reconstruction = self._error(outputs, tiles).mean()
         with torch.no_grad():
@@ -177,8 +287,8 @@ class Tokenizer(Pretrained):
     def on_progress(self, done: float) -> None:
         """Told by the training loop which share of the steps is done.
 
-        The first `UNQUANTISED` of them train an autoencoder, and the codes start as clusters of what that has learnt, not of
-        what random weights say. Revival of dead codes ends at 80 %.
+        With an encoder of context the first `UNQUANTISED` of them train an autoencoder, and the codes start as clusters of what
+        that has learnt, not of what random weights say. Revival of dead codes ends at 80 %.
         """
         self.quantises = done >= UNQUANTISED or self.codebook.kind == "fsq"
         self.codebook.revive(done < 0.8)

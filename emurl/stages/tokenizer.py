@@ -23,7 +23,8 @@ from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, 
 from emurl.tracking import Tracker
 from emurl.training import resolve_device, seeded
 
-CODE_VERSION = 1
+CODE_VERSION = 2
+FIRST = 4096  # frames that a tokenizer of cells is set up by
 HELD_OUT = 2048  # held-out frames the final numbers are of
 GLANCE = 256  # and those during training
 NEIGHBOURS = 1024  # training frames the nearest one is sought among
@@ -31,27 +32,20 @@ NEIGHBOURS = 1024  # training frames the nearest one is sought among
 
 def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train a `Tokenizer` on the train split and measure it on the held-out videos, beside two baselines."""
-    if settings.codebook == "fsq" and settings.vocab not in FSQ_LEVELS:
-        raise InputError(f"tokenizer.vocab: {settings.vocab} with codebook fsq, expected one of {sorted(FSQ_LEVELS)}")
     device = resolve_device(settings.device)
     reader = FrameReader(inputs["frames"].folder)
     spec = reader.spec
+    check(settings, spec)
     seen, unseen = Catalogue.of(reader, "train"), Catalogue.of(reader, "val")
     odds = np.cumsum(seen.weights())
     held_out = unseen.read(reader, spread(HELD_OUT, len(unseen)))
     glance = held_out[spread(GLANCE, len(held_out))]
 
-    model: Tokenizer = seeded(
-        settings.seed,
-        lambda: Tokenizer(
-            shades=spec.shades, channels=spec.channels, dim=settings.dim, depth=settings.depth, vocab=settings.vocab,
-            code_dim=settings.code_dim, codebook=settings.codebook, decoder_depth=settings.decoder_depth,
-        ),
-    )  # fmt: skip
+    def draw(rng: np.random.Generator, count: int) -> np.ndarray:
+        return seen.read(reader, np.minimum(np.searchsorted(odds, rng.random(count)), len(seen) - 1))
 
     def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        places = np.minimum(np.searchsorted(odds, rng.random(settings.batch_size)), len(seen) - 1)
-        clean = seen.read(reader, places)
+        clean = draw(rng, settings.batch_size)
         return stream_faults(clean, rng, settings.augment, spec.shades), clean
 
     def picture(model: Tokenizer) -> dict[str, np.ndarray]:
@@ -60,6 +54,9 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
         said = model.decode(tokens[torch.as_tensor(spread(6, len(glance)))]).cpu().numpy()
         return {"reconstruction": side_by_side(some, said, spec), "codebook": codebook_picture(model, tokens, spec)}
 
+    model: Tokenizer = seeded(
+        settings.seed, lambda: new_tokenizer(settings, spec, draw(np.random.default_rng(settings.seed), FIRST))
+    )
     result = train(
         model, sample, settings, device, output, tracker, "tokenizer",
         evaluate=lambda model: measure(model, glance, spec), best_by="recon_mse", picture=picture,
@@ -75,6 +72,28 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
         write_picture(output, f"{name}.png", drawn)
     write_history(output, tokenizer=result)
     write_screen(output, spec)
+
+
+def check(settings: TokenizerSettings, spec: ScreenSpec) -> None:
+    """Raises:
+    InputError: two settings that do not go together.
+    """
+    if settings.codebook == "fsq" and settings.vocab not in FSQ_LEVELS:
+        raise InputError(f"tokenizer.vocab: {settings.vocab} with codebook fsq, expected one of {sorted(FSQ_LEVELS)}")
+    if settings.encoder == "cells" and settings.codebook != "cosine":
+        raise InputError(f"tokenizer.codebook: {settings.codebook} with the encoder of cells, expected cosine")
+    if settings.encoder == "cells" and not 2 <= settings.code_dim <= 256 * spec.channels:
+        raise InputError(f"tokenizer.code_dim: {settings.code_dim} with the encoder of cells, expected 2 … {256 * spec.channels}")
+
+
+def new_tokenizer(settings: TokenizerSettings, spec: ScreenSpec, frames: np.ndarray | torch.Tensor) -> Tokenizer:
+    """An untrained tokenizer of these settings for this screen, set up by `frames` (N, 144, 160[, 3]) drawn from the footage."""
+    model = Tokenizer(
+        shades=spec.shades, channels=spec.channels, dim=settings.dim, depth=settings.depth, vocab=settings.vocab,
+        code_dim=settings.code_dim, codebook=settings.codebook, decoder_depth=settings.decoder_depth, encoder=settings.encoder,
+    )  # fmt: skip
+    model.start(frames)
+    return model
 
 
 def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarray, reader: FrameReader, output: Output) -> None:

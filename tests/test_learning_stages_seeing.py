@@ -82,9 +82,16 @@ def test_reward_orders_a_run_it_never_saw(learnt):
     assert 0.3 < slope < 3
 
 
-def test_again_with_the_same_scratch_is_the_same(learnt, tmp_path):
+def test_a_tokenizer_of_cells_is_better_after_a_few_steps(learnt, tmp_path):
+    few = SIGHT.model_copy(update={"encoder": "cells", "steps": 20})
+    _, output = run_stage(tokenizer, few, {"frames": learnt["frames"][0]}, tmp_path / "tokenizer")
+    assert output.metrics["recon_mse"] < learnt["tokenizer"][1].metrics["recon_mse"]
+
+
+@pytest.mark.parametrize("encoder", ["context", "cells"])
+def test_again_with_the_same_scratch_is_the_same(learnt, tmp_path, encoder):
     inputs = {"frames": learnt["frames"][0]}
-    short = SIGHT.model_copy(update={"steps": 12})
+    short = SIGHT.model_copy(update={"steps": 12, "encoder": encoder})
     files = []
     for _ in range(2):  # the second finds the first's last checkpoint
         artifact, _ = run_stage(tokenizer, short, inputs, tmp_path / "tokenizer")

@@ -8,7 +8,6 @@ from emurl.config import TokenizerSettings
 from emurl.errors import InputError
 from emurl.models.codebook import Codebook
 from emurl.models.tokenizer import Tokenizer
-from emurl.screen import ScreenSpec
 from emurl.stages import tokenizer as stage
 from emurl.training import seeded
 
@@ -109,4 +108,4 @@ def test_what_does_not_go_together():
         Tokenizer(**(SMALL | {"code_dim": 300}))
     for settings, said in (({"codebook": "fsq"}, "expected cosine"), ({"code_dim": 257}, "expected 2 … 256")):
         with pytest.raises(InputError, match=said):
-            stage.check(TokenizerSettings(encoder="cells", **settings), ScreenSpec())
+            stage.check(TokenizerSettings(encoder="cells", **settings))

@@ -37,6 +37,7 @@ from emurl.models.layers import (
     to_tiles,
 )
 
+PIXELS = 4 * TILE * TILE  # of a cell
 SURE = 6.0  # largest log odds a code's picture starts with
 DISTINCT = 65_536  # different cells, at most, that the codes start from
 UNQUANTISED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
@@ -70,7 +71,7 @@ class CellEncoder(nn.Module):
 
     def __init__(self, code_dim: int, shades: int, channels: int) -> None:
         super().__init__()
-        pixels = 4 * TILE * TILE * channels
+        pixels = PIXELS * channels
         if not 2 <= code_dim <= pixels:
             raise ValueError(f"code_dim is {code_dim}, expected 2 … {pixels} with the encoder of cells")
         self.scale = 1.0 / (shades - 1)

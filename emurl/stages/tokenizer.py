@@ -16,7 +16,7 @@ from emurl.config import TokenizerSettings
 from emurl.errors import InputError
 from emurl.frames import FrameReader
 from emurl.models.codebook import FSQ_LEVELS
-from emurl.models.tokenizer import Tokenizer
+from emurl.models.tokenizer import PIXELS, Tokenizer
 from emurl.screen import ScreenSpec, to_grey
 from emurl.stages import pairing
 from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, write_history, write_picture, write_screen
@@ -32,10 +32,10 @@ NEIGHBOURS = 1024  # training frames the nearest one is sought among
 
 def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train a `Tokenizer` on the train split and measure it on the held-out videos, beside two baselines."""
+    check(settings)
     device = resolve_device(settings.device)
     reader = FrameReader(inputs["frames"].folder)
     spec = reader.spec
-    check(settings, spec)
     seen, unseen = Catalogue.of(reader, "train"), Catalogue.of(reader, "val")
     odds = np.cumsum(seen.weights())
     held_out = unseen.read(reader, spread(HELD_OUT, len(unseen)))
@@ -74,7 +74,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     write_screen(output, spec)
 
 
-def check(settings: TokenizerSettings, spec: ScreenSpec) -> None:
+def check(settings: TokenizerSettings) -> None:
     """Raises:
     InputError: two settings that do not go together.
     """
@@ -82,8 +82,8 @@ def check(settings: TokenizerSettings, spec: ScreenSpec) -> None:
         raise InputError(f"tokenizer.vocab: {settings.vocab} with codebook fsq, expected one of {sorted(FSQ_LEVELS)}")
     if settings.encoder == "cells" and settings.codebook != "cosine":
         raise InputError(f"tokenizer.codebook: {settings.codebook} with the encoder of cells, expected cosine")
-    if settings.encoder == "cells" and not 2 <= settings.code_dim <= 256 * spec.channels:
-        raise InputError(f"tokenizer.code_dim: {settings.code_dim} with the encoder of cells, expected 2 … {256 * spec.channels}")
+    if settings.encoder == "cells" and not 2 <= settings.code_dim <= PIXELS:
+        raise InputError(f"tokenizer.code_dim: {settings.code_dim} with the encoder of cells, expected 2 … {PIXELS}")
 
 
 def new_tokenizer(settings: TokenizerSettings, spec: ScreenSpec, frames: np.ndarray | torch.Tensor) -> Tokenizer:

@@ -103,7 +103,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     if whole is not None:
         proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
         if whole.known is not None:
-            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.5]
+            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.9]
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
     evidence = Evidence.of(pictures, whole.changes if whole else None)

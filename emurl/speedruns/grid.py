@@ -17,6 +17,8 @@ import numpy as np
 
 BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
 READ = 12  # pictures that slopes are taken from
+STEP = 30.0  # mean squared step that stands out, for a border
+EDGE = 0.8  # a border at the picture's edge: as good as most that can be seen
 SQUARES = np.minimum(np.arange(256, dtype=np.float32), 64) ** 2
 
 
@@ -111,11 +113,12 @@ class Slopes:
             line = self.down[low : high - 1, start:stop].mean(axis=1)
         return _mended(line.astype(float), low)
 
-    def steps(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
-        """Mean squared step between pixels i - 1 and i along `axis`, between `beside` across it; as long as the picture, 0 first."""
+    def bordered(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
+        """Share of the pixels between `beside` across `axis` that differ clearly from the one before, for each line: float,
+        longer by one than the picture along the axis, for a border may lie at its end; there it is `EDGE`."""
         start, stop = max(0, beside[0]), beside[1]
-        line = self.across[start:stop].mean(axis=0) if axis == 1 else self.down[:, start:stop].mean(axis=1)
-        return np.concatenate([[0.0], line.astype(float)])
+        part = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
+        return np.concatenate([[EDGE], (part > STEP).mean(axis=1 - axis), [EDGE]])
 
 
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:

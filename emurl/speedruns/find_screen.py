@@ -9,12 +9,14 @@ and said so: a wrong crop poisons everything that learns from it, a lost video c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
+from emurl.speedruns.candidates import CHANGED, Candidate, candidates, change_map, iou
 from emurl.speedruns.fit import Evidence, Fit, combs, fit
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
@@ -27,6 +29,8 @@ SURE = 0.9  # confidence above which nothing else is looked for in the same plac
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
 TRIED = 3  # rectangles looked at closely without one
+NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
+LASTING = 4  # pictures before and after it that are compared
 ABSENT = 0.15  # misfit of a single picture that shows something else
 
 
@@ -70,15 +74,16 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None =
         runs = _runs(present)
         if len(runs) == 1:
             return [whole]
-        return _merge(_split(times, pictures, whole, runs, side))
+        blank = [float((present[first:stop] < 0).mean()) > 0.5 for first, stop, _ in runs]
+        return _merge(_split(times, pictures, whole, runs, blank, side))
     if len(pictures) < 16 or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
-    middle = len(pictures) // 2
-    halves = [_find(times[:middle], pictures[:middle], side), _find(times[middle:], pictures[middle:], side)]
-    if all(half.rect is None for half in halves) or any(half.reason == SEVERAL for half in halves):
+    ends = [0, *_cuts(pictures), len(pictures)]
+    parts = [_find(times[first:stop], pictures[first:stop], side) for first, stop in pairwise(ends)] if len(ends) > 2 else []
+    if all(part.rect is None for part in parts) or any(part.reason == SEVERAL for part in parts):
         return [whole]
-    return _merge([replace(halves[0], end=halves[1].start), halves[1]])
+    return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]])
 
 
 @dataclass(frozen=True)
@@ -170,14 +175,32 @@ def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
     return float((both == 1).mean()) > TOGETHER
 
 
+def _cuts(pictures: np.ndarray) -> list[int]:
+    """The pictures, two at most, that begin a new layout: there much changes that had stayed and stays again."""
+    small = np.ascontiguousarray(pictures[:, ::4, ::4])
+    least = max(5, len(small) // 6)
+    changed = {}
+    for cut in range(least, len(small) - least + 1):
+        before, after = (np.median(part, axis=0) for part in (small[cut - LASTING : cut], small[cut : cut + LASTING]))
+        now = cv2.absdiff(small[cut - 1], small[cut]) > CHANGED
+        changed[cut] = float((now & (np.abs(after - before) > CHANGED)).mean())
+    found: list[int] = []
+    for cut in sorted(changed, key=lambda cut: -changed[cut]):
+        if changed[cut] > NEW_LAYOUT and len(found) < 2 and all(abs(cut - other) >= least for other in found):
+            found.append(cut)
+    return sorted(found)
+
+
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; blanks and short gaps join their
+    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; short blanks and gaps join their
     neighbours."""
-    state = present.copy()
+    least = max(5, len(present) // 6)
+    state: list[int] = []
     last = 1
-    for i, value in enumerate(state):
-        last = state[i] = last if value < 0 else value
-    least = max(5, len(state) // 6)
+    for value, same in groupby(present.tolist()):
+        number = len(list(same))
+        last = value if value >= 0 else last if number < least else 0
+        state += [last] * number
     runs: list[tuple[int, int, bool]] = []
     for i, value in enumerate(state):
         if runs and runs[-1][2] == bool(value):
@@ -196,12 +219,18 @@ def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
 
 
 def _split(
-    times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None
+    times: np.ndarray,
+    pictures: np.ndarray,
+    whole: Segment,
+    runs: list[tuple[int, int, bool]],
+    blank: list[bool],
+    side: str | None,
 ) -> list[Segment]:
+    """The segments of the runs (see `_runs`); a run of blanks in which nothing else is found belongs to the screen."""
     segments = []
     changes = change_map(pictures)
     proposed = candidates(pictures, changes, side=side)
-    for first, stop, there in runs:
+    for (first, stop, there), nothing in zip(runs, blank, strict=True):
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
@@ -209,7 +238,7 @@ def _split(
             own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
         else:  # what hardly moves in its own time may show by the switch itself
             own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
-        segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
+        segments.append(replace(whole if own.rect is None and (there or nothing) else own, start=start, end=end))
     return segments
 
 

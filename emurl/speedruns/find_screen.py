@@ -18,6 +18,7 @@ import numpy as np
 from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.candidates import CHANGED, Candidate, candidates, change_map, iou
 from emurl.speedruns.fit import Evidence, Fit, combs, fit
+from emurl.speedruns.framed import framed
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
 from emurl.speedruns.upscale import SCALERS
@@ -104,21 +105,29 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    proposed = candidates(pictures, change_map(pictures), side=side)
+    changes = change_map(pictures)
+    proposed = candidates(pictures, changes, side=side)
     if whole is not None:
         proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
         if whole.known is not None:
-            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.9]
-    if not proposed:
-        return rejected("nothing of the shape 10:9 moves")
+            proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
     evidence = Evidence.of(pictures, whole.changes if whole else None)
     fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
+    if not any(fit.confidence > SURE for fit in fits):
+        still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
+        proposed += still
+        fits += [found for one in still[:TRIED] if (found := fit(evidence, one))]
+    if not proposed:
+        return rejected("nothing of the shape 10:9 moves")
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
     fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.5 + 0.5 * fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
+    if side is None:
+        alike = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < 0.3]
+        fits += [found for one in alike[:1] if (found := fit(evidence, one))]
     rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
     if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
         return rejected(SEVERAL, 0.2)
@@ -136,7 +145,7 @@ def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]
     tried = 0
     for _, clear, one in sorted(looks, key=lambda look: -look[0]):
         known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
-        if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
+        if any(_shared(one.box, found.rect) > 0.5 for found in known):
             continue
         if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
             continue
@@ -144,6 +153,13 @@ def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]
         found = fit(evidence, one)
         fits += [found] if found else []
     return fits
+
+
+def _beside(one: Candidate, shape: tuple[int, ...], side: str | None) -> bool:
+    """Whether the middle of a rectangle lies on that side of a picture (height, width)."""
+    if side in ("left", "right"):
+        return (one.x + one.width / 2 < shape[1] / 2) == (side == "left")
+    return side is None or (one.y + one.height / 2 < shape[0] / 2) == (side == "top")
 
 
 def _shared(a: Box, b: Box) -> float:

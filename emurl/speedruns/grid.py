@@ -113,12 +113,18 @@ class Slopes:
             line = self.down[low : high - 1, start:stop].mean(axis=1)
         return _mended(line.astype(float), low)
 
+    def borders(self, axis: int) -> np.ndarray:
+        """Which pixels differ clearly from the one before them along `axis`: float32 0 or 1, longer by one along the axis than the
+        picture, for a border may lie at the end of it; there it is `EDGE`."""
+        steps = self.across if axis == 1 else self.down
+        return np.pad((steps > STEP).astype(np.float32), [(1, 1) if axis == a else (0, 0) for a in (0, 1)], constant_values=EDGE)
+
     def bordered(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
-        """Share of the pixels between `beside` across `axis` that differ clearly from the one before, for each line: float,
-        longer by one than the picture along the axis, for a border may lie at its end; there it is `EDGE`."""
+        """Share of the pixels between `beside` across `axis` that are `borders`, for each line: float, longer by one than the
+        picture along the axis."""
         start, stop = max(0, beside[0]), beside[1]
-        part = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
-        return np.concatenate([[EDGE], (part > STEP).mean(axis=1 - axis), [EDGE]])
+        steps = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
+        return np.concatenate([[EDGE], (steps > STEP).mean(axis=1 - axis), [EDGE]])
 
 
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:

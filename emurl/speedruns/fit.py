@@ -37,7 +37,9 @@ CLEAN = (0.155, 0.235)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
+FINER = 1.3  # how much worse a coarser grid has to be at least, before the place is known to a fraction
 COARSER = (0.9, 0.8, 0.5, 1 / 3)
+ASPECT = (0.04, 0.05)  # by how much pixels may be wider than they are high, or the other way
 SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
 USUAL = 0.4  # share of the usual change that is as good as all of it
@@ -150,7 +152,7 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
         _ramp(facts["worst"], *WORST),
         _ramp(facts["edges"], *CLEAN),
         _ramp(-facts["coarse"], -COARSE[0], -COARSE[1]),
-        _ramp(facts["aspect"], 0.04, 0.05),
+        _ramp(facts["aspect"], *ASPECT),
         _ramp(dead, *DEAD),
         _ramp(-spread, -SPREAD[0], -SPREAD[1]),
         min(1.0, one.score / 0.3),
@@ -212,7 +214,7 @@ def _axis(
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < min(COARSE[1], 3 * best.share):
+    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < max(min(COARSE[1], 3 * best.share), FINER * best.share):
         return None
     starts = [best]
     if best.scaler in ("point", "floor"):  # at many scales one is the other, a few pixels further on
@@ -260,6 +262,7 @@ def _lengths(
         lengths |= set(range(high - low + LONGER[0], high - low + LONGER[1] + 1))
     if told is not None:
         lengths |= {round(told) + step for step in (-1, 0, 1)}
+        lengths = {length for length in lengths if abs(float(np.log(length / told))) < ASPECT[1]}
     return sorted(lengths)
 
 

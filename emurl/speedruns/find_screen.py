@@ -31,6 +31,7 @@ CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
 TRIED = 3  # rectangles looked at closely without one
 NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
+STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
 LASTING = 4  # pictures before and after it that are compared
 ABSENT = 0.15  # misfit of a single picture that shows something else
 
@@ -107,6 +108,8 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
         return rejected("too short to see what moves")
     changes = change_map(pictures)
     proposed = candidates(pictures, changes, side=side)
+    if float((changes > 0).mean()) < STILL:
+        return rejected("nothing moves")
     if whole is not None:
         proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
         if whole.known is not None:

@@ -25,10 +25,12 @@ from emurl.speedruns.upscale import SCALERS
 from emurl.speedruns.video import sample
 
 LEAST = 0.3  # confidence below which a screen is not even proposed
-CLEAN = 0.04  # misfit of what is looked for no further
+CLEAN = 0.09  # misfit of what is looked for no further
 SURE = 0.9  # confidence above which nothing else is looked for in the same place
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
+RIVAL, ALIKE = 0.6, 0.25  # confidence, over that of the best, of another screen, and of another one of the same size
+APART = 0.3  # share of one screen in another that is no part of it
 TRIED = 3  # rectangles looked at closely without one
 NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
 STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
@@ -118,8 +120,9 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
     if not any(fit.confidence > SURE for fit in fits):
         still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
-        proposed += still
-        fits += [found for one in still[:TRIED] if (found := fit(evidence, one))]
+        new = [one for one in still[:TRIED] if all(one.overlap(other) < 0.97 for other in proposed)]
+        proposed += new
+        fits += [found for one in new if (found := fit(evidence, one))]
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
     if not fits:
@@ -128,13 +131,19 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
-    if side is None:
-        alike = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < 0.3]
-        fits += [found for one in alike[:1] if (found := fit(evidence, one))]
-    rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
+    if side is None and not any(_rivals(fit, best) for fit in fits):
+        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
+        fits += [found for one in apart[:1] if (found := fit(evidence, one))]
+    rivals = [fit for fit in fits if _rivals(fit, best)]
     if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
         return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
+
+
+def _rivals(fit: Fit, best: Fit) -> bool:
+    """Whether that is another screen than the best; one of the very same size is no chance, even where it is seen worse."""
+    alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < 0.01
+    return _shared(fit.rect, best.rect) < APART and fit.confidence > (ALIKE if alike else RIVAL) * best.confidence
 
 
 def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:

@@ -339,6 +339,8 @@ def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:
         here = (start.offset, start.length)
         share = lines.misfit(*here, cells, scaler).share()
         for step in (0.5, 0.25, 0.12):
+            if step == 0.12 and here == (start.offset, start.length):
+                break
             for move in ((step, 0), (-step, 0), (0, step), (0, -step), (step, -step), (-step, step)):
                 there = (here[0] + move[0], here[1] + move[1])
                 other = lines.misfit(*there, cells, scaler).share()

@@ -32,6 +32,7 @@ TOGETHER = 0.2  # share of the pictures in which two screens must show to be two
 RIVAL, ALIKE = 0.6, 0.25  # confidence, over that of the best, of another screen, and of another one of the same size
 APART = 0.3  # share of one screen in another that is no part of it
 TRIED = 3  # rectangles looked at closely without one
+STRAIGHT = 2  # the same of those with straight borders
 NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
 STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
 LASTING = 4  # pictures before and after it that are compared
@@ -120,7 +121,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
     if not any(fit.confidence > SURE for fit in fits):
         still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
-        new = [one for one in still[:TRIED] if all(one.overlap(other) < 0.97 for other in proposed)]
+        new = [one for one in still[:STRAIGHT] if all(one.overlap(other) < 0.97 for other in proposed)]
         proposed += new
         fits += [found for one in new if (found := fit(evidence, one))]
     if not proposed:
@@ -209,9 +210,12 @@ def _cuts(pictures: np.ndarray) -> list[int]:
     least = max(5, len(small) // 6)
     changed = {}
     for cut in range(least, len(small) - least + 1):
-        before, after = (np.median(part, axis=0) for part in (small[cut - LASTING : cut], small[cut : cut + LASTING]))
+        before, after = small[cut - LASTING : cut], small[cut : cut + LASTING]
         now = cv2.absdiff(small[cut - 1], small[cut]) > CHANGED
-        changed[cut] = float((now & (np.abs(after - before) > CHANGED)).mean())
+        lasting = np.abs(np.median(after, axis=0) - np.median(before, axis=0)) > CHANGED
+        # What a game or a camera covers or uncovers is still on the other side of the cut; what scrolls is on neither.
+        still = (np.ptp(before, axis=0) <= CHANGED) | (np.ptp(after, axis=0) <= CHANGED)
+        changed[cut] = float((now & lasting & still).mean())
     found: list[int] = []
     for cut in sorted(changed, key=lambda cut: -changed[cut]):
         if changed[cut] > NEW_LAYOUT and len(found) < 2 and all(abs(cut - other) >= least for other in found):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
+from emurl.speedruns.beyond import continues, cut_off
 from emurl.speedruns.candidates import Candidate, change_map
 from emurl.speedruns.grid import Comb, Slopes, fit_comb
 from emurl.speedruns.misfit import Lines
@@ -157,7 +158,12 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
         _ramp(-spread, -SPREAD[0], -SPREAD[1]),
         min(1.0, one.score / 0.3),
     )
-    return Fit(rect, float(np.prod(sure)), one.score, facts)
+    confidence = float(np.prod(sure))
+    if confidence and (
+        cut_off(evidence.slopes, rect) or continues(evidence.pictures, evidence.changes, rect, scaler, facts["misfit"])
+    ):
+        confidence = 0.0
+    return Fit(rect, confidence, one.score, facts)
 
 
 def _showing(pictures: np.ndarray, across: _Axis, down: _Axis) -> np.ndarray:

@@ -52,7 +52,9 @@ def _straight(upright: np.ndarray, flat: np.ndarray, wide: int, high: int) -> li
     score = (columns_of[:, j] + columns_of[:, right] + rows_of[i] + rows_of[below]) / 4
     y, x = np.nonzero(score > LIKELY)
     order = np.argsort(-score[y, x])[: 4 * MOST]
-    return [Candidate(int(columns[b]), int(rows[a]), wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)]
+    return [
+        Candidate(int(columns[b]), int(rows[a]), wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)
+    ]
 
 
 def _pooled(shares: np.ndarray, axis: int) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Find the game's screen in a video: per segment a rectangle to a fraction of a pixel, a confidence, or a reason for
 rejecting it.
 
-Temporal change proposes rectangles (see `candidates`); the comb of an upscaled pixel grid decides (see `grid`): it must be there
-across and down, with the same period, and fit 160 and 144 times between the borders. What cannot be confirmed is rejected
-and said so: a wrong crop poisons everything that learns from it, a lost video costs nothing.
+Temporal change proposes rectangles (see `candidates`), and straight borders do where little changes (see `framed`); the comb
+of an upscaled pixel grid decides (see `grid`): it must be there across and down, with the same period, and fit 160 and 144
+times between the borders. What cannot be confirmed is rejected and said so: a wrong crop poisons everything that learns
+from it, a lost video costs nothing.
 """
 
 from __future__ import annotations

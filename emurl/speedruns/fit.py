@@ -2,7 +2,8 @@
 
 A comb in the slopes says how large the source pixels are (see `grid`), the borders of the moving area where they begin; what
 is left over after scaling down and up again decides among the few places that remain, and whether there is a screen at all
-(see `misfit`). Where the scale is whole every shift by a game pixel explains the picture as well, and what moves decides.
+(see `misfit`). Where the scale is whole every shift by a game pixel explains the picture as well, and what moves and where
+straight borders stand decide.
 """
 
 from __future__ import annotations

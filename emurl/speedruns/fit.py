@@ -29,6 +29,7 @@ FINALISTS = 10
 SLIPS = 8  # game pixels that a grid may begin earlier or later
 SETTLED = 8  # such places measured in full
 TRIFLE = 0.003  # misfit that says nothing
+AS_WELL = 1.5  # misfit over the least, of places that explain the pictures about as well
 COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
 REACH = 6  # pixels that a border of the moving area may be wrong by
 LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
@@ -291,7 +292,7 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [one for one in tried.values() if one is least or one.share <= 1.5 * least.share + TRIFLE]
+        rivals = [one for one in tried.values() if one is least or one.share <= AS_WELL * least.share + TRIFLE]
         firsts = np.array([round(one.offset) for one in rivals])
         inside = held(firsts, np.array([round(one.offset + one.length) for one in rivals]))
         best = min(

@@ -18,6 +18,7 @@ import numpy as np
 BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
 READ = 12  # pictures that slopes are taken from
 STEP = 30.0  # mean squared step that stands out, for a border
+TALL = 100.0  # mean squared step that is half as good as the tallest
 EDGE = 0.8  # a border at the picture's edge: as good as most that can be seen
 SQUARES = np.minimum(np.arange(256, dtype=np.float32), 64) ** 2
 
@@ -120,11 +121,11 @@ class Slopes:
         return np.pad((steps > STEP).astype(np.float32), [(1, 1) if axis == a else (0, 0) for a in (0, 1)], constant_values=EDGE)
 
     def bordered(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
-        """Share of the pixels between `beside` across `axis` that are `borders`, for each line: float, longer by one than the
-        picture along the axis."""
+        """How much of each line between `beside` across `axis` is a border before it, 0…1: float, longer by one than the picture
+        along the axis. As `borders`, but a tall step counts for more than one that may be noise."""
         start, stop = max(0, beside[0]), beside[1]
         steps = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
-        return np.concatenate([[EDGE], (steps > STEP).mean(axis=1 - axis), [EDGE]])
+        return np.concatenate([[EDGE], (steps / (steps + TALL)).mean(axis=1 - axis), [EDGE]])
 
 
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:

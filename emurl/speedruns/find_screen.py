@@ -26,7 +26,7 @@ from emurl.speedruns.upscale import SCALERS
 from emurl.speedruns.video import sample
 
 LEAST = 0.3  # confidence below which a screen is not even proposed
-CLEAN = 0.09  # misfit of what is looked for no further
+CLEAN = 0.04  # misfit of what is looked for no further
 SURE = 0.9  # confidence above which nothing else is looked for in the same place
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
@@ -129,7 +129,7 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
         return rejected("nothing of the shape 10:9 moves")
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.5 + 0.5 * fit.score))
+    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.75 + 0.25 * fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)

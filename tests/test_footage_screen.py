@@ -6,17 +6,35 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from footage_layouts import pictures_of, without_game
+from footage_layouts import pictures_of, rough, without_game
 
 from emurl.cartridge.broadcast.look import look_of
 from emurl.errors import InputError
-from emurl.speedruns.candidates import iou
+from emurl.speedruns.beyond import continues
+from emurl.speedruns.candidates import change_map, iou
 from emurl.speedruns.crops import load_crops
 from emurl.speedruns.find_screen import find_in_pictures
 from emurl.speedruns.grid import fit_comb, slope_profile
 from emurl.speedruns.shades import fit_shades
+
+
+def tiles(rng: np.random.Generator, count: int, size: tuple[int, int] = (144, 160)) -> np.ndarray:
+    """Pictures of tiles of the console's four greys, uint8 (count, *size)."""
+    bank = np.array([20, 90, 160, 235], np.uint8)[rng.integers(0, 4, (12, 8, 8))]
+    which = rng.integers(0, len(bank), (count, size[0] // 8, size[1] // 8))
+    return bank[which].transpose(0, 1, 3, 2, 4).reshape(count, *size)
+
+
+def on_a_stream(picture: np.ndarray, rect: tuple[int, int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """A picture of a stream, luma uint8 (720, 1280), that shows another one at `rect`, as far as it fits."""
+    out = np.full((720, 1280), 60, np.uint8)
+    x, y, width, height = rect
+    shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+    out[y : y + height, x : x + width] = shown[: 720 - y, : 1280 - x]
+    return rough(out, rng, 90)
 
 
 # Scales 3.5, 2.5, 4.5, 2, 3.25, 2.8, 3.6, 2.25, 4.2 with all three ways to scale.
@@ -61,6 +79,50 @@ def test_a_layout_switched_half_way_gives_two_segments():
     for segment, look in zip(segments, (here, there), strict=True):
         assert segment.rect is not None and iou(segment.rect, look.game) > 0.97
     assert segments[0].start == 0 and segments[0].end == segments[1].start == pytest.approx(30, abs=4) and segments[1].end == 59
+
+
+def test_a_layout_that_leaves_the_first_ones_place_blank_gives_two_segments():
+    rng = np.random.default_rng(4)
+    here, there = (60, 40, 480, 432), (700, 300, 320, 288)
+    pictures = [on_a_stream(one, here, rng) for one in tiles(rng, 14)] + [on_a_stream(one, there, rng) for one in tiles(rng, 12)]
+    segments = find_in_pictures(np.arange(26.0), np.stack(pictures))
+    assert [segment.rect for segment in segments] == [here, there]
+    assert segments[0].end == segments[1].start == 14
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_game_that_hardly_moves_is_found_by_its_borders(scale: int):
+    rng = np.random.default_rng(scale)
+    screens = np.repeat(tiles(rng, 1), 24, axis=0)
+    screens[:, 104:136, 8:152] = tiles(rng, 24)[:, 104:136, 8:152]  # a box of text changes, and nothing else
+    rect = (300, 50, 160 * scale, 144 * scale)
+    (segment,) = find_in_pictures(np.arange(24.0), np.stack([on_a_stream(one, rect, rng) for one in screens]))
+    assert segment.rect == rect, segment.reason
+
+
+def test_a_box_over_a_border_does_not_move_the_screen():
+    rng = np.random.default_rng(7)
+    rect = (300, 100, 480, 432)
+    pictures = np.stack([on_a_stream(one, rect, rng) for one in tiles(rng, 24)])
+    pictures[:, 80:118, 340:600] = 30
+    (segment,) = find_in_pictures(np.arange(24.0), pictures)
+    assert segment.rect == rect, segment.reason
+
+
+def test_a_screen_that_the_picture_cuts_off_is_rejected():
+    rng = np.random.default_rng(5)
+    pictures = np.stack([on_a_stream(one, (900, 100, 560, 504), rng) for one in tiles(rng, 24)])
+    camera = np.clip(rng.normal(120, 30, (24, 720, 900)), 0, 255)
+    pictures[:, :, :900] = np.stack([cv2.GaussianBlur(one, (0, 0), 6) for one in camera]).astype(np.uint8)
+    assert all(segment.rect is None for segment in find_in_pictures(np.arange(24.0), pictures))
+
+
+@pytest.mark.parametrize(("cells", "rect"), [((144, 160), (300, 100, 320, 288)), ((240, 256), (300, 100, 512, 480))])
+def test_a_grid_that_goes_on_beyond_a_border_is_noticed(cells: tuple[int, int], rect: tuple[int, int, int, int]):
+    rng = np.random.default_rng(6)
+    pictures = np.stack([on_a_stream(one, rect, rng) for one in tiles(rng, 12, cells)])
+    changes = change_map(pictures)
+    assert continues(pictures, changes, (300, 100, 320, 288), "point", 0.01) == (cells != (144, 160))
 
 
 def test_a_screen_in_a_few_pictures_is_not_guessed_at():

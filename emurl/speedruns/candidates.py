@@ -31,9 +31,14 @@ class Candidate:
     height: int
     score: float
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x, y, width, height."""
+        return self.x, self.y, self.width, self.height
+
     def overlap(self, other: Candidate) -> float:
         """Intersection over union."""
-        return iou((self.x, self.y, self.width, self.height), (other.x, other.y, other.width, other.height))
+        return iou(self.box, other.box)
 
 
 def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -1,21 +1,25 @@
 """Find the game's screen in a video: per segment a rectangle to a fraction of a pixel, a confidence, or a reason for
 rejecting it.
 
-Temporal change proposes rectangles (see `candidates`); the comb of an upscaled pixel grid decides (see `grid`): it must be there
-across and down, with the same period, and fit 160 and 144 times between the borders. What cannot be confirmed is rejected
-and said so: a wrong crop poisons everything that learns from it, a lost video costs nothing.
+Temporal change proposes rectangles (see `candidates`), and straight borders do where little changes (see `framed`); the comb
+of an upscaled pixel grid decides (see `grid`): it must be there across and down, with the same period, and fit 160 and 144
+times between the borders. What cannot be confirmed is rejected and said so: a wrong crop poisons everything that learns
+from it, a lost video costs nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
-from emurl.speedruns.candidates import Candidate, candidates, change_map, iou
+from emurl.speedruns.candidates import CHANGED, Candidate, candidates, change_map, iou
 from emurl.speedruns.fit import Evidence, Fit, combs, fit
+from emurl.speedruns.framed import framed
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.resample import Box
 from emurl.speedruns.upscale import SCALERS
@@ -26,7 +30,13 @@ CLEAN = 0.04  # misfit of what is looked for no further
 SURE = 0.9  # confidence above which nothing else is looked for in the same place
 CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
 TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
+RIVAL, ALIKE = 0.6, 0.25  # confidence, over that of the best, of another screen, and of another one of the same size
+APART = 0.3  # share of one screen in another that is no part of it
 TRIED = 3  # rectangles looked at closely without one
+STRAIGHT = 2  # the same of those with straight borders
+NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
+STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
+LASTING = 4  # pictures before and after it that are compared
 ABSENT = 0.15  # misfit of a single picture that shows something else
 
 
@@ -70,15 +80,16 @@ def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None =
         runs = _runs(present)
         if len(runs) == 1:
             return [whole]
-        return _merge(_split(times, pictures, whole, runs, side))
+        blank = [float((present[first:stop] < 0).mean()) > 0.5 for first, stop, _ in runs]
+        return _merge(_split(times, pictures, whole, runs, blank, side))
     if len(pictures) < 16 or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
-    middle = len(pictures) // 2
-    halves = [_find(times[:middle], pictures[:middle], side), _find(times[middle:], pictures[middle:], side)]
-    if all(half.rect is None for half in halves) or any(half.reason == SEVERAL for half in halves):
+    ends = [0, *_cuts(pictures), len(pictures)]
+    parts = [_find(times[first:stop], pictures[first:stop], side) for first, stop in pairwise(ends)] if len(ends) > 2 else []
+    if all(part.rect is None for part in parts) or any(part.reason == SEVERAL for part in parts):
         return [whole]
-    return _merge([replace(halves[0], end=halves[1].start), halves[1]])
+    return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]])
 
 
 @dataclass(frozen=True)
@@ -99,25 +110,42 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    proposed = candidates(pictures, change_map(pictures), side=side)
+    changes = change_map(pictures)
+    proposed = candidates(pictures, changes, side=side)
+    if float((changes > 0).mean()) < STILL:
+        return rejected("nothing moves")
     if whole is not None:
         proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
         if whole.known is not None:
-            proposed = [one for one in proposed if iou((one.x, one.y, one.width, one.height), whole.known) < 0.5]
-    if not proposed:
-        return rejected("nothing of the shape 10:9 moves")
+            proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
     evidence = Evidence.of(pictures, whole.changes if whole else None)
     fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
+    if not any(fit.confidence > SURE for fit in fits):
+        still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
+        new = [one for one in still[:STRAIGHT] if all(one.overlap(other) < 0.97 for other in proposed)]
+        proposed += new
+        fits += [found for one in new if (found := fit(evidence, one))]
+    if not proposed:
+        return rejected("nothing of the shape 10:9 moves")
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.5 + 0.5 * fit.score))
+    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.75 + 0.25 * fit.score))
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
-    rivals = [fit for fit in fits[1:] if _shared(fit.rect, best.rect) < 0.3 and fit.confidence > 0.6 * best.confidence]
+    if side is None and not any(_rivals(fit, best) for fit in fits):
+        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
+        fits += [found for one in apart[:1] if (found := fit(evidence, one))]
+    rivals = [fit for fit in fits if _rivals(fit, best)]
     if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
         return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
+
+
+def _rivals(fit: Fit, best: Fit) -> bool:
+    """Whether that is another screen than the best; one of the very same size is no chance, even where it is seen worse."""
+    alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < 0.01
+    return _shared(fit.rect, best.rect) < APART and fit.confidence > (ALIKE if alike else RIVAL) * best.confidence
 
 
 def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:
@@ -131,7 +159,7 @@ def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]
     tried = 0
     for _, clear, one in sorted(looks, key=lambda look: -look[0]):
         known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
-        if any(_shared((one.x, one.y, one.width, one.height), found.rect) > 0.5 for found in known):
+        if any(_shared(one.box, found.rect) > 0.5 for found in known):
             continue
         if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
             continue
@@ -139,6 +167,13 @@ def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]
         found = fit(evidence, one)
         fits += [found] if found else []
     return fits
+
+
+def _beside(one: Candidate, shape: tuple[int, ...], side: str | None) -> bool:
+    """Whether the middle of a rectangle lies on that side of a picture (height, width)."""
+    if side in ("left", "right"):
+        return (one.x + one.width / 2 < shape[1] / 2) == (side == "left")
+    return side is None or (one.y + one.height / 2 < shape[0] / 2) == (side == "top")
 
 
 def _shared(a: Box, b: Box) -> float:
@@ -170,14 +205,35 @@ def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
     return float((both == 1).mean()) > TOGETHER
 
 
+def _cuts(pictures: np.ndarray) -> list[int]:
+    """The pictures, two at most, that begin a new layout: there much changes that had stayed and stays again."""
+    small = np.ascontiguousarray(pictures[:, ::4, ::4])
+    least = max(5, len(small) // 6)
+    changed = {}
+    for cut in range(least, len(small) - least + 1):
+        before, after = small[cut - LASTING : cut], small[cut : cut + LASTING]
+        now = cv2.absdiff(small[cut - 1], small[cut]) > CHANGED
+        lasting = np.abs(np.median(after, axis=0) - np.median(before, axis=0)) > CHANGED
+        # What a game or a camera covers or uncovers is still on the other side of the cut; what scrolls is on neither.
+        still = (np.ptp(before, axis=0) <= CHANGED) | (np.ptp(after, axis=0) <= CHANGED)
+        changed[cut] = float((now & lasting & still).mean())
+    found: list[int] = []
+    for cut in sorted(changed, key=lambda cut: -changed[cut]):
+        if changed[cut] > NEW_LAYOUT and len(found) < 2 and all(abs(cut - other) >= least for other in found):
+            found.append(cut)
+    return sorted(found)
+
+
 def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; blanks and short gaps join their
+    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; short blanks and gaps join their
     neighbours."""
-    state = present.copy()
+    least = max(5, len(present) // 6)
+    state: list[int] = []
     last = 1
-    for i, value in enumerate(state):
-        last = state[i] = last if value < 0 else value
-    least = max(5, len(state) // 6)
+    for value, same in groupby(present.tolist()):
+        number = len(list(same))
+        last = value if value >= 0 else last if number < least else 0
+        state += [last] * number
     runs: list[tuple[int, int, bool]] = []
     for i, value in enumerate(state):
         if runs and runs[-1][2] == bool(value):
@@ -196,12 +252,18 @@ def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
 
 
 def _split(
-    times: np.ndarray, pictures: np.ndarray, whole: Segment, runs: list[tuple[int, int, bool]], side: str | None
+    times: np.ndarray,
+    pictures: np.ndarray,
+    whole: Segment,
+    runs: list[tuple[int, int, bool]],
+    blank: list[bool],
+    side: str | None,
 ) -> list[Segment]:
+    """The segments of the runs (see `_runs`); a run of blanks in which nothing else is found belongs to the screen."""
     segments = []
     changes = change_map(pictures)
     proposed = candidates(pictures, changes, side=side)
-    for first, stop, there in runs:
+    for (first, stop, there), nothing in zip(runs, blank, strict=True):
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
@@ -209,7 +271,7 @@ def _split(
             own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
         else:  # what hardly moves in its own time may show by the switch itself
             own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
-        segments.append(replace(whole if own.rect is None and there else own, start=start, end=end))
+        segments.append(replace(whole if own.rect is None and (there or nothing) else own, start=start, end=end))
     return segments
 
 

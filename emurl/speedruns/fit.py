@@ -2,16 +2,19 @@
 
 A comb in the slopes says how large the source pixels are (see `grid`), the borders of the moving area where they begin; what
 is left over after scaling down and up again decides among the few places that remain, and whether there is a screen at all
-(see `misfit`). Where the scale is whole every shift by a game pixel explains the picture as well, and what moves decides.
+(see `misfit`). Where the scale is whole every shift by a game pixel explains the picture as well, and what moves and where
+straight borders stand decide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
+from emurl.speedruns.beyond import continues, cut_off
 from emurl.speedruns.candidates import Candidate, change_map
 from emurl.speedruns.grid import Comb, Slopes, fit_comb
 from emurl.speedruns.misfit import Lines
@@ -26,6 +29,7 @@ FINALISTS = 10
 SLIPS = 8  # game pixels that a grid may begin earlier or later
 SETTLED = 8  # such places measured in full
 TRIFLE = 0.003  # misfit that says nothing
+AS_WELL = 1.5  # misfit over the least, of places that explain the pictures about as well
 COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
 REACH = 6  # pixels that a border of the moving area may be wrong by
 LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
@@ -36,13 +40,15 @@ CLEAN = (0.155, 0.235)  # and for `Calibration.edges`
 # Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
 # right grid is as coarse as it can be.
 COARSE = (0.15, 0.07)
+FINER = 1.3  # how much worse a coarser grid has to be at least, before the place is known to a fraction
 COARSER = (0.9, 0.8, 0.5, 1 / 3)
+ASPECT = (0.04, 0.05)  # by how much pixels may be wider than they are high, or the other way
 SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
 DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
 USUAL = 0.4  # share of the usual change that is as good as all of it
-SURELY = 100.0  # mean squared step at the edge of the picture
-BORDERS = 2  # game pixels that a sharp border is worth
+BORDERS = 6  # game pixels that move for which a straight border all along makes up: a camera beside the game moves, too
 SCENE = 0.45  # share of the picture that changes where a card comes or goes
+SHOWN = 0.05  # misfit of pictures that surely show the screen
 ALIVE = 0.02  # share of a line of pixels that ever changed
 
 
@@ -91,7 +97,7 @@ class Evidence:
         return np.asarray(np.sqrt(np.clip(often / max(USUAL * usual, 1e-6), 0, 1)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Axis:
     offset: float
     length: float
@@ -101,6 +107,7 @@ class _Axis:
     coarse: float
     worst_across: float
     worst_along: float
+    groups: np.ndarray  # misfit of each group of pictures
 
 
 def combs(evidence: Evidence, one: Candidate) -> tuple[Comb, Comb]:
@@ -129,7 +136,7 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     rect = (across.offset, down.offset, across.length, down.length)
     scaler = across.scaler if across.share > down.share else down.scaler
     rows = (round(down.offset), round(down.offset + down.length))
-    shades = calibrate(evidence.pictures[::2], rect, scaler)[0]
+    shades = calibrate(_showing(evidence.pictures, across, down), rect, scaler)[0]
     dead = max(_dead(evidence.alive(1, rows), across), _dead(evidence.alive(0, columns), down))
     spread = min(
         _spread(evidence.slopes.profile(1, columns, rows), WIDTH), _spread(evidence.slopes.profile(0, rows, columns), HEIGHT)
@@ -148,12 +155,24 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
         _ramp(facts["worst"], *WORST),
         _ramp(facts["edges"], *CLEAN),
         _ramp(-facts["coarse"], -COARSE[0], -COARSE[1]),
-        _ramp(facts["aspect"], 0.04, 0.05),
+        _ramp(facts["aspect"], *ASPECT),
         _ramp(dead, *DEAD),
         _ramp(-spread, -SPREAD[0], -SPREAD[1]),
         min(1.0, one.score / 0.3),
     )
-    return Fit(rect, float(np.prod(sure)), one.score, facts)
+    confidence = float(np.prod(sure))
+    if confidence and (
+        cut_off(evidence.slopes, rect) or continues(evidence.pictures, evidence.changes, rect, scaler, facts["misfit"])
+    ):
+        confidence = 0.0
+    return Fit(rect, confidence, one.score, facts)
+
+
+def _showing(pictures: np.ndarray, across: _Axis, down: _Axis) -> np.ndarray:
+    """Half of the pictures, of those in which the screen shows: cards and other layouts have colours of their own."""
+    groups = np.maximum(across.groups, down.groups)
+    there = groups <= max(2 * float(np.sort(groups)[len(groups) // 3]), SHOWN)
+    return pictures[np.repeat(there, [len(part) for part in np.array_split(pictures, len(groups))])][::2]
 
 
 def _ramp(value: float, good: float, bad: float) -> float:
@@ -203,7 +222,7 @@ def _axis(
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < min(COARSE[1], 3 * best.share):
+    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < max(min(COARSE[1], 3 * best.share), FINER * best.share):
         return None
     starts = [best]
     if best.scaler in ("point", "floor"):  # at many scales one is the other, a few pixels further on
@@ -211,7 +230,7 @@ def _axis(
     elif best.rank > TRIFLE:
         others = sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)
         starts += [one for one in others[:1] if one.rank < 2 * best.rank + 0.01]
-    best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.steps(axis, beside))
+    best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.bordered(axis, beside))
     best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
     if FITS[0] < best.share < 0.25:
         best = _between(lines, best, cells)
@@ -232,7 +251,7 @@ def _smooth(lines: Lines, found: _Axis, cells: int) -> float:
 
 def _measured(lines: Lines, offset: float, length: float, cells: int, scaler: str) -> _Axis:
     found = lines.misfit(offset, length, cells, scaler)
-    return _Axis(offset, length, scaler, found.share(), found.rank(), 0.0, found.worst(0), found.worst(1))
+    return _Axis(offset, length, scaler, found.share(), found.rank(), 0.0, found.worst(0), found.worst(1), found.groups())
 
 
 def _lengths(
@@ -249,32 +268,37 @@ def _lengths(
             lengths |= {int(np.floor(period * cells)), int(np.ceil(period * cells))}
     if comb.strength < STRONG:
         lengths |= set(range(high - low + LONGER[0], high - low + LONGER[1] + 1))
-        if told is not None:
-            lengths |= {round(told) + step for step in (-1, 0, 1)}
+    if told is not None:
+        lengths |= {round(told) + step for step in (-1, 0, 1)}
+        lengths = {length for length in lengths if abs(float(np.log(length / told))) < ASPECT[1]}
     return sorted(lengths)
 
 
-def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, steps: np.ndarray) -> _Axis:
+def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, bordered: np.ndarray) -> _Axis:
     """The place near one of `starts`, a pixel longer or shorter or some game pixels further on, that explains most; of those that
-    explain the pictures about as well the one that holds what moves and ends in sharp borders. `alive` and `steps` are how
-    much moves and the mean squared step (between i - 1 and i) at every pixel along the axis."""
+    explain the pictures about as well the one that holds what moves and ends in straight borders. `alive` and `bordered` say
+    for every pixel along the axis how much moves, and how much of the line before it is a border (see `Slopes.bordered`)."""
     moving = np.cumsum(np.concatenate([[0], 1.3 * alive - 0.3]))
+    worth = BORDERS * starts[0].length / cells
+
+    def held(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        return np.asarray(moving[last] - moving[first] + worth * (bordered[first] + bordered[last]))
+
     tried = {(one.offset, one.length, one.scaler): one for one in starts}
     reach = round(SLIPS * starts[0].length / cells)
     for _ in range(3):
         for start in starts:
-            for place in _promising(lines, start, cells, limit, reach, moving):
+            for place in _promising(lines, start, cells, limit, reach, held):
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [one for one in tried.values() if one is least or one.rank <= 1.5 * least.rank + TRIFLE]
-        inside = [
-            float(moving[round(one.offset + one.length)] - moving[round(one.offset)]) + _sharp(one, cells, steps)
-            for one in rivals
-        ]
-        most = float(np.nanmax([*inside, -np.inf]))
+        rivals = [one for one in tried.values() if one is least or one.share <= AS_WELL * least.share + TRIFLE]
+        firsts = np.array([round(one.offset) for one in rivals])
+        inside = held(firsts, np.array([round(one.offset + one.length) for one in rivals]))
         best = min(
-            (one for one, held in zip(rivals, inside, strict=True) if held > most - 0.25), key=lambda one: one.rank, default=least
+            (one for one, much in zip(rivals, inside, strict=True) if much > inside.max() - 0.25),
+            key=lambda one: one.rank,
+            default=least,
         )
         if best in starts:
             break
@@ -282,31 +306,18 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
     return best
 
 
-def _sharp(found: _Axis, cells: int, steps: np.ndarray) -> float:
-    """How sharp both borders are, in pixels that they are worth: a camera beside the game moves, too, but has no grid."""
-    if found.scaler not in ("point", "floor"):
-        return 0.0
-    scale, first = found.length / cells, round(found.offset)
-    last, wide = first + round(found.length), int(scale)
-    if wide < 2:
-        return 0.0
-    total = 0.0
-    for border, inner in ((first, steps[first + 1 : first + wide]), (last, steps[last - wide + 1 : last])):
-        outside = SURELY if border in (0, len(steps)) else float(steps[border])
-        total += outside / (outside + 3 * float(inner.mean()) + 2.0)
-    return BORDERS * scale * total
-
-
-def _promising(lines: Lines, start: _Axis, cells: int, limit: int, reach: int, moving: np.ndarray) -> list[tuple[int, int]]:
-    """Offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that hold most of what
-    moves (`moving` is its running sum)."""
+def _promising(
+    lines: Lines, start: _Axis, cells: int, limit: int, reach: int, held: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> list[tuple[int, int]]:
+    """Offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that are most like a
+    screen by what moves and by their borders (`held`, of first and last pixels)."""
     rough: list[tuple[float, float, int, int]] = []
     for length in (round(start.length) + more for more in (-1, 0, 1)):
         offsets = np.arange(max(0, round(start.offset) - reach), min(limit - length, round(start.offset) + reach) + 1)
         if len(offsets):
             shares = lines.rough(offsets, length, cells, start.scaler)
-            held = moving[offsets + length] - moving[offsets]
-            rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, held, offsets, strict=True)]
+            likely = held(offsets, offsets + length)
+            rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, likely, offsets, strict=True)]
     rough.sort()
     good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.08]
     fullest = sorted(good[SETTLED // 2 :], key=lambda one: -one[1])[:SETTLED]
@@ -336,6 +347,8 @@ def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:
         here = (start.offset, start.length)
         share = lines.misfit(*here, cells, scaler).share()
         for step in (0.5, 0.25, 0.12):
+            if step == 0.12 and here == (start.offset, start.length):
+                break
             for move in ((step, 0), (-step, 0), (0, step), (0, -step), (step, -step), (-step, step)):
                 there = (here[0] + move[0], here[1] + move[1])
                 other = lines.misfit(*there, cells, scaler).share()

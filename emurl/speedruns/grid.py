@@ -17,6 +17,9 @@ import numpy as np
 
 BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
 READ = 12  # pictures that slopes are taken from
+STEP = 30.0  # mean squared step that stands out, for a border
+TALL = 100.0  # mean squared step that is half as good as the tallest
+EDGE = 0.8  # a border at the picture's edge: as good as most that can be seen
 SQUARES = np.minimum(np.arange(256, dtype=np.float32), 64) ** 2
 
 
@@ -111,11 +114,18 @@ class Slopes:
             line = self.down[low : high - 1, start:stop].mean(axis=1)
         return _mended(line.astype(float), low)
 
-    def steps(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
-        """Mean squared step between pixels i - 1 and i along `axis`, between `beside` across it; as long as the picture, 0 first."""
+    def borders(self, axis: int) -> np.ndarray:
+        """Which pixels differ clearly from the one before them along `axis`: float32 0 or 1, longer by one along the axis than the
+        picture, for a border may lie at the end of it; there it is `EDGE`."""
+        steps = self.across if axis == 1 else self.down
+        return np.pad((steps > STEP).astype(np.float32), [(1, 1) if axis == a else (0, 0) for a in (0, 1)], constant_values=EDGE)
+
+    def bordered(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
+        """How much of each line between `beside` across `axis` is a border before it, 0…1: float, longer by one than the picture
+        along the axis. As `borders`, but a tall step counts for more than one that may be noise."""
         start, stop = max(0, beside[0]), beside[1]
-        line = self.across[start:stop].mean(axis=0) if axis == 1 else self.down[:, start:stop].mean(axis=1)
-        return np.concatenate([[0.0], line.astype(float)])
+        steps = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
+        return np.concatenate([[EDGE], (steps / (steps + TALL)).mean(axis=1 - axis), [EDGE]])
 
 
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from emurl.speedruns.upscale import REPEATING, SCALERS
 READ = 32  # pictures looked at
 PALETTES = 8  # most palettes of a video
 SAME = 1.5  # how much worse than with its own palette a picture may fit one that it shares
+SHORTER = {"lanczos": ("lanczos", "cubic", "linear"), "cubic": ("cubic", "linear")}
 FITTING = 0.05  # distance from the levels that is compression and no more
 
 
@@ -100,10 +101,11 @@ def scaler_of(pictures: np.ndarray, rect: Sequence[float]) -> str:
 
 
 def _kernels(scaler: str, rect: Sequence[float]) -> tuple[str, ...]:
-    """Ways back that are worth trying for a scaler: where pixels repeat often the clean ones in the middle say most."""
+    """Ways back that are worth trying for a scaler: where pixels repeat often the clean ones in the middle say most, and where
+    a scaler rings beyond black and white, which no picture can hold, a way back that does not reach so far."""
     if scaler in REPEATING:
         return (scaler, "middle") if min(rect[2] / WIDTH, rect[3] / HEIGHT) >= 1.9 else (scaler,)
-    return (scaler,)
+    return SHORTER.get(scaler, (scaler,))
 
 
 def fit_shades(grey: np.ndarray, kernel: str = "area") -> Calibration:

@@ -6,6 +6,7 @@ import torch
 
 from emurl.config import TokenizerSettings
 from emurl.errors import InputError
+from emurl.models.cells import distinct_cells
 from emurl.models.codebook import Codebook
 from emurl.models.tokenizer import Tokenizer
 from emurl.stages import tokenizer as stage
@@ -99,6 +100,17 @@ def test_clusters_by_hand():
     assert float(torch.atan2(codes[1, 1], codes[1, 0])) == pytest.approx(1.525, abs=1e-3)  # three parts of four at 1.5
     with pytest.raises(ValueError, match="only cosine"):
         Codebook(2, 2, "plain").cluster(vectors, torch.ones(4))
+
+
+def test_many_different_cells_are_drawn_from(monkeypatch):
+    frames = np.random.default_rng(1).integers(0, 4, (2, 144, 160), dtype=np.uint8)
+    model = Tokenizer(**SMALL, vocab=8)
+    found, weights = distinct_cells(model._tiles(frames))
+    assert found.shape == (180, 256) and weights.tolist() == [1.0] * 180
+    monkeypatch.setattr("emurl.models.cells.DISTINCT", 50)
+    assert distinct_cells(model._tiles(frames))[0].shape == (50, 256)
+    with pytest.raises(RuntimeError, match="before `start`"):
+        model.on_progress(0.0)
 
 
 def test_what_does_not_go_together():

@@ -95,6 +95,11 @@ class Codebook(nn.Module):
         own.initted.fill_(True)
         return self.nearest(vectors)
 
+    @property
+    def started(self) -> bool:
+        """Whether the codes are of anything yet."""
+        return self.kind != "cosine" or bool(self.quantiser._codebook.initted)
+
     def learnt_buffers(self) -> Iterator[torch.Tensor]:
         """The codes, where they are learnt by moving averages and so are no parameters."""
         if self.kind == "cosine":

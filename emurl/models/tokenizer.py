@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from emurl.models.base import Metrics, Pretrained, as_tensor
+from emurl.models.cells import CellEncoder, distinct_cells
 from emurl.models.codebook import Codebook, Kind
 from emurl.models.layers import (
     COLUMNS,
@@ -37,9 +37,7 @@ from emurl.models.layers import (
     to_tiles,
 )
 
-PIXELS = 4 * TILE * TILE  # of a cell
 SURE = 6.0  # largest log odds a code's picture starts with
-DISTINCT = 65_536  # different cells, at most, that the codes start from
 UNQUANTISED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
 
 
@@ -58,46 +56,6 @@ class Encoder(nn.Module):
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:
         x = F.gelu(self.stem(shade_planes(tiles, self.shades)))
         return self.out(self.norm(self.blocks(self.merge(merge_tiles(x))))).flatten(1, 2)
-
-
-class CellEncoder(nn.Module):
-    """Tiles (B, 18, 20, 64·C) uint8 to cell vectors (B, 90, code_dim): a fixed linear map of each cell's pixels, of length one or so.
-
-    The last number is the same for all cells, so that normalised vectors of cells near the mean still lie near each other.
-    """
-
-    directions: torch.Tensor
-    offset: torch.Tensor
-
-    def __init__(self, code_dim: int, shades: int, channels: int) -> None:
-        super().__init__()
-        pixels = PIXELS * channels
-        if not 2 <= code_dim <= pixels:
-            raise ValueError(f"code_dim is {code_dim}, expected 2 … {pixels} with the encoder of cells")
-        self.scale = 1.0 / (shades - 1)
-        self.register_buffer("directions", torch.zeros(pixels, code_dim))
-        self.register_buffer("offset", torch.zeros(code_dim))
-
-    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        return self.project(merge_tiles(tiles).flatten(1, 2))
-
-    def project(self, cells: torch.Tensor) -> torch.Tensor:
-        """Cells (…, 256·C) uint8, tile by tile, to vectors (…, code_dim)."""
-        return (cells.float() * self.scale) @ self.directions + self.offset
-
-    @torch.no_grad()
-    def start(self, cells: torch.Tensor, weights: torch.Tensor) -> None:
-        """Take the principal directions of cells (N, 256·C) uint8, each there `weights` (N,) times; their spread becomes one."""
-        values = cells.float() * self.scale
-        share = (weights / weights.sum())[:, None]
-        mean = (values * share).sum(dim=0)
-        spread, axes = torch.linalg.eigh(((values - mean) * share).T @ (values - mean))
-        count = len(self.offset) - 1
-        axes = axes[:, -count:] / spread[-count:].sum().clamp(min=1e-9).sqrt()
-        # Which way an eigenvector points is chance: its largest number is made positive.
-        axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
-        self.directions.copy_(torch.cat([axes, torch.zeros(len(mean), 1, device=axes.device)], dim=1))
-        self.offset.copy_(torch.cat([-mean @ axes, torch.ones(1, device=axes.device)]))
 
 
 class Decoder(nn.Module):
@@ -182,14 +140,7 @@ class Tokenizer(Pretrained):
         """
         if not self.of_cells:
             return
-        cells = merge_tiles(self._tiles(frames)).flatten(0, 2).cpu().numpy()
-        # Compared as strings of bytes: hundreds of thousands of cells in a second or two.
-        _, first, count = np.unique(cells.view(f"V{cells.shape[1]}")[:, 0], return_index=True, return_counts=True)
-        if len(first) > DISTINCT:
-            some = np.sort(torch.randperm(len(first))[:DISTINCT].numpy())
-            first, count = first[some], count[some]
-        distinct = torch.from_numpy(cells[first]).to(self.device)
-        weights = torch.from_numpy(count).float().to(self.device)
+        distinct, weights = distinct_cells(self._tiles(frames))
         self.encoder.start(distinct, weights)
         tokens = self.codebook.cluster(self.encoder.project(distinct), weights)
         targets = torch.cat([self._targets(tile) for tile in distinct.chunk(4, dim=-1)], dim=-1)  # (N, 4·outputs)
@@ -291,5 +242,7 @@ class Tokenizer(Pretrained):
         With an encoder of context the first `UNQUANTISED` of them train an autoencoder, and the codes start as clusters of what
         that has learnt, not of what random weights say. Revival of dead codes ends at 80 %.
         """
+        if self.of_cells and not self.codebook.started:
+            raise RuntimeError("a tokenizer of cells is trained before `start` has shown it any footage")
         self.quantises = done >= UNQUANTISED or self.codebook.kind == "fsq"
         self.codebook.revive(done < 0.8)

@@ -15,8 +15,9 @@ from emurl.augment import stream_faults
 from emurl.config import TokenizerSettings
 from emurl.errors import InputError
 from emurl.frames import FrameReader
+from emurl.models.cells import PIXELS
 from emurl.models.codebook import FSQ_LEVELS
-from emurl.models.tokenizer import PIXELS, Tokenizer
+from emurl.models.tokenizer import Tokenizer
 from emurl.screen import ScreenSpec, to_grey
 from emurl.stages import pairing
 from emurl.stages.footage import CHUNK, Catalogue, side_by_side, spread, train, write_history, write_picture, write_screen

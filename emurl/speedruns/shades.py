@@ -14,7 +14,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from emurl.screen import HEIGHT, WIDTH
+from emurl.screen import HEIGHT, WIDTH, look_up
 from emurl.speedruns.misfit import Lines
 from emurl.speedruns.palette import APART, Palette, fit_palette
 from emurl.speedruns.resample import Resampler, resampler
@@ -68,8 +68,9 @@ class Calibration:
     def ranks(self, grey: np.ndarray) -> np.ndarray:
         """Grey uint8 (n, 144, 160) → brightness ranks 0…3, each picture by its own palette."""
         if len(self.palettes) == 1:
-            return self.tables[0][grey]
-        return np.stack([self.tables[which][one] for which, one in zip(self.which(histograms(grey)), grey, strict=True)])
+            return look_up(grey, self.tables[0]).reshape(grey.shape)
+        chosen = self.which(histograms(grey))
+        return np.stack([look_up(one, self.tables[which]).reshape(one.shape) for which, one in zip(chosen, grey, strict=True)])
 
 
 def calibrate(pictures: np.ndarray, rect: Sequence[float], scaler: str | None = None) -> tuple[Calibration, Resampler]:

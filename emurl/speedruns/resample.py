@@ -17,7 +17,6 @@ from emurl.screen import HEIGHT, WIDTH
 from emurl.speedruns.upscale import tied, upscale
 
 KERNELS = ("area", "middle", "point", "floor", "linear", "cubic", "lanczos", "reduced")
-TOGETHER = 4  # pictures that are scaled side by side
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels of the video, fractions allowed
 
 
@@ -39,25 +38,18 @@ class Resampler:
     def __call__(self, crops: np.ndarray) -> np.ndarray:
         """Crops uint8 (n, window height, window width) → grey uint8 (n, 144, 160)."""
         out = np.empty((len(crops), HEIGHT, WIDTH), np.uint8)
-        # A few side by side: fewer products, and still near the processor. One set of buffers for all: fresh pages for every
-        # picture cost as much as the products.
-        _, _, width, height = self.window
-        buffers = (np.empty(height * width * TOGETHER, np.float32), np.empty(HEIGHT * width * TOGETHER, np.float32))
-        for first in range(0, len(crops), TOGETHER):
-            some = crops[first : first + TOGETHER]
-            n = len(some)
-            wide = buffers[0][: height * n * width].reshape(height, n, width)
-            low = buffers[1][: HEIGHT * n * width].reshape(HEIGHT, n * width)
-            grey = np.empty((HEIGHT * n, WIDTH), np.float32)
-            np.copyto(wide, some.transpose(1, 0, 2))
+        # One set of buffers for all: fresh pages for every picture cost as much as the products.
+        wide = np.empty((self.window[3], self.window[2]), np.float32)
+        low = np.empty((HEIGHT, self.window[2]), np.float32)
+        grey = np.empty((HEIGHT, WIDTH), np.float32)
+        for number, crop in enumerate(crops):
+            np.copyto(wide, crop)
             for cells, pixels, weights in self.down:
-                np.matmul(weights, wide[pixels].reshape(-1, n * width), out=low[cells])
-            rows = low.reshape(HEIGHT * n, width)
+                np.matmul(weights, wide[pixels], out=low[cells])
             for cells, pixels, weights in self.across:
-                np.matmul(rows[:, pixels], weights, out=grey[:, cells])
+                np.matmul(low[:, pixels], weights, out=grey[:, cells])
             grey += 0.5
-            np.clip(grey, 0, 255, out=grey)
-            out[first : first + n] = grey.reshape(HEIGHT, n, WIDTH).transpose(1, 0, 2)
+            out[number] = np.clip(grey, 0, 255, out=grey)
         return out
 
     def cut(self, pictures: np.ndarray) -> np.ndarray:

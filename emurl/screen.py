@@ -68,7 +68,7 @@ def quantise(grey: np.ndarray, thresholds: tuple[float, ...] | np.ndarray) -> np
     """Brightness ranks of `grey` (any shape, 0–255): how many of the three ascending `thresholds` each value exceeds."""
     limits, table = _ranks(tuple(float(value) for value in thresholds))
     if grey.dtype == np.uint8:
-        return look_up(grey, table).reshape(grey.shape)
+        return look_up(grey, table)
     return (grey[..., None] > limits).sum(axis=-1).astype(np.uint8)
 
 
@@ -82,11 +82,11 @@ def _ranks(thresholds: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def look_up(values: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """`table[values]` for uint8 values and a table (256,), flat: ten times as fast as indexing, which turns every value into
+    """`table[values]` for uint8 values and a table (256,): ten times as fast as indexing, which turns every value into
     eight bytes first."""
     if not values.size:
-        return np.zeros(0, table.dtype)
-    return cv2.LUT(np.ascontiguousarray(values).reshape(-1, values.shape[-1]), table).ravel()
+        return np.zeros(values.shape, table.dtype)
+    return cv2.LUT(np.ascontiguousarray(values).reshape(-1, values.shape[-1]), table).reshape(values.shape)
 
 
 def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:

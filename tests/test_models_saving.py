@@ -62,7 +62,7 @@ def test_pokemon_red_has_the_sizes_of_the_original():
     config = load_config("configs/pokemon_red.yaml")
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
     some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
-    tokenizer = new_tokenizer(sight, ScreenSpec(), some)
+    tokenizer = new_tokenizer(sight, ScreenSpec(), lambda: some)
     dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
     policy = Policy(sight.vocab, watching.dim, watching.layers, watching.heads, watching.context)
     reward = RewardModel(config.reward.arch)

@@ -81,7 +81,7 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     actions = torch.arange(batch) % 8
     return {
         "tokenizer": (
-            new_tokenizer(sight, ScreenSpec(**screen), frames),
+            new_tokenizer(sight, ScreenSpec(**screen), lambda: frames),
             frames[:batch],
         ),
         "dynamics": (

@@ -166,7 +166,7 @@ class Ours(Contender):
     def start(self) -> None:
         """Begin anew, with the weights of the first moment."""
         size = self.size
-        self.model = seeded(0, lambda: new_tokenizer(size, ScreenSpec(), self.known)).to(self.device)
+        self.model = seeded(0, lambda: new_tokenizer(size, ScreenSpec(), lambda: self.known)).to(self.device)
         self.model.train()
         self.optimisers = make_optimisers(self.model, self.optimiser, RATE, size.weight_decay)
         self.half = bf16_is_quicker(self.model, self.device)

@@ -23,10 +23,9 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 
 FSQ_LEVELS = {16: [4, 4], 64: [8, 8], 128: [8, 4, 4], 256: [8, 8, 4], 512: [8, 8, 8], 1024: [8, 8, 4, 4]}
 
+ROUNDS = 10  # of Lloyd's algorithm, where codes start as clusters
+
 Kind = Literal["cosine", "plain", "fsq"]
-
-
-ROUNDS = 10  # of Lloyd's algorithm
 
 
 def spread_samples(
@@ -62,7 +61,7 @@ class Codebook(nn.Module):
             self.quantiser = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
         elif kind == "cosine":
             self.quantiser = VectorQuantize(
-                code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=10, decay=decay,
+                code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=ROUNDS, decay=decay,
                 threshold_ema_dead_code=0.1, commitment_weight=0.25, rotation_trick=True,
             )  # fmt: skip
             codes = self.quantiser._codebook

@@ -135,11 +135,9 @@ class Tokenizer(Pretrained):
     def start(self, frames: Any) -> None:
         """Set what a tokenizer of cells does not learn by gradient, from frames uint8 (N, 144, 160[, 3]) drawn as training draws them.
 
-        Directions by principal components, codes by k-means, each code's picture by what its cells are. An encoder of context has
-        nothing to set. Draws from torch's random state.
+        Directions by principal components, codes by k-means, each code's picture by what its cells are. Draws from torch's
+        random state. A tokenizer with an encoder of context has nothing to set and is not started.
         """
-        if not self.of_cells:
-            return
         distinct, weights = distinct_cells(self._tiles(frames))
         self.encoder.start(distinct, weights)
         tokens = self.codebook.cluster(self.encoder.project(distinct), weights)
@@ -242,7 +240,7 @@ class Tokenizer(Pretrained):
         With an encoder of context the first `UNQUANTISED` of them train an autoencoder, and the codes start as clusters of what
         that has learnt, not of what random weights say. Revival of dead codes ends at 80 %.
         """
-        if self.of_cells and not self.codebook.started:
+        if done == 0 and self.of_cells and not self.codebook.started:
             raise RuntimeError("a tokenizer of cells is trained before `start` has shown it any footage")
         self.quantises = done >= UNQUANTISED or self.codebook.kind == "fsq"
         self.codebook.revive(done < 0.8)

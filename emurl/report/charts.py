@@ -43,8 +43,12 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     raw = (high - low) / count
     unit = 10 ** math.floor(math.log10(raw))
     step = next(size * unit for size in (1, 2, 2.5, 5, 10) if size * unit >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+    def slack(steps: float) -> float:
+        return 4 * math.ulp(max(1.0, abs(steps)))  # what rounding takes from a whole number, and no more
+
+    first = math.ceil(low / step - slack(low / step))
+    return [round(k * step, 12) for k in range(first, math.floor(high / step + slack(high / step)) + 1)]
 
 
 def _svg(width: int, height: int, body: list[str], title: str) -> str:

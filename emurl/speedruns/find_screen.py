@@ -111,18 +111,18 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     if len(pictures) < 4:
         return rejected("too short to see what moves")
     changes = change_map(pictures)
-    proposed = candidates(pictures, changes, side=side)
     if float((changes > 0).mean()) < STILL:
         return rejected("nothing moves")
+    proposed = candidates(pictures, changes, side=side)
     if whole is not None:
-        proposed += [one for one in whole.proposed if all(one.overlap(other) < 0.97 for other in proposed)]
+        proposed += _new(whole.proposed, proposed)
         if whole.known is not None:
             proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
     evidence = Evidence.of(pictures, whole.changes if whole else None)
     fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
     if not any(fit.confidence > SURE for fit in fits):
         still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
-        new = [one for one in still[:STRAIGHT] if all(one.overlap(other) < 0.97 for other in proposed)]
+        new = _new(still[:STRAIGHT], proposed)
         proposed += new
         fits += [found for one in new if (found := fit(evidence, one))]
     if not proposed:
@@ -133,13 +133,18 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
     best = fits[0]
     if best.confidence < LEAST:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
-    if side is None and not any(_rivals(fit, best) for fit in fits):
-        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
-        fits += [found for one in apart[:1] if (found := fit(evidence, one))]
     rivals = [fit for fit in fits if _rivals(fit, best)]
-    if rivals and any(_together(pictures, best.rect, rival.rect) for rival in rivals):
+    if side is None and not rivals:
+        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
+        rivals = [found for one in apart[:1] if (found := fit(evidence, one)) and _rivals(found, best)]
+    if any(_together(pictures, best.rect, rival.rect) for rival in rivals):
         return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
+
+
+def _new(ones: list[Candidate], known: list[Candidate]) -> list[Candidate]:
+    """Those that are not nearly the same as one of the `known`."""
+    return [one for one in ones if all(one.overlap(other) < 0.97 for other in known)]
 
 
 def _rivals(fit: Fit, best: Fit) -> bool:

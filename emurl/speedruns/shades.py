@@ -68,9 +68,9 @@ class Calibration:
     def ranks(self, grey: np.ndarray) -> np.ndarray:
         """Grey uint8 (n, 144, 160) → brightness ranks 0…3, each picture by its own palette."""
         if len(self.palettes) == 1:
-            return look_up(grey, self.tables[0]).reshape(grey.shape)
+            return look_up(grey, self.tables[0])
         chosen = self.which(histograms(grey))
-        return np.stack([look_up(one, self.tables[which]).reshape(one.shape) for which, one in zip(chosen, grey, strict=True)])
+        return np.stack([look_up(one, self.tables[which]) for which, one in zip(chosen, grey, strict=True)])
 
 
 def calibrate(pictures: np.ndarray, rect: Sequence[float], scaler: str | None = None) -> tuple[Calibration, Resampler]:

@@ -7,6 +7,8 @@ screen.json           the screen it reads
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -56,7 +58,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
         return {"reconstruction": side_by_side(some, said, spec), "codebook": codebook_picture(model, tokens, spec)}
 
     model: Tokenizer = seeded(
-        settings.seed, lambda: new_tokenizer(settings, spec, draw(np.random.default_rng(settings.seed), FIRST))
+        settings.seed, lambda: new_tokenizer(settings, spec, lambda: draw(np.random.default_rng(settings.seed), FIRST))
     )
     result = train(
         model, sample, settings, device, output, tracker, "tokenizer",
@@ -76,9 +78,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
 
 
 def check(settings: TokenizerSettings) -> None:
-    """Raises:
-    InputError: two settings that do not go together.
-    """
+    """Raise `InputError` where two settings do not go together."""
     if settings.codebook == "fsq" and settings.vocab not in FSQ_LEVELS:
         raise InputError(f"tokenizer.vocab: {settings.vocab} with codebook fsq, expected one of {sorted(FSQ_LEVELS)}")
     if settings.encoder == "cells" and settings.codebook != "cosine":
@@ -87,13 +87,14 @@ def check(settings: TokenizerSettings) -> None:
         raise InputError(f"tokenizer.code_dim: {settings.code_dim} with the encoder of cells, expected 2 … {PIXELS}")
 
 
-def new_tokenizer(settings: TokenizerSettings, spec: ScreenSpec, frames: np.ndarray | torch.Tensor) -> Tokenizer:
-    """An untrained tokenizer of these settings for this screen, set up by `frames` (N, 144, 160[, 3]) drawn from the footage."""
+def new_tokenizer(settings: TokenizerSettings, spec: ScreenSpec, frames: Callable[[], np.ndarray | torch.Tensor]) -> Tokenizer:
+    """An untrained tokenizer of these settings for this screen; one of cells asks for `frames` (N, 144, 160[, 3]) of the footage."""
     model = Tokenizer(
         shades=spec.shades, channels=spec.channels, dim=settings.dim, depth=settings.depth, vocab=settings.vocab,
         code_dim=settings.code_dim, codebook=settings.codebook, decoder_depth=settings.decoder_depth, encoder=settings.encoder,
     )  # fmt: skip
-    model.start(frames)
+    if model.of_cells:
+        model.start(frames())
     return model
 
 

@@ -29,7 +29,7 @@ from emurl.speedruns.video import NotAVideo, sample
 from emurl.stages.videos import keep
 from emurl.tracking import Progress, Tracker
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 SHOWN = 12  # videos on the contact sheet
 
 

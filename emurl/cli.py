@@ -1,4 +1,4 @@
-"""The command line: thin words over `emurl.pipeline` and friends. Everything heavy is imported inside the word that needs it."""
+"""The command line: thin words over `emurl.core.engine` and friends. Everything heavy is imported inside the word that needs it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emurl import __version__
-from emurl.errors import EmurlError, InputError
+from emurl.core import log
+from emurl.core.errors import EmurlError, InputError
+from emurl.core.registry import discover
 
-STAGES = "runs, videos, frames, tokenizer, dynamics, reward, behavior, policy, evaluation"
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -19,11 +20,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The words of the command line."""
     parser = argparse.ArgumentParser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
     parser.add_argument("--version", action="version", version=f"emurl {__version__}")
+    _add_log(parser, default=False)
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
 
-    run = words.add_parser("run", help="run the pipeline, or some of its stages")
-    run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of: {STAGES}; all when none is named")
+    tables = discover("pipelines").values()
+    stages = "; ".join(f"{table.name}: {', '.join(table.by_name)}" for table in tables)
+    run = words.add_parser("run", help="run a pipeline, or some of its stages")
+    run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of the pipeline's ({stages}); all when none is named")
     _add_config(run)
+    run.add_argument(
+        "--pipeline", metavar="NAME", choices=[table.name for table in tables], help="the config's own, by default speedrun"
+    )
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
     run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
     run.set_defaults(do=_run)
@@ -83,21 +90,29 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_log(parser: argparse.ArgumentParser, default: Any) -> None:
+    parser.add_argument(
+        "--log-json", action="store_true", default=default, help="log as JSON lines on stderr, without progress bars"
+    )
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
+    # Taken before and after the word; what is not said here must not unsay what was said there.
+    _add_log(parser, default=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
 
 
 def _config(args: argparse.Namespace) -> Any:
-    from emurl.config import load_config
+    from emurl.core.config import load_config
 
     overrides = list(args.set)
     if args.store is not None:
         overrides.append(f"store={json.dumps(args.store)}")
-    return load_config(args.config, overrides)
+    return load_config(args.config, overrides, getattr(args, "pipeline", None))
 
 
 def _store(args: argparse.Namespace) -> Any:
-    from emurl.artifacts import Store
+    from emurl.core.store import Store
 
     return Store(args.store or "data")
 
@@ -107,10 +122,10 @@ def _print(args: argparse.Namespace, document: Any, text: Callable[[], str]) -> 
 
 
 def _run(args: argparse.Namespace) -> int:
-    from emurl import pipeline
+    from emurl.core import engine
 
-    results = pipeline.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
-    _print(args, [result.as_json() for result in results], lambda: pipeline.closing_table(results))
+    results = engine.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
+    _print(args, [result.as_json() for result in results], lambda: engine.closing_table(results))
     return 0
 
 
@@ -118,26 +133,25 @@ def _list(args: argparse.Namespace) -> int:
     rows = [
         {
             "ref": artifact.ref,
+            "pipeline": artifact.pipeline,
             "stage": artifact.stage,
             "version": f"v{artifact.version}",
             "parents": artifact.parents,
+            "headline": artifact.manifest.get("headline", ""),
             "metrics": artifact.metrics,
             "created": artifact.manifest["created"],
             "duration_s": artifact.manifest["duration_s"],
             "fingerprint": artifact.fingerprint,
             "digest": artifact.digest,
-            "path": str(artifact.folder),
+            "path": str(artifact.local),
         }
         for artifact in _store(args).all()
     ]
 
     def text() -> str:
-        from emurl.stages.table import BY_NAME
-
         lines = []
         for row in rows:
-            stage = BY_NAME.get(row["stage"])
-            headline = f"{stage.headline} {row['metrics'].get(stage.headline)}" if stage else ""
+            headline = f"{row['headline']} {row['metrics'].get(row['headline'])}" if row["headline"] else ""
             parents = ", ".join(row["parents"].values())
             lines.append(f"{row['ref']:<16} {row['created']}  {headline:<28} {'← ' + parents if parents else ''}".rstrip())
         return "\n".join(lines) or f"no artifacts in {args.store or 'data'}"
@@ -148,7 +162,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     artifact = _store(args).get(args.ref)
-    document = {**artifact.manifest, "path": str(artifact.folder)}
+    document = {**artifact.manifest, "path": str(artifact.local)}
 
     def text() -> str:
         import yaml
@@ -160,11 +174,9 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from emurl.upkeep import verify
-
     store = _store(args)
-    problems = verify(store)
-    count = sum(len(store.versions(stage)) for stage in store.stages())
+    problems = store.verify()
+    count = len(store.all())
     _print(
         args,
         {"artifacts": count, "problems": problems},
@@ -176,7 +188,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     if args.keep < 1:
         raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
-    from emurl.upkeep import gc
+    from emurl.core.retention import gc
 
     removed = gc(_store(args), keep=args.keep, dry_run=args.dry_run)
     word = "would remove" if args.dry_run else "removed"
@@ -191,7 +203,7 @@ def _gc(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import importlib
 
-    from emurl.artifacts import Store
+    from emurl.core.store import Store
 
     config = _config(args)
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
@@ -217,7 +229,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _rom(args: argparse.Namespace) -> Any:
-    from emurl.stages.common import rom_path
+    from emurl.games.settings import rom_path
 
     return rom_path(_config(args).policy.emulator)
 
@@ -230,7 +242,7 @@ def _play(args: argparse.Namespace) -> int:
         _print(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
         return 0
     from emurl import play
-    from emurl.artifacts import Store
+    from emurl.core.store import Store
 
     config = _config(args)
     facts = play.watch(config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video)
@@ -241,13 +253,14 @@ def _play(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one word; returns the exit code: 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
     args = build_parser().parse_args(argv)
+    log.start(as_json=args.log_json)
     try:
         return int(args.do(args))
     except EmurlError as error:
-        print(f"emurl: {' '.join(str(error).split())}", file=sys.stderr)
+        log.failed(" ".join(str(error).split()))
         return error.exit_code
     except KeyboardInterrupt:
-        print("emurl: interrupted; the same command again goes on from here", file=sys.stderr)
+        log.failed("interrupted; the same command again goes on from here")
         return 130
     except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
         sys.stderr.close()

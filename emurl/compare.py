@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from emurl.artifacts import Artifact
-from emurl.errors import InputError
+from emurl.core.errors import InputError
+from emurl.core.store import Artifact
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from emurl.config import Config
-from emurl.errors import EmurlError, InputError
+from emurl.core.config import Config
+from emurl.core.errors import EmurlError, InputError
 
 Verdict = Literal["ok", "warning", "missing"]
 
@@ -69,9 +69,9 @@ def _ffmpeg(config: Config) -> Check:
 
 
 def _rom(config: Config) -> Check:
-    from emurl.emulator.console import GameBoy
-    from emurl.emulator.games import reader_for
-    from emurl.stages.common import rom_path
+    from emurl.envs.gameboy.console import GameBoy
+    from emurl.envs.gameboy.memory import reader_for
+    from emurl.games.settings import rom_path
 
     path = rom_path(config.emulator)
     game = GameBoy(path)
@@ -104,18 +104,15 @@ def _leaderboard(config: Config) -> Check:
 
 
 def _store(config: Config) -> Check:
-    from emurl.pipeline import open_store
-    from emurl.upkeep import verify
+    from emurl.core.engine import open_store
 
     store = open_store(config)
-    problems = verify(store)
+    problems = store.verify()
     if problems:
         return Check(
             "store", "warning", f"{config.store}: {problems[0]} ({len(problems)} in all)", "emurl artifacts verify lists them"
         )
-    return Check(
-        "store", "ok", f"{config.store}: {sum(len(store.versions(stage)) for stage in store.stages())} artifacts, all sound"
-    )
+    return Check("store", "ok", f"{config.store}: {len(store.all())} artifacts, all sound")
 
 
 # 720p footage of 4 Mbit/s; packed frames are 5,760 bytes each.
@@ -134,7 +131,7 @@ def _space(config: Config) -> Check:
 
 
 def _existing(config: Config) -> str:
-    from emurl.artifacts import Store
+    from emurl.core.store import Store
 
     root = Store(config.store).root.absolute()
     while not root.exists():
@@ -145,7 +142,7 @@ def _existing(config: Config) -> str:
 def _device(config: Config) -> Check:
     import torch
 
-    from emurl.training import resolve_device
+    from emurl.training.supervised import resolve_device
 
     device = resolve_device(config.device)
     if device.type == "cpu":
@@ -156,7 +153,7 @@ def _device(config: Config) -> Check:
 
 
 def _tracking(config: Config) -> Check:
-    from emurl.tracking import has_wandb_key
+    from emurl.core.tracking import has_wandb_key
 
     if not config.tracking.wandb:
         return Check("tracking", "ok", "W&B is switched off; TensorBoard writes to the store")

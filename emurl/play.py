@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from emurl.artifacts import Artifact, Store
-from emurl.config import Config
-from emurl.errors import InputError
-from emurl.film import FRAME_RATE, write_mp4
-from emurl.rl.episodes import Player, play, replay
-from emurl.rl.panel import Panel, write_film
-from emurl.stages.agents import consoles, load_eyes, load_policy
-from emurl.tracking import Tracker
-from emurl.training import resolve_device
+from emurl.core.config import Config
+from emurl.core.errors import InputError
+from emurl.core.store import Artifact, Store
+from emurl.core.tracking import Tracker
+from emurl.pipelines.speedrun.players import consoles, load_eyes, load_policy
+from emurl.report.film import FRAME_RATE, write_mp4
+from emurl.report.panel import Panel, write_film
+from emurl.training.evaluate import Player, play, replay
+from emurl.training.supervised import resolve_device
 
 PLAYERS = ("policy", "behavior")
 

@@ -1,7 +1,7 @@
 """What a Game Boy screen is to emurl: one description that an emulator screen and a video crop are both mapped onto.
 
 A *frame* is uint8 of shape (144, 160) whose values are brightness ranks, 0 dark … 3 light: the console's own four shades. On
-the 0–1 scale used by metrics a frame is `rank / 3`. `channels=3` and `shades=256` stay possible for colour games; then a
+the 0–1 scale used by metrics a frame is `rank / 3`. `channels=3` and `shades=256` stay possible for color games; then a
 frame is (144, 160, 3) and values are 0 … 255.
 """
 
@@ -10,19 +10,27 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from emurl.errors import InputError
+from emurl.core.errors import InputError
+from emurl.core.settings import Settings
 
 HEIGHT, WIDTH = 144, 160
 CELL = 16  # one walking step, one token
 GRID = (HEIGHT // CELL, WIDTH // CELL)  # (9, 10)
 
-# PyBoy draws the four shades as grey 0x00, 0x55, 0x99, 0xFF; these lie half-way between them.
+# PyBoy draws the four shades as gray 0x00, 0x55, 0x99, 0xFF; these lie half-way between them.
 EMULATOR_THRESHOLDS = (0x2A, 0x77, 0xCC)
+
+
+class ScreenSettings(Settings):
+    """What a frame holds: 1 channel of 4 shades by default."""
+
+    channels: Literal[1, 3] = 1
+    shades: Literal[4, 256] = 4
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class ScreenSpec:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one frame: (height, width), with a trailing 3 for colour."""
+        """Shape of one frame: (height, width), with a trailing 3 for color."""
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
     @property
@@ -64,17 +72,17 @@ class ScreenSpec:
             raise InputError(f"{what} was made for screen {other.to_dict()}, expected {self.to_dict()}")
 
 
-def quantise(grey: np.ndarray, thresholds: tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Brightness ranks of `grey` (any shape, 0–255): how many of the three ascending `thresholds` each value exceeds."""
+def quantize(gray: np.ndarray, thresholds: tuple[float, ...] | np.ndarray) -> np.ndarray:
+    """Brightness ranks of `gray` (any shape, 0–255): how many of the three ascending `thresholds` each value exceeds."""
     limits, table = _ranks(tuple(float(value) for value in thresholds))
-    if grey.dtype == np.uint8:
-        return look_up(grey, table)
-    return (grey[..., None] > limits).sum(axis=-1).astype(np.uint8)
+    if gray.dtype == np.uint8:
+        return look_up(gray, table)
+    return (gray[..., None] > limits).sum(axis=-1).astype(np.uint8)
 
 
 @lru_cache(maxsize=4096)
 def _ranks(thresholds: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The thresholds, float32 (3,), and the rank of every grey, uint8 (256,)."""
+    """The thresholds, float32 (3,), and the rank of every gray, uint8 (256,)."""
     limits = np.array(thresholds, dtype=np.float32)
     if limits.shape != (3,) or not (np.diff(limits) >= 0).all():
         raise InputError(f"shade thresholds are {limits.tolist()}, expected three ascending numbers")
@@ -93,14 +101,14 @@ def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarra
     """The canonical frame of an emulator screen, uint8 (144, 160, 3 or 4)."""
     spec = spec or ScreenSpec()
     if spec.channels == 3:
-        colour = rgba[..., :3]
-        return colour.copy() if spec.shades == 256 else quantise(colour, EMULATOR_THRESHOLDS)
-    # On a grey console red, green and blue are equal: any one of them is the luminance.
-    grey = rgba[..., 0]
-    return grey.copy() if spec.shades == 256 else quantise(grey, EMULATOR_THRESHOLDS)
+        color = rgba[..., :3]
+        return color.copy() if spec.shades == 256 else quantize(color, EMULATOR_THRESHOLDS)
+    # On a gray console red, green and blue are equal: any one of them is the luminance.
+    gray = rgba[..., 0]
+    return gray.copy() if spec.shades == 256 else quantize(gray, EMULATOR_THRESHOLDS)
 
 
-def to_grey(frames: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
+def to_gray(frames: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
     """Frames for looking at: uint8 0–255 of the same shape."""
     shades = (spec or ScreenSpec()).shades
     return frames if shades == 256 else (frames * np.uint8(255 // (shades - 1))).astype(np.uint8)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from emurl.cartridge import rom_path
-from emurl.cartridge.bot import play
-from emurl.emulator.console import BUTTONS, GameBoy
-from emurl.emulator.games import reader_for_title
-from emurl.errors import InputError
-from emurl.film import FRAME_RATE, write_mp4
+from emurl.core.errors import InputError
+from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.envs.gameboy.memory import reader_for_title
+from emurl.games.mossdale import rom_path
+from emurl.games.mossdale.bot import play
+from emurl.report.film import FRAME_RATE, write_mp4
 
 STEP_TICKS = 16  # of a random action: one cell of walking
 _VIDEO_EVERY = 2  # of the console's frames, one is filmed
@@ -107,5 +107,5 @@ def chance(seed: int, steps: int, rom: Path | None = None, video: str | None = N
 def _large(frames: Iterable[np.ndarray], times: int = 3) -> Iterator[np.ndarray]:
     """Canonical frames as uint8 (H, W, 3), enlarged."""
     for frame in frames:
-        grey = (frame * 85).repeat(times, 0).repeat(times, 1)
-        yield np.repeat(grey[..., None], 3, axis=2)
+        gray = (frame * 85).repeat(times, 0).repeat(times, 1)
+        yield np.repeat(gray[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""The pipeline as a Prefect flow: one task a row of the table. `python -m flows.pipeline` runs it here and now.
+"""A pipeline as a Prefect flow: one task a row of its table. `python -m flows.pipeline` runs it here and now.
 
     prefect deployment run emurl/demo               on a worker, see prefect.yaml
     python -m flows.pipeline --config configs/demo.yaml
@@ -19,10 +19,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from emurl import pipeline
-from emurl.config import load_config
-from emurl.errors import EmurlError, WorkError
-from emurl.stages.table import BY_NAME
+from emurl.core import engine, log
+from emurl.core.config import load_config
+from emurl.core.errors import EmurlError, WorkError
+from emurl.core.pipeline import find_pipeline
 from flows.stale import process_tag, sweep
 
 
@@ -36,10 +36,11 @@ def _worth_retrying(task: Any, run: Any, state: Any) -> bool:
 def run_stage(stage: str, parents: list[str], config: str, overrides: list[str], force: bool, group: str) -> dict[str, Any]:
     """One stage on the parents' refs; returns its row of the closing table, with `ref`."""
     settings = load_config(config, overrides)
-    store = pipeline.open_store(settings)
-    made = {artifact.stage: artifact for artifact in map(store.get, parents)}
-    result = pipeline.run_stage(settings, BY_NAME[stage], store, made, group=group, force=force)
-    return {**result.as_json(), "ref": result.artifact.ref, "headline": result.headline}
+    store = engine.open_store(settings)
+    pipeline = find_pipeline(settings.pipeline)
+    made = {engine.key_of(artifact, pipeline): artifact for artifact in map(store.get, parents)}
+    result = engine.run_stage(settings, pipeline.by_name[stage], store, made, group=group, force=force)
+    return {**result.as_json(), "headline": result.headline}
 
 
 @flow(name="emurl", persist_result=False, validate_parameters=True)
@@ -51,22 +52,23 @@ def emurl_flow(
 ) -> list[dict[str, Any]]:
     """Run `stages` (all for none) with the settings of `config` and `overrides` such as `["reward.epochs=2"]`."""
     changes = list(overrides or [])
-    store = pipeline.open_store(load_config(config, changes))
+    settings = load_config(config, changes)
+    pipeline = find_pipeline(settings.pipeline)
+    store = engine.open_store(settings)
     sweep("emurl")
     with get_client(sync_client=True) as client:
         client.update_flow_run(flow_run.id, tags=[*flow_run.tags, process_tag()])
-    group = pipeline.new_group()
+    group = engine.new_group()
     states: dict[str, Any] = {}
     rows: dict[str, dict[str, Any]] = {}
     for row in pipeline.choose(stages or []):
         # Retrying only what talks to a site: a training stage that failed would fail again.
-        retries = 2 if row.name in ("runs", "videos") else 0
-        here = run_stage.with_options(retries=retries, retry_delay_seconds=10)
-        parents = [rows[name]["ref"] if name in rows else store.get(name).ref for name in row.inputs]
+        here = run_stage.with_options(retries=2 if row.network else 0, retry_delay_seconds=10)
+        parents = [rows[name]["ref"] if name in rows else engine.newest(store, name, pipeline).ref for name in row.parents]
         # Called, not submitted: a stage runs in the main thread, where Ctrl-C reaches it.
         state = here(
             row.name, parents, config, changes, force, group,
-            wait_for=[states[name] for name in row.inputs if name in states], return_state=True,
+            wait_for=[states[name] for name in row.parents if name in states], return_state=True,
         )  # fmt: skip
         states[row.name], rows[row.name] = state, state.result()
     create_markdown_artifact(_as_markdown(list(rows.values())), key="emurl-run", description="what the run left in the store")
@@ -92,20 +94,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--log-json", action="store_true", help="log as JSON lines")
     args = parser.parse_args(argv)
+    log.start(as_json=args.log_json)
     try:
         settings = load_config(args.config, args.set)  # what is wrong is said before a server starts
-        store = pipeline.open_store(settings)
+        store = engine.open_store(settings)
+        pipeline = find_pipeline(settings.pipeline)
         pipeline.choose(args.stages)
         rows = emurl_flow(args.config, args.stages, args.set, args.force)
     except EmurlError as error:
-        print(f"emurl: {' '.join(str(error).split())}", file=sys.stderr)
+        log.failed(" ".join(str(error).split()))
         return error.exit_code
     except KeyboardInterrupt:
-        print("emurl: interrupted; the same command again goes on from here", file=sys.stderr)
+        log.failed("interrupted; the same command again goes on from here")
         return 130
-    results = [pipeline.Result(BY_NAME[row["stage"]], store.get(row["ref"]), row["skipped"], row["seconds"]) for row in rows]
-    print(pipeline.closing_table(results))
+    by_name = pipeline.by_name
+    results = [engine.Result(by_name[row["stage"]], store.get(row["ref"]), row["skipped"], row["seconds"]) for row in rows]
+    print(engine.closing_table(results))
     report = next((Path(row["path"]) / "report.html" for row in rows if row["stage"] == "evaluation"), None)
     if report is not None:
         print(f"\nThe report: {report}")

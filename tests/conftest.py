@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from tiny import Tiny, write_tiny
+
+from tests.fixtures.tiny import Tiny, write_tiny
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from emurl.errors import InputError
-from emurl.screen import EMULATOR_THRESHOLDS, ScreenSpec, from_emulator, pack, quantise, to_grey, unpack
+from emurl.core.errors import InputError
+from emurl.screen import EMULATOR_THRESHOLDS, ScreenSpec, from_emulator, pack, quantize, to_gray, unpack
 
 
 def test_no_frames_are_packed_and_unpacked_too():
@@ -43,24 +43,24 @@ def test_every_byte_means_four_pixels():
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6)),
     st.lists(st.floats(-10, 300), min_size=3, max_size=3).map(sorted),
 )
-def test_a_rank_counts_the_thresholds_below(grey: np.ndarray, thresholds: list[float]):
-    wanted = (grey[..., None].astype(float) > np.float32(thresholds)).sum(axis=-1)
-    for values in (grey, grey.astype(np.float32)):
-        ranks = quantise(values, tuple(thresholds))
-        assert ranks.shape == grey.shape and ranks.dtype == np.uint8 and np.array_equal(ranks, wanted)
+def test_a_rank_counts_the_thresholds_below(gray: np.ndarray, thresholds: list[float]):
+    wanted = (gray[..., None].astype(float) > np.float32(thresholds)).sum(axis=-1)
+    for values in (gray, gray.astype(np.float32)):
+        ranks = quantize(values, tuple(thresholds))
+        assert ranks.shape == gray.shape and ranks.dtype == np.uint8 and np.array_equal(ranks, wanted)
 
 
 @pytest.mark.parametrize("thresholds", [(1, 2), (3, 2, 1), (1, 2, 3, 4)])
 def test_thresholds_that_are_none_are_refused(thresholds: tuple[float, ...]):
     with pytest.raises(InputError, match="expected three ascending numbers"):
-        quantise(np.zeros((2, 2), np.uint8), thresholds)
+        quantize(np.zeros((2, 2), np.uint8), thresholds)
 
 
-def test_the_consoles_greys_become_its_ranks_and_back():
+def test_the_consoles_grays_become_its_ranks_and_back():
     rgba = np.zeros((144, 160, 4), np.uint8)
     rgba[..., :3] = np.array([0x00, 0x55, 0x99, 0xFF], np.uint8).repeat(40)[None, :, None]
     frame = from_emulator(rgba)
     assert frame.shape == (144, 160) and frame[0, ::40].tolist() == [0, 1, 2, 3]
-    assert to_grey(frame)[0, ::40].tolist() == [0, 85, 170, 255]
-    colour = from_emulator(rgba, ScreenSpec(channels=3))
-    assert colour.shape == (144, 160, 3) and np.array_equal(colour[..., 1], quantise(rgba[..., 1], EMULATOR_THRESHOLDS))
+    assert to_gray(frame)[0, ::40].tolist() == [0, 85, 170, 255]
+    color = from_emulator(rgba, ScreenSpec(channels=3))
+    assert color.shape == (144, 160, 3) and np.array_equal(color[..., 1], quantize(rgba[..., 1], EMULATOR_THRESHOLDS))

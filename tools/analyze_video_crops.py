@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     import cv2
     import numpy as np
 
-    from emurl.speedruns.find_screen import find_screen
-    from emurl.speedruns.sheet import contact_sheet
-    from emurl.speedruns.video import NotAVideo
+    from emurl.footage.screen_finder.finder import find_screen
+    from emurl.footage.screen_finder.sheet import contact_sheet
+    from emurl.footage.video import NotAVideo
 
     found, sheets, code = [], [], 0
     for video in options.video:

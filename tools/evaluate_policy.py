@@ -27,13 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Play and print; 0 when done. Raises `InputError` for a ref, a file or a value that is wrong."""
-    from emurl.artifacts import Artifact, Store
-    from emurl.config import load_config
-    from emurl.errors import InputError
-    from emurl.stages import evaluation
-    from emurl.stages.agents import consoles, load_eyes
-    from emurl.tracking import Tracker
-    from emurl.training import resolve_device
+    from emurl.core.config import load_config
+    from emurl.core.errors import InputError
+    from emurl.core.store import Artifact, Store
+    from emurl.core.tracking import Tracker
+    from emurl.pipelines.speedrun import evaluation
+    from emurl.pipelines.speedrun.players import consoles, load_eyes
+    from emurl.training.supervised import resolve_device
 
     overrides = [
         f"evaluation.{key}={value}"
@@ -59,7 +59,7 @@ def evaluate(args: argparse.Namespace) -> int:
         played = evaluation.play_all(envs, eyes, evaluation.players_of(inputs, eyes, device), settings, Tracker("evaluation"))
     finally:
         envs.close()
-    findings = [evaluation.summarise(name, records, milestones) for name, records in played.items()]
+    findings = [evaluation.summarize(name, records, milestones) for name, records in played.items()]
     if args.json:
         print(json.dumps(evaluation.as_results(findings, milestones, settings, title)))
     else:
@@ -69,7 +69,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; a mistake of the user's is one line and exit code 2."""
-    from emurl.errors import EmurlError
+    from emurl.core.errors import EmurlError
 
     try:
         return evaluate(build_parser().parse_args(arguments))

@@ -21,8 +21,8 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: the repository's root is not on the path, the installed package is
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from emurl.errors import EmurlError
-from emurl.ood import OODDetector, describe
+from emurl.core.errors import EmurlError
+from emurl.rewards.ood import OODDetector, describe
 
 __all__ = ["OODDetector", "main"]
 
@@ -54,8 +54,8 @@ def measure(tokenizer: str, dynamics: str, store: str, frames: str, pairs: int) 
     """Scores of held-out pairs, of pairs whose second frame is any other, and of noise."""
     import numpy as np
 
-    from emurl.artifacts import Store
-    from emurl.frames import FrameReader
+    from emurl.core.store import Store
+    from emurl.footage.dataset import FrameReader
 
     detector = OODDetector.from_tokenizer(tokenizer, dynamics, store)
     folder = Path(frames) if Path(frames).is_dir() else Store(store).get(frames).folder

@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
     options = parser.parse_args(arguments)
 
-    from emurl.config import load_config
-    from emurl.errors import EmurlError
+    from emurl.core.config import load_config
+    from emurl.core.errors import EmurlError
 
     try:
         config = load_config(options.config, options.overrides)
@@ -48,7 +48,7 @@ def validate(config: Any, steps: int, batch: int) -> dict[str, dict[str, Any]]:
     """Every check by name: {passed, text, …}."""
     import torch
 
-    from emurl.training import resolve_device
+    from emurl.training.supervised import resolve_device
 
     device = resolve_device(config.device)
     report = {}
@@ -68,8 +68,8 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     from emurl.models.inverse import InverseModel
     from emurl.models.policy import Policy
     from emurl.models.reward import RewardModel
+    from emurl.pipelines.speedrun.tokenizer import new_tokenizer
     from emurl.screen import ScreenSpec
-    from emurl.stages.tokenizer import new_tokenizer
 
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
     screen = {"shades": config.screen.shades, "channels": config.screen.channels}
@@ -101,19 +101,19 @@ def overfit(model: Any, data: Any, steps: int, batch: int) -> dict[str, Any]:
     """Train on one batch: did the loss halve, did every parameter get a gradient, how many samples a second?"""
     import torch
 
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     model.train()
     first = last = 0.0
     touched: set[str] = set()
     began = time.monotonic()
     for step in range(steps):
         loss, _ = model.loss(data)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         # A layer that starts at zero stops the gradient behind it for one step: some step must reach every parameter.
         touched |= {name for name, p in model.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         last = float(loss.detach())
         first = last if step == 0 else first
     seconds = time.monotonic() - began

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
-from emurl.artifacts import Store
-from emurl.cartridge import bot, symbols
-from emurl.cartridge import rom_path as cartridge
-from emurl.config import Config
-from emurl.emulator.console import BUTTONS, GameBoy
-from emurl.emulator.env import GameBoyEnv
-from emurl.emulator.vector import ThreadedVectorEnv, cores
-from emurl.stages.common import rom_path
+from emurl.core.config import Config
+from emurl.core.store import Store
+from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.envs.gameboy.env import GameBoyEnv
+from emurl.envs.gameboy.vector import ThreadedVectorEnv, cores
+from emurl.games.mossdale import bot, symbols
+from emurl.games.mossdale import rom_path as cartridge
+from emurl.games.settings import rom_path
 
 REPEATS = 5
 SECONDS = 1.2  # a repeat of one contender

@@ -19,17 +19,17 @@ import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 
-from emurl.artifacts import Store
 from emurl.bench.synthetic import synthetic_screens
-from emurl.cartridge.broadcast.compose import Show, render
-from emurl.cartridge.broadcast.look import FPS, look_of
-from emurl.config import Config
-from emurl.errors import InputError
-from emurl.frames import ShardWriter
+from emurl.core.config import Config
+from emurl.core.errors import InputError
+from emurl.core.store import Store
+from emurl.footage.dataset import ShardWriter
+from emurl.footage.decode import Way, decode, plan
+from emurl.footage.screen_finder.finder import find_in_pictures
+from emurl.footage.video import probe, sample
+from emurl.games.mossdale.broadcast.compose import Show, render
+from emurl.games.mossdale.broadcast.look import FPS, look_of
 from emurl.screen import HEIGHT, WIDTH, ScreenSpec
-from emurl.speedruns.decode import Way, decode, plan
-from emurl.speedruns.find_screen import find_in_pictures
-from emurl.speedruns.video import probe, sample
 
 ROUNDS = 5
 MADE_S = 25.0  # length of the video that is made where the store has none

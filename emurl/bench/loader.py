@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from emurl.artifacts import Store
-from emurl.config import Config
-from emurl.frames import FrameReader, ShardWriter, write_index
+from emurl.core.config import Config
+from emurl.core.store import Store
+from emurl.footage.dataset import FrameReader, ShardWriter, write_index
 from emurl.screen import ScreenSpec
 
 FILES = 3000
@@ -32,7 +32,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     so that a busy moment of the machine meets both sides.
 
     Peers load the same frames from files of one frame each: RGB (144, 160, 3) as the route by way of pictures leaves them,
-    and grey (144, 160). All files are in the system's cache. `million_frames_mb`: by how much the resident memory of a fresh
+    and gray (144, 160). All files are in the system's cache. `million_frames_mb`: by how much the resident memory of a fresh
     process grows at its peak when it opens an index of a million frames and draws batches, pairs and clips;
     `million_frames_process_mb`: that peak with Python and the libraries.
     """
@@ -41,10 +41,10 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         folder = Path(name)
         frames = rng.integers(0, 4, (FILES, 144, 160)).astype(np.uint8)
         _write(folder / "ours", frames)
-        for kind in ("rgb", "grey"):
+        for kind in ("rgb", "gray"):
             (folder / kind).mkdir()
         for number, frame in enumerate(frames):
-            np.save(folder / "grey" / f"{number}.npy", frame)
+            np.save(folder / "gray" / f"{number}.npy", frame)
             np.save(folder / "rgb" / f"{number}.npy", np.repeat(frame[..., None] * np.uint8(85), 3, axis=-1))
         reader = FrameReader(folder / "ours")
 
@@ -55,7 +55,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         ways = {
             "ours": lambda: reader.batch(rng, BATCH, "train"),
             "rgb": lambda: files("rgb"),
-            "grey": lambda: files("grey"),
+            "gray": lambda: files("gray"),
             "clips": lambda: reader.clips(rng, BATCH // 4, "train", 4, 2),
         }
         took: dict[str, list[float]] = {kind: [] for kind in ways}
@@ -68,13 +68,13 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
                     way()
                 took[kind].append((time.perf_counter() - began) / 4)
         seconds = {kind: statistics.median(times) for kind, times in took.items()}
-        over = {kind: statistics.median(np.divide(took[kind], took["ours"]).tolist()) for kind in ("rgb", "grey")}
+        over = {kind: statistics.median(np.divide(took[kind], took["ours"]).tolist()) for kind in ("rgb", "gray")}
         million = _million(folder / "million")
     return {
         "frames_per_second": round(BATCH / seconds["ours"]),
         "clip_frames_per_second": round(BATCH / seconds["clips"]),
         "over_rgb_npy_files": round(over["rgb"], 2),
-        "over_grey_npy_files": round(over["grey"], 2),
+        "over_gray_npy_files": round(over["gray"], 2),
         "million_frames_mb": round(million["grown"] / 1024, 1),
         "million_frames_process_mb": round(million["peak"] / 1024, 1),
         "million_frames_open_s": round(million["open_s"], 2),
@@ -112,7 +112,7 @@ def _million(folder: Path) -> dict[str, float]:
 MEASURED = """
 import json, sys, time
 import numpy as np, pandas, pyarrow.parquet, torch
-from emurl.frames import FrameReader
+from emurl.footage.dataset import FrameReader
 
 def peak():
     with open("/proc/self/status") as told:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from emurl.artifacts import Store
 from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import synthetic_screens
-from emurl.config import Config
+from emurl.core.config import Config
+from emurl.core.store import Store
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
-from emurl.ood import OODDetector
-from emurl.training import resolve_device
+from emurl.rewards.ood import OODDetector
+from emurl.training.supervised import resolve_device
 
 BATCH = 64
 REPEATS = 5

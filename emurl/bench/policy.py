@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from emurl.artifacts import Store
+from emurl.agents.ppo.update import Experience, Knobs, make_optimizer, update
 from emurl.bench.emulator import alternate
-from emurl.config import Config
+from emurl.core.config import Config
+from emurl.core.store import Store
 from emurl.models.policy import Policy
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
-from emurl.rl.archive import StateArchive
-from emurl.rl.eyes import Eyes
-from emurl.rl.ppo import Experience, Knobs, make_optimiser, update
-from emurl.rl.rollout import Collector, Rollout
+from emurl.pipelines.speedrun.players import consoles
 from emurl.screen import ScreenSpec
-from emurl.stages.agents import consoles
-from emurl.training import resolve_device
+from emurl.training.archive import StateArchive
+from emurl.training.perception import Eyes
+from emurl.training.rollout import Collector, Rollout
+from emurl.training.supervised import resolve_device
 
 REPEATS = 5
 ROLLOUT = 32  # steps a repeat
@@ -84,10 +84,10 @@ def _update_speed(policy: Policy, rollout: Rollout, config: Config, rng: np.rand
     flat = [array.ravel() for array in (rollout.actions, rollout.log_probs, rollout.values, rollout.rewards, rollout.values)]
     experience = Experience(contexts, *flat)
     knobs = Knobs(1, config.policy.minibatch, config.policy.clip, config.policy.entropy, 0.0, config.policy.learning_rate)
-    optimiser = make_optimiser(policy, config.policy.learning_rate)
+    optimizer = make_optimizer(policy, config.policy.learning_rate)
     speeds = []
     for _ in range(3):
         began = time.perf_counter()
-        update(policy, optimiser, experience, knobs, rng)
+        update(policy, optimizer, experience, knobs, rng)
         speeds.append(len(contexts) / (time.perf_counter() - began))
     return round(statistics.median(speeds), 1)

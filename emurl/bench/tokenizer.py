@@ -15,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emurl.artifacts import Store
 from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import synthetic_screens
-from emurl.config import Config, TokenizerSettings
+from emurl.core.config import Config
+from emurl.core.store import Store
 from emurl.models.base import parameter_count
 from emurl.models.layers import group_norm
-from emurl.optimisers import bf16_is_quicker, learning_rate_at, make_optimisers
-from emurl.screen import ScreenSpec, to_grey
-from emurl.stages.tokenizer import new_tokenizer
-from emurl.training import resolve_device, seeded
+from emurl.pipelines.speedrun.tokenizer import TokenizerSettings, new_tokenizer
+from emurl.screen import ScreenSpec, to_gray
+from emurl.training.optimizers import bf16_is_quicker, learning_rate_at, make_optimizers
+from emurl.training.supervised import resolve_device, seeded
 
 BATCH = 16
 REPEATS = 3
@@ -51,8 +51,8 @@ class ResidualBlock(nn.Module):
 
 
 class OriginalLayout(nn.Module):
-    """A VQ-VAE as the original's is described: colour frames, four stride-2 4×4 convolutions with a residual block each, 9×10 codes of
-    192 numbers, 512 codes learnt by gradient (1711.00937), the mirror image as decoder, squared error. 3.85 M parameters.
+    """A VQ-VAE as the original's is described: color frames, four stride-2 4×4 convolutions with a residual block each, 9×10 codes of
+    192 numbers, 512 codes learned by gradient (1711.00937), the mirror image as decoder, squared error. 3.85 M parameters.
     """
 
     def __init__(self, vocab: int = 512, code_dim: int = 192) -> None:
@@ -67,14 +67,14 @@ class OriginalLayout(nn.Module):
         self.decoder = nn.Sequential(nn.Conv2d(code_dim, WIDTHS[-1], 1), *up[:-1])
 
     def loss(self, frames: torch.Tensor) -> torch.Tensor:
-        """Colour frames uint8 (B, 3, 144, 160) to the training loss."""
+        """Color frames uint8 (B, 3, 144, 160) to the training loss."""
         wanted = frames.float() / 255.0
         flat, codes = self._codes(wanted)
         commitment = F.mse_loss(codes, flat.detach()) + 0.25 * F.mse_loss(flat, codes.detach())
         return F.mse_loss(self._decode(flat + (codes - flat).detach()), wanted) + commitment
 
     def reconstruct(self, frames: torch.Tensor) -> torch.Tensor:
-        """Colour frames uint8 (B, 3, 144, 160) as the codes say them, in 0…1."""
+        """Color frames uint8 (B, 3, 144, 160) as the codes say them, in 0…1."""
         return self._decode(self._codes(frames.float() / 255.0)[1])
 
     def _codes(self, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,9 +95,9 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     known = screens[np.arange(SCREENS) % 200 < 160]
     size, chosen = TokenizerSettings(), config.tokenizer
     contenders: dict[str, Contender] = {
-        "ours": Ours(size, chosen.optimiser, device, known),
+        "ours": Ours(size, chosen.optimizer, device, known),
         "original": Original(device),
-        "settings": Ours(chosen, chosen.optimiser, device, known),
+        "settings": Ours(chosen, chosen.optimizer, device, known),
     }
     dice = np.random.default_rng(0)
 
@@ -135,7 +135,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
 
 
 class Contender(ABC):
-    """A model and its optimisers; a step takes frames uint8 (B, 144, 160) of four shades."""
+    """A model and its optimizers; a step takes frames uint8 (B, 144, 160) of four shades."""
 
     model: Any
 
@@ -157,10 +157,10 @@ class Contender(ABC):
 
 
 class Ours(Contender):
-    """The tokenizer, trained as the stage trains it: mixed precision where it pays, its own optimisers, cosine schedule."""
+    """The tokenizer, trained as the stage trains it: mixed precision where it pays, its own optimizers, cosine schedule."""
 
-    def __init__(self, size: TokenizerSettings, optimiser: str, device: torch.device, known: np.ndarray) -> None:
-        self.size, self.optimiser, self.device, self.known = size, optimiser, device, known
+    def __init__(self, size: TokenizerSettings, optimizer: str, device: torch.device, known: np.ndarray) -> None:
+        self.size, self.optimizer, self.device, self.known = size, optimizer, device, known
         self.start()
 
     def start(self) -> None:
@@ -168,13 +168,13 @@ class Ours(Contender):
         size = self.size
         self.model = seeded(0, lambda: new_tokenizer(size, ScreenSpec(), lambda: self.known)).to(self.device)
         self.model.train()
-        self.optimisers = make_optimisers(self.model, self.optimiser, RATE, size.weight_decay)
+        self.optimizers = make_optimizers(self.model, self.optimizer, RATE, size.weight_decay)
         self.half = bf16_is_quicker(self.model, self.device)
 
     def progress(self, done: float) -> None:
         """Schedule of the learning rate and of the codebook."""
         self.model.on_progress(done)
-        for one in self.optimisers.values():
+        for one in self.optimizers.values():
             for group in one.param_groups:
                 group["lr"] = learning_rate_at(int(1000 * done), 1000, RATE, 20)
 
@@ -182,7 +182,7 @@ class Ours(Contender):
         """Forward, backward, update."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss, _ = self.model.loss(frames)
-        update(self.model, loss, self.optimisers.values())
+        update(self.model, loss, self.optimizers.values())
 
     def error(self, frames: np.ndarray) -> float:
         """Mean squared error on the 0–1 scale."""
@@ -202,30 +202,30 @@ class Original(Contender):
     def start(self) -> None:
         """Begin anew, with the weights of the first moment."""
         self.model = seeded(0, OriginalLayout).to(self.device).train()
-        self.optimisers = [torch.optim.AdamW(self.model.parameters(), lr=3e-4)]
+        self.optimizers = [torch.optim.AdamW(self.model.parameters(), lr=3e-4)]
 
     def progress(self, done: float) -> None:
         """Its learning rate stays."""
 
-    def _colour(self, frames: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(to_grey(frames)).to(self.device)[:, None].expand(-1, 3, -1, -1).contiguous()
+    def _color(self, frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(to_gray(frames)).to(self.device)[:, None].expand(-1, 3, -1, -1).contiguous()
 
     def step(self, frames: np.ndarray) -> None:
         """Forward, backward, update."""
-        update(self.model, self.model.loss(self._colour(frames)), self.optimisers)
+        update(self.model, self.model.loss(self._color(frames)), self.optimizers)
 
     @torch.no_grad()
     def error(self, frames: np.ndarray) -> float:
         """Mean squared error on the 0–1 scale."""
-        parts = [self.model.reconstruct(self._colour(frames[i : i + BATCH])) for i in range(0, len(frames), BATCH)]
-        return float(np.square(torch.cat(parts).mean(dim=1).clamp(0, 1).cpu().numpy() - to_grey(frames) / 255.0).mean())
+        parts = [self.model.reconstruct(self._color(frames[i : i + BATCH])) for i in range(0, len(frames), BATCH)]
+        return float(np.square(torch.cat(parts).mean(dim=1).clamp(0, 1).cpu().numpy() - to_gray(frames) / 255.0).mean())
 
 
-def update(model: nn.Module, loss: torch.Tensor, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-    """Backward and one step of each optimiser; reading the loss makes a GPU finish."""
+def update(model: nn.Module, loss: torch.Tensor, optimizers: Iterable[torch.optim.Optimizer]) -> None:
+    """Backward and one step of each optimizer; reading the loss makes a GPU finish."""
     model.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for one in optimisers:
+    for one in optimizers:
         one.step()
     float(loss.detach())

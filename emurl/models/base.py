@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from emurl.errors import InputError
+from emurl.core.errors import InputError
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -90,14 +90,14 @@ class Pretrained(nn.Module):
 
 
 def parameter_count(*modules: nn.Module) -> int:
-    """How many numbers `modules` learn: parameters, and codebooks that are learnt by moving averages; each counted once."""
+    """How many numbers `modules` learn: parameters, and codebooks that are learned by moving averages; each counted once."""
     seen: dict[int, int] = {}
     for module in modules:
         for parameter in module.parameters():
             seen[id(parameter)] = parameter.numel()
         for part in module.modules():
-            learnt = getattr(part, "learnt_buffers", None)
-            for buffer in learnt() if callable(learnt) else ():
+            learned = getattr(part, "learned_buffers", None)
+            for buffer in learned() if callable(learned) else ():
                 seen[id(buffer)] = buffer.numel()
     return sum(seen.values())
 

@@ -15,7 +15,7 @@ DISTINCT = 65_536  # different cells, at most, that anything is set by
 class CellEncoder(nn.Module):
     """Tiles (B, 18, 20, 64·C) uint8 to cell vectors (B, 90, code_dim): a fixed linear map of each cell's pixels, of length one or so.
 
-    The last number is the same for all cells, so that normalised vectors of cells near the mean still lie near each other.
+    The last number is the same for all cells, so that normalized vectors of cells near the mean still lie near each other.
     """
 
     directions: torch.Tensor

@@ -3,8 +3,8 @@
 Three kinds, one face:
   cosine  unit vectors, moving-average codes, k-means start, dead codes revived (VQ-VAE-2's EMA, 1906.00446; cosine codes and
           the rest as in ViT-VQGAN, 2110.04627): the default
-  plain   codes learnt by gradient, as in the first VQ-VAE (1711.00937)
-  fsq     finite scalar quantisation (2309.15505): no codebook at all, a grid of rounded levels
+  plain   codes learned by gradient, as in the first VQ-VAE (1711.00937)
+  fsq     finite scalar quantization (2309.15505): no codebook at all, a grid of rounded levels
 
 A Game Boy screen is mostly the same few cells. Drawing new codes uniformly from the batch, as the library does, would draw
 copies of those. So both the k-means start and the revival draw cells in proportion to their distance from the nearest
@@ -54,22 +54,22 @@ class Codebook(nn.Module):
     def __init__(self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95) -> None:
         super().__init__()
         self.vocab, self.kind = vocab, kind
-        self.quantiser: Any  # VectorQuantize or FSQ: what is inside them has no types
+        self.quantizer: Any  # VectorQuantize or FSQ: what is inside them has no types
         if kind == "fsq":
             if vocab not in FSQ_LEVELS:
                 raise ValueError(f"codebook fsq offers a vocab of {sorted(FSQ_LEVELS)}, got {vocab}")
-            self.quantiser = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
+            self.quantizer = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
         elif kind == "cosine":
-            self.quantiser = VectorQuantize(
+            self.quantizer = VectorQuantize(
                 code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=ROUNDS, decay=decay,
                 threshold_ema_dead_code=0.1, commitment_weight=0.25, rotation_trick=True,
             )  # fmt: skip
-            codes = self.quantiser._codebook
+            codes = self.quantizer._codebook
             codes.reset_cluster_size = 1.0  # a revived code lives some batches before it is judged again
             codes.sample_fn = lambda samples, count: spread_samples(samples[0], count)[None]
             codes.replace_sample_fn = lambda samples, count: spread_samples(samples[0], count, codes.embed[0])[None]
         else:
-            self.quantiser = VectorQuantize(
+            self.quantizer = VectorQuantize(
                 code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=0.25
             )
 
@@ -87,7 +87,7 @@ class Codebook(nn.Module):
         for _ in range(ROUNDS):
             sums = torch.zeros_like(codes).index_add_(0, (samples @ codes.T).argmax(dim=-1), samples * weights[:, None])
             codes = torch.where(sums.any(dim=-1, keepdim=True), F.normalize(sums, dim=-1), codes)
-        own = self.quantiser._codebook
+        own = self.quantizer._codebook
         own.embed.copy_(codes)
         own.embed_avg.copy_(codes)
         own.cluster_size.fill_(1.0)
@@ -97,31 +97,31 @@ class Codebook(nn.Module):
     @property
     def started(self) -> bool:
         """Whether the codes are of anything yet."""
-        return self.kind != "cosine" or bool(self.quantiser._codebook.initted)
+        return self.kind != "cosine" or bool(self.quantizer._codebook.initted)
 
-    def learnt_buffers(self) -> Iterator[torch.Tensor]:
-        """The codes, where they are learnt by moving averages and so are no parameters."""
+    def learned_buffers(self) -> Iterator[torch.Tensor]:
+        """The codes, where they are learned by moving averages and so are no parameters."""
         if self.kind == "cosine":
-            yield self.quantiser._codebook.embed
+            yield self.quantizer._codebook.embed
 
     def forward(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Vectors (B, N, D) to (their codes (B, N, D) with gradient, indices (B, N) long, commitment loss scalar)."""
         # Never in bf16: the moving averages are sums of many vectors.
         with torch.autocast(vectors.device.type, enabled=False):
             if self.kind == "fsq":
-                quantised, indices = self.quantiser(vectors.float())
-                return quantised, indices.long(), vectors.new_zeros(())
-            return self.quantiser(vectors.float())
+                quantized, indices = self.quantizer(vectors.float())
+                return quantized, indices.long(), vectors.new_zeros(())
+            return self.quantizer(vectors.float())
 
-    def unquantised(self, vectors: torch.Tensor) -> torch.Tensor:
+    def unquantized(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors (B, N, D) as the decoder would get them from a codebook without end: of length one for the cosine kind."""
         return F.normalize(vectors.float(), dim=-1) if self.kind == "cosine" else vectors.float()
 
     def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Indices (B, N) of the codes nearest to vectors (B, N, D); nothing is learnt."""
+        """Indices (B, N) of the codes nearest to vectors (B, N, D); nothing is learned."""
         if self.kind == "fsq":
-            return self.quantiser(vectors)[1].long()
-        codes = self.quantiser._codebook.embed[0]
+            return self.quantizer(vectors)[1].long()
+        codes = self.quantizer._codebook.embed[0]
         if self.kind == "cosine":
             return (F.normalize(vectors.float(), dim=-1) @ codes.T).argmax(dim=-1)
         return torch.cdist(vectors.float(), codes).argmin(dim=-1)
@@ -129,11 +129,11 @@ class Codebook(nn.Module):
     def vectors(self, indices: torch.Tensor) -> torch.Tensor:
         """The code vectors (…, D) of indices (…)."""
         if self.kind == "fsq":
-            flat = self.quantiser.indices_to_codes(indices.reshape(1, -1))
+            flat = self.quantizer.indices_to_codes(indices.reshape(1, -1))
             return flat.reshape(*indices.shape, -1)
-        return self.quantiser._codebook.embed[0][indices]
+        return self.quantizer._codebook.embed[0][indices]
 
     def revive(self, on: bool) -> None:
         """Whether dead codes are replaced. Off near the end of training, so that the decoder knows every code."""
         if self.kind == "cosine":
-            self.quantiser._codebook.has_dead_code_replacement = on
+            self.quantizer._codebook.has_dead_code_replacement = on

@@ -19,7 +19,7 @@ from emurl.models.layers import COLUMNS, ROWS, Conv3, TransformerBlock
 
 REACH = 2  # cells a pointer reaches each way
 SHIFTS = [(down, right) for down in range(-REACH, REACH + 1) for right in range(-REACH, REACH + 1)]
-NARROW = 32  # width in which a cell sees its neighbours' tokens
+NARROW = 32  # width in which a cell sees its neighbors' tokens
 SHORT = 0.2  # share of the training batches that see the newest grid alone, as callers may show no more
 
 
@@ -49,7 +49,7 @@ class Dynamics(Pretrained):
         # One cell, one position: the frames seen are added up, each with an embedding of its own age. Index `vocab` is no frame.
         self.token = nn.Embedding(context * (vocab + 1), dim)
         self.narrow = nn.Embedding(vocab + 1, NARROW)
-        self.neighbours = Conv3(context * NARROW, dim)
+        self.neighbors = Conv3(context * NARROW, dim)
         self.place = nn.Parameter(torch.randn(ROWS, COLUMNS, dim) * 0.02)
         self.moved = nn.Linear(2 * len(SHIFTS), dim)
         self.action = nn.Embedding(actions + 1, dim) if actions else None  # the last: not told
@@ -72,7 +72,7 @@ class Dynamics(Pretrained):
         seen = torch.cat([tokens.new_full((b, self.context - t, rows, columns), self.vocab), tokens], dim=1)
         ages = torch.arange(self.context, device=tokens.device).view(-1, 1, 1) * (self.vocab + 1)
         x = self.token(seen + ages).sum(dim=1) + self.place  # (B, 9, 10, D)
-        x = x + self.neighbours(self.narrow(seen).permute(0, 2, 3, 1, 4).flatten(3)) + self._motion(tokens)
+        x = x + self.neighbors(self.narrow(seen).permute(0, 2, 3, 1, 4).flatten(3)) + self._motion(tokens)
         if self.action is not None:
             taken = tokens.new_full((b,), -1) if actions is None else actions
             x = x + self.action(taken % self.action.num_embeddings)[:, None, None]
@@ -113,7 +113,7 @@ class Dynamics(Pretrained):
         `temperature` 0 takes the likeliest token everywhere.
         """
         seen = self._grids(tokens)
-        dreamt = []
+        dreamed = []
         for _ in range(steps):
             logits = self(seen[:, -self.context :]).float()
             if temperature > 0:
@@ -121,9 +121,9 @@ class Dynamics(Pretrained):
                 grid = torch.multinomial(odds, 1, generator=generator).reshape(logits.shape[:3])
             else:
                 grid = logits.argmax(dim=-1)
-            dreamt.append(grid)
+            dreamed.append(grid)
             seen = torch.cat([seen, grid[:, None]], dim=1)
-        return torch.stack(dreamt, dim=1)
+        return torch.stack(dreamed, dim=1)
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
         """Cross-entropy of the last grid of `batch` after the ones before: tokens (B, T+1, 9, 10), or (tokens, actions (B,)).

@@ -66,7 +66,7 @@ class TileStem(nn.Module):
 
 
 def group_norm(width: int) -> nn.GroupNorm:
-    """Normalisation that knows no batch: what the agent's frames look like never moves the model's statistics."""
+    """Normalization that knows no batch: what the agent's frames look like never moves the model's statistics."""
     return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if width % groups == 0), width)
 
 
@@ -92,7 +92,7 @@ class Conv3(nn.Module):
 
 
 class CellBlock(nn.Module):
-    """x + mlp(norm(x + depthwise conv3(x))) on channels-last grids (ConvNeXt, 2201.03545): what a cell learns of its neighbours.
+    """x + mlp(norm(x + depthwise conv3(x))) on channels-last grids (ConvNeXt, 2201.03545): what a cell learns of its neighbors.
 
     The MLP's second layer starts at zero. Half the products of two full 3×3 convolutions.
     """
@@ -180,7 +180,7 @@ class TransformerBlock(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Token grids (B, T, 9, 10) to (B, T·90, D): token + row + column + age of the frame, and a 3×3 look at the neighbours.
+    """Token grids (B, T, 9, 10) to (B, T·90, D): token + row + column + age of the frame, and a 3×3 look at the neighbors.
 
     The depthwise 3×3 convolution (conditional positional encoding, 2102.10882) makes "the cell to my left" a thing one
     layer can say, which is what a scrolling map asks for.
@@ -193,7 +193,7 @@ class TokenEmbedding(nn.Module):
         self.row = nn.Parameter(torch.randn(ROWS, 1, dim) * 0.02)
         self.column = nn.Parameter(torch.randn(1, COLUMNS, dim) * 0.02)
         self.age = nn.Parameter(torch.randn(context, 1, 1, dim) * 0.02)  # [-1] is the newest frame
-        self.neighbours = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.neighbors = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
         nn.init.normal_(self.token.weight, std=0.05)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -204,4 +204,4 @@ class TokenEmbedding(nn.Module):
         x = self.token(tokens) + self.row + self.column + self.age[-t:]  # (B, T, 9, 10, D)
         d = x.shape[-1]
         grid = x.reshape(b * t, rows, columns, d).permute(0, 3, 1, 2)
-        return (grid + self.neighbours(grid)).permute(0, 2, 3, 1).reshape(b, t * rows * columns, d)
+        return (grid + self.neighbors(grid)).permute(0, 2, 3, 1).reshape(b, t * rows * columns, d)

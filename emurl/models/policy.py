@@ -19,7 +19,7 @@ class Policy(Pretrained):
     """Token grids long (B, C, 9, 10), newest last, to (logits (B, actions), value (B,)).
 
     A transformer over all C·90 tokens and one token of its own that gathers what the two heads read. Orthogonal
-    initialisation, 0.01 for the policy head, so that the first policy is near to uniform ("The 37 implementation details of
+    initialization, 0.01 for the policy head, so that the first policy is near to uniform ("The 37 implementation details of
     PPO"). C may be less than `context`: fewer frames are known.
 
     It reads tokens, so the frame encoder and the codebook it needs are the tokenizer's, shared and not stored twice; the
@@ -55,7 +55,7 @@ class Policy(Pretrained):
         return self.policy_head(gathered), self.value_head(gathered).squeeze(-1)
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
-        """Behaviour cloning: weighted cross-entropy of (tokens (B, C, 9, 10), actions (B,), weights (B,) ≥ 0)."""
+        """Behavior cloning: weighted cross-entropy of (tokens (B, C, 9, 10), actions (B,), weights (B,) ≥ 0)."""
         tokens, actions, weights = (as_tensor(part, self.device) for part in batch)
         logits, _ = self(tokens.long())
         wanted, weights = actions.long(), weights.float()
@@ -65,5 +65,5 @@ class Policy(Pretrained):
 
 
 def agent_parameter_count(policy: Policy, tokenizer: Tokenizer) -> int:
-    """Numbers learnt between a frame and a button: the policy's, the frame encoder's and the codebook's."""
+    """Numbers learned between a frame and a button: the policy's, the frame encoder's and the codebook's."""
     return parameter_count(policy, tokenizer.encoder, tokenizer.codebook)

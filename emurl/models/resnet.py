@@ -1,6 +1,6 @@
 """Residual networks for one-channel frames (He et al., 1512.03385), in the 18- and 34-layer layouts and a small cheap one.
 
-Normalisation is by groups (1803.08494), not by batch: the same frame gets the same score whatever stands beside it, in training and in play.
+Normalization is by groups (1803.08494), not by batch: the same frame gets the same score whatever stands beside it, in training and in play.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reward model: how far into the game a frame is, learnt from nothing but which of two frames came later."""
+"""The reward model: how far into the game a frame is, learned from nothing but which of two frames came later."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class RewardModel(Pretrained):
         scale 1.
         """
         scores, seconds = scores.double(), seconds.double()
-        centred = seconds - seconds.mean()
-        slope = (centred * (scores - scores.mean())).sum() / centred.square().sum().clamp(min=1e-12)
+        centerd = seconds - seconds.mean()
+        slope = (centerd * (scores - scores.mean())).sum() / centerd.square().sum().clamp(min=1e-12)
         if slope > 1e-6:
             self.scale.fill_(float(1.0 / slope))
             self.offset.fill_(float(scores.mean() - slope * seconds.mean()))

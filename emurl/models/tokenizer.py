@@ -5,7 +5,7 @@ pixels are matrix products over tiles and cells. With four shades the decoder cl
 decisions in Gray code; with 256 it regresses them.
 
 Two encoders:
-  context  a network over the grid, learnt through the codes: what a token says may lean on the cells around it
+  context  a network over the grid, learned through the codes: what a token says may lean on the cells around it
   cells    each cell by itself: the main directions of its pixels, clustered, set from the footage before the first step. Only the
            decoder learns by gradient. A Game Boy screen is made of few different cells: in minutes of training this is far better, a
            token of a cell is the same wherever it stands, and scrolling moves tokens unchanged
@@ -38,7 +38,7 @@ from emurl.models.layers import (
 )
 
 SURE = 6.0  # largest log odds a code's picture starts with
-UNQUANTISED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
+UNQUANTIZED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
 
 
 class Encoder(nn.Module):
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Code vectors (B, 90, code_dim) to tiles (B, 18, 20, outputs). One mixer lets a cell know what far cells said.
 
-    To what the network says of a code it adds what it has learnt of that code alone: a vector at its entrance, and a picture at its end.
+    To what the network says of a code it adds what it has learned of that code alone: a vector at its entrance, and a picture at its end.
     """
 
     def __init__(self, vocab: int, dim: int, depth: int, code_dim: int, outputs: int) -> None:
@@ -123,7 +123,7 @@ class Tokenizer(Pretrained):
             raise ValueError(f"codebook is {codebook}, expected cosine with the encoder of cells")
         self.shades, self.channels, self.vocab = shades, channels, vocab
         self.classifies = shades == 4
-        self.quantises = True
+        self.quantizes = True
         self.encoder: Any = (
             CellEncoder(code_dim, shades, channels) if self.of_cells else Encoder(dim, depth, code_dim, shades, channels)
         )
@@ -172,7 +172,7 @@ class Tokenizer(Pretrained):
     def _error(self, outputs: torch.Tensor, tiles: torch.Tensor) -> torch.Tensor:
         """Reconstruction error of each frame (B,): cross-entropy in nats a pixel, or mean squared error in −1…1.
 
-        Shades 0 1 2 3 are the bits (light?, middle?) 00 01 11 10: neighbours differ in one bit, and so do black and white,
+        Shades 0 1 2 3 are the bits (light?, middle?) 00 01 11 10: neighbors differ in one bit, and so do black and white,
         which text and outlines are made of. A pixel's cross-entropy is the sum of its bits', and costs half as much as one
         over four classes.
         """
@@ -216,10 +216,10 @@ class Tokenizer(Pretrained):
         if self.of_cells:
             indices = self.codebook.nearest(vectors)
             codes = self.codebook.vectors(indices)
-        elif self.quantises:
+        elif self.quantizes:
             codes, indices, commitment = self.codebook(vectors)
         else:
-            codes = self.codebook.unquantised(vectors)
+            codes = self.codebook.unquantized(vectors)
         outputs = self.decoder(codes, indices)
         tiles = self._tiles(wanted)
         reconstruction = self._error(outputs, tiles).mean()
@@ -237,10 +237,10 @@ class Tokenizer(Pretrained):
     def on_progress(self, done: float) -> None:
         """Told by the training loop which share of the steps is done.
 
-        With an encoder of context the first `UNQUANTISED` of them train an autoencoder, and the codes start as clusters of what
-        that has learnt, not of what random weights say. Revival of dead codes ends at 80 %.
+        With an encoder of context the first `UNQUANTIZED` of them train an autoencoder, and the codes start as clusters of what
+        that has learned, not of what random weights say. Revival of dead codes ends at 80 %.
         """
         if done == 0 and self.of_cells and not self.codebook.started:
             raise RuntimeError("a tokenizer of cells is trained before `start` has shown it any footage")
-        self.quantises = done >= UNQUANTISED or self.codebook.kind == "fsq"
+        self.quantizes = done >= UNQUANTIZED or self.codebook.kind == "fsq"
         self.codebook.revive(done < 0.8)

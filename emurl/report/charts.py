@@ -1,6 +1,6 @@
-"""Charts as inline SVG: no library, no network, a few hundred bytes each, and colours that follow the page's theme.
+"""Charts as inline SVG: no library, no network, a few hundred bytes each, and colors that follow the page's theme.
 
-Colours are CSS variables `--c0` … `--c4` of the page; text and lines use `currentColor`. Numbers are rounded to a tenth of a
+Colors are CSS variables `--c0` … `--c4` of the page; text and lines use `currentColor`. Numbers are rounded to a tenth of a
 pixel so that the same data gives the same bytes.
 """
 
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from html import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 30  # margins, px
-COLOURS = 5
+COLORS = 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """A named curve: points (x, y); not-a-numbers are left out. `colour` is 0 … 4."""
+    """A named curve: points (x, y); not-a-numbers are left out. `color` is 0 … 4."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: int = 0
+    color: int = 0
 
 
 def number(value: float | int | str | bool | None) -> str:
@@ -99,9 +99,9 @@ def line_chart(lines: Sequence[Line], title: str, x_label: str = "step", width: 
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(a, b) for a, b in zip(px, py, strict=True)))
         if len(px) == 1:
             x, y = at(px[0], py[0])
-            body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot c{line.colour % COLOURS}"/>')
+            body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot c{line.color % COLORS}"/>')
         elif px:
-            body.append(f'<polyline points="{path}" class="curve c{line.colour % COLOURS}"/>')
+            body.append(f'<polyline points="{path}" class="curve c{line.color % COLORS}"/>')
     return _svg(width, height, body, title)
 
 
@@ -132,7 +132,7 @@ def bar_chart(
             top = height - BOTTOM - max(tall, 1.0)
             body.append(
                 f'<rect x="{x + 1.5:.1f}" y="{top:.1f}" width="{breadth - 3:.1f}" height="{max(tall, 1.0):.1f}" rx="2" '
-                f'class="bar c{order % COLOURS}"><title>{escape(name)}: {group} {share:.0%}</title></rect>'
+                f'class="bar c{order % COLORS}"><title>{escape(name)}: {group} {share:.0%}</title></rect>'
             )
             if breadth >= 22:
                 body.append(_text(x + breadth / 2, top - 4, f"{100 * share:.0f}"))

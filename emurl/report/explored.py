@@ -1,7 +1,7 @@
 """Where players have been: counts by coordinate laid over a picture of the game's maps, player beside player.
 
 Counts are visits of walking cells by (map, y, x). An `Atlas` says where each map lies on a picture: the embedded game draws
-its own (`emurl.cartridge.atlas`), any other game gets `plain_atlas`, a field a map.
+its own (`emurl.games.mossdale.atlas`), any other game gets `plain_atlas`, a field a map.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Counts = Mapping[tuple[int, int, int], int]
 
 PAPER, INK, SOFT, RULE, FIELD = (251, 250, 247), (35, 38, 31), (108, 112, 102), (222, 220, 211), (236, 234, 226)
 RAMP = ((255, 221, 120), (252, 158, 62), (226, 76, 74), (150, 32, 118), (52, 10, 92))
-"""Seldom to often: brightness falls all the way, so that it reads in grey too."""
+"""Seldom to often: brightness falls all the way, so that it reads in gray too."""
 
-STRENGTH = 0.8  # of a cell's colour over the map beneath
+STRENGTH = 0.8  # of a cell's color over the map beneath
 GAP, HEAD, FOOT = 20, 58, 60  # px: round the panels, above them, below them
 PLAIN_CELL, PLAIN_ROW, PLAIN_TAG = 12, 640, 22  # px of the plain atlas: a cell, a row of fields, a name above its field
 
@@ -57,8 +57,8 @@ def share(count: float, most: int) -> float:
     return min(1.0, max(0.0, math.log(count) / math.log(most))) if most > 1 else 1.0
 
 
-def colour(at: float) -> tuple[float, float, float]:
-    """The colour of a share 0 … 1."""
+def color(at: float) -> tuple[float, float, float]:
+    """The color of a share 0 … 1."""
     place = at * (len(RAMP) - 1)
     low = min(int(place), len(RAMP) - 2)
     red, green, blue = (a + (b - a) * (place - low) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True))
@@ -90,7 +90,7 @@ def heat(atlas: Atlas, counts: Counts, most: int) -> np.ndarray:
         # A hair of the map stays visible between cells, so that they can be counted.
         part = picture[y : y + tall - 1, x : x + wide - 1]
         part *= 1 - STRENGTH
-        part += STRENGTH * np.array(colour(share(count, most)), np.float32)
+        part += STRENGTH * np.array(color(share(count, most)), np.float32)
     over = atlas.cover[..., 3:].astype(np.float32) / 255
     return np.asarray((picture * (1 - over) + atlas.cover[..., :3] * over).round(), np.uint8)
 
@@ -151,11 +151,11 @@ def summary(atlas: Atlas, counts: Counts) -> str:
 
 
 def _legend(pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, most: int) -> None:
-    """The colours from one visit to the most, with round numbers below."""
+    """The colors from one visit to the most, with round numbers below."""
     font = ImageFont.load_default(16)
     label = "actions that ended on a cell, all episodes"
     for step in range(wide):
-        shade = colour(step / max(1, wide - 1) if most > 1 else 1.0)
+        shade = color(step / max(1, wide - 1) if most > 1 else 1.0)
         mixed = tuple(round(STRENGTH * a + (1 - STRENGTH) * b) for a, b in zip(shade, FIELD, strict=True))
         pen.line((x + step, y, x + step, y + 13), mixed)
     tens = [10**power for power in range(len(str(most)))]

@@ -1,4 +1,4 @@
-"""The report: one HTML file that says what was learnt, how, and from what. It needs no network and no other file."""
+"""The report: one HTML file that says what was learned, how, and from what. It needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from emurl.artifacts import MANIFEST, Artifact
+from emurl.core.store import MANIFEST, Artifact
 from emurl.report.charts import Line, bar_chart, line_chart, number
 from emurl.report.style import STYLE
 
@@ -120,7 +120,7 @@ def _head(findings: Findings) -> str:
         )
     return (
         f"<header><p class='brand'>emurl</p><h1>{escape(findings.game)}</h1>"
-        f"<p class='lead'>Learnt from other people's speedruns, without a reward from the game. {findings.episodes} episodes "
+        f"<p class='lead'>Learned from other people's speedruns, without a reward from the game. {findings.episodes} episodes "
         f"each from power-on, at most {number(findings.max_steps)} actions, the same dice for all.</p>"
         f"<div class='tiles'>{''.join(tiles)}</div></header>"
     )
@@ -154,12 +154,12 @@ def _progress(findings: Findings) -> str:
     lines = [Line(player.name, range(len(player.curve)), player.curve, place) for place, player in enumerate(findings.players)]
     rows = []
     for player in findings.players:
-        favourite = max(player.buttons, key=lambda name: player.buttons[name]) if player.buttons else "–"
-        share = player.buttons.get(favourite, 0.0)
+        favorite = max(player.buttons, key=lambda name: player.buttons[name]) if player.buttons else "–"
+        share = player.buttons.get(favorite, 0.0)
         rows.append(
-            [escape(player.name), number(player.final_progress), f"{player.still_share:.0%}", f"{escape(favourite)} {share:.0%}"]
+            [escape(player.name), number(player.final_progress), f"{player.still_share:.0%}", f"{escape(favorite)} {share:.0%}"]
         )
-    table = _table(["player", "Φ at the end", "actions that changed nothing", "favourite button"], rows)
+    table = _table(["player", "Φ at the end", "actions that changed nothing", "favorite button"], rows)
     chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
     note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
     return _section("Progress", _legend([player.name for player in findings.players]) + chart + table, note)
@@ -181,7 +181,7 @@ def _explored(findings: Findings) -> str:
             total = sum(player.places.values())
             cells += [f"{sum(counts) / total:.0%}" if counts else "–", number(len(counts))]
         rows.append(cells)
-    note = "Where every action ended, over all episodes: walking cells, the same logarithmic colours for all."
+    note = "Where every action ended, over all episodes: walking cells, the same logarithmic colors for all."
     return _section("Where they went", picture + _table(header, rows), note)
 
 
@@ -232,9 +232,9 @@ def _histories(path: Path) -> dict[str, list[dict[str, float]]]:
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> str:
-    def points(key: str, colour: int) -> Line:
+    def points(key: str, color: int) -> Line:
         known = [row for row in rows if key in row]
-        return Line(key, [row["step"] for row in known], [row[key] for row in known], colour)
+        return Line(key, [row["step"] for row in known], [row[key] for row in known], color)
 
     held_out = name.startswith("val_")
     lines = [points(name, 1 if held_out else 0)]

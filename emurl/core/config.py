@@ -1,0 +1,194 @@
+"""A settings file: read from YAML, overridden by `a.b=c`, checked against the tables, with errors that name the key.
+
+What a pipeline shares (`seed`, `device` and others that its table names) may stand once at the top of the file; every stage that has a
+field of that name gets it, unless its own section says otherwise. So the settings object a stage is given is complete, and it
+alone (with the parents' digests and the code) decides whether the stage has to run again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError, create_model
+
+from emurl.core.errors import InputError
+from emurl.core.pipeline import DEFAULT, Pipeline, find_pipeline
+from emurl.core.settings import Device, Natural, PathText, Settings
+
+
+class RenamedKey(FutureWarning):
+    """A settings file uses a key of the version before."""
+
+
+class TrackingSettings(Settings):
+    """Where numbers and pictures go besides the console."""
+
+    tensorboard: bool = True
+    wandb: bool = True  # offline unless a key is set
+    project: str = "emurl"
+
+
+class Config(Settings):
+    """A whole settings file; `config_class` adds the sections of a pipeline's stages and what they share."""
+
+    pipeline: str = DEFAULT
+    seed: Natural = 0
+    device: Device = "auto"
+    store: PathText = "data"
+    tracking: TrackingSettings = TrackingSettings()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A stage's section, or what stages share."""
+
+
+@cache
+def config_class(pipeline: Pipeline) -> type[Config]:
+    """The class of a pipeline's settings files, made of its table."""
+    fields: dict[str, Any] = {}
+    for stage in pipeline.stages:
+        section = stage.settings
+        for name in pipeline.shared:
+            if name in section.model_fields and name not in fields and name not in Config.model_fields:
+                field = section.model_fields[name]
+                fields[name] = (field.annotation, field)
+        fields[stage.name] = (section, section())
+    return create_model(f"{pipeline.name.title()}Config", __base__=Config, pipeline=(str, pipeline.name), **fields)
+
+
+def load_config(
+    path: str | os.PathLike[str] | None, overrides: list[str] | tuple[str, ...] = (), pipeline: str | None = None
+) -> Config:
+    """Read `path` (None: defaults), apply `overrides` of the form `a.b=value`, check everything.
+
+    Args:
+        pipeline: whose settings they are; None: the file's own `pipeline`, by default speedrun.
+
+    Raises:
+        InputError: the file is missing or no YAML mapping, a key is unknown, a value has the wrong type or range.
+    """
+    values: dict[str, Any] = {}
+    source = "defaults"
+    if path is not None:
+        source = str(path)
+        values = _read_yaml(Path(path))
+    for override in overrides:
+        _apply_override(values, override)
+    if pipeline is not None and values.setdefault("pipeline", pipeline) != pipeline:
+        raise InputError(f"--pipeline {pipeline}: {source} is of pipeline {values['pipeline']}, expected a file of {pipeline}")
+    table = find_pipeline(str(values.get("pipeline", DEFAULT)))
+    model = config_class(table)
+    _rename(values, model, source, "")
+    _spread_shared(values, table)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_one_line(error, source, model)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--config {path}: no such file, expected a settings file such as configs/demo.yaml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"--config {path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise InputError(f"--config {path}: holds a {type(loaded).__name__}, expected a mapping of settings")
+    return loaded
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise InputError(f"--set {override}: expected key=value, for example reward.epochs=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    here = values
+    for part in parts[:-1]:
+        inner = here.get(part)
+        if inner is None:
+            inner = here[part] = {}
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override}: {part} holds a value, expected a section")
+        here = inner
+    here[parts[-1]] = value
+
+
+def _rename(values: dict[str, Any], model: type[Settings], source: str, prefix: str) -> None:
+    """Give keys of the version before their new names, with a warning each."""
+    for old, new in model.renamed.items():
+        if old in values:
+            if new in values:
+                raise InputError(f"{source}: {prefix}{old} is the old name of {prefix}{new}, expected only one of them")
+            values[new] = values.pop(old)
+            warnings.warn(
+                f"{source}: {prefix}{old} is now called {prefix}{new}; the old name goes with the next version", RenamedKey, 3
+            )
+    for name, field in model.model_fields.items():
+        inner = _settings_class(field.annotation)
+        if inner is not None and isinstance(values.get(name), dict):
+            _rename(values[name], inner, source, f"{prefix}{name}.")
+
+
+def _settings_class(annotation: Any) -> type[Settings] | None:
+    """The settings class an annotation holds, also in `X | None`."""
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next((option for option in options if isinstance(option, type) and issubclass(option, Settings)), None)
+
+
+def _spread_shared(values: dict[str, Any], pipeline: Pipeline) -> None:
+    for stage in pipeline.stages:
+        section = values.get(stage.name)
+        if section is None:
+            section = values[stage.name] = {}
+        if not isinstance(section, dict):
+            continue  # the schema says so with the key's name
+        for name in pipeline.shared:
+            if name not in values or name not in stage.settings.model_fields:
+                continue
+            shared = values[name]
+            if isinstance(shared, dict) and isinstance(section.get(name, {}), dict):
+                section[name] = {**shared, **section.get(name, {})}
+            else:
+                section.setdefault(name, shared)
+
+
+def _one_line(error: ValidationError, source: str, model: type[Config]) -> str:
+    problems = error.errors(include_url=False)
+    # A shared value that is wrong is wrong in every stage it was copied to: name it once, where the user wrote it.
+    written = {problem["loc"] for problem in problems}
+    problems = [problem for problem in problems if problem["loc"][1:] not in written]
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    others = len({problem["loc"] for problem in problems}) - 1
+    more = f" (and {others} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1], model)
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+        return f"{source}: unknown key {key}; {hint}{more}"
+    message = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ").replace("a integer", "an integer")
+    return f"{source}: {key}: {message}, got {first['input']!r}{more}"
+
+
+def _known_keys(location: tuple[int | str, ...], model: type[Settings]) -> list[str]:
+    here: type[Settings] | None = model
+    for part in location:
+        field = here.model_fields.get(str(part)) if here is not None else None
+        here = _settings_class(field.annotation) if field is not None else None
+    return sorted(here.model_fields) if here is not None else []

@@ -1,0 +1,209 @@
+"""Runs the tables: resolve parents, fingerprint, skip or run, publish, report. The command line and the flows both call this."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from emurl.core.code_digest import code_digest
+from emurl.core.config import Config
+from emurl.core.errors import WorkError
+from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
+from emurl.core.settings import Settings
+from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file
+from emurl.core.progress import clock, say
+from emurl.core.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one stage: its artifact, whether it was there already, and how long it took (seconds)."""
+
+    stage: Stage
+    artifact: Artifact
+    skipped: bool
+    seconds: float
+
+    @property
+    def headline(self) -> str:
+        """`name value` of the stage's main metric."""
+        value = self.artifact.metrics.get(self.stage.headline)
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"{self.stage.headline} {shown}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The row of the closing table, as data."""
+        return {
+            "pipeline": self.artifact.pipeline,
+            "stage": self.stage.name,
+            "version": f"v{self.artifact.version}",
+            "ref": self.artifact.ref,
+            "skipped": self.skipped,
+            "seconds": round(self.seconds, 3),
+            "metrics": self.artifact.metrics,
+            "path": str(self.artifact.local),
+        }
+
+
+def new_group() -> str:
+    """A name for one pipeline run: W&B groups its stages by it."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def stage_settings(config: Config, stage: Stage) -> Settings:
+    """The section of `config` that belongs to `stage`."""
+    section: Settings = getattr(config, stage.name)
+    return section
+
+
+def fingerprint_of(pipeline: Pipeline, stage: Stage, settings: Settings, inputs: Mapping[str, Artifact], code: str) -> str:
+    """sha256 over everything that decides the stage's result: settings, the files they name, parents, and the code it can reach."""
+    return sha256_of(
+        {
+            "pipeline": pipeline.name,
+            "stage": stage.name,
+            "code": code,
+            "settings": settings.fingerprint_values(),
+            "files": {key: sha256_of_file(path) for key, path in sorted(settings.files().items())},
+            "parents": {name: artifact.digest for name, artifact in sorted(inputs.items())},
+        }
+    )
+
+
+def run_stage(
+    config: Config,
+    stage: Stage,
+    store: Store,
+    made: Mapping[str, Artifact],
+    *,
+    group: str,
+    force: bool = False,
+) -> Result:
+    """Run one stage, or find its artifact.
+
+    Args:
+        made: parents that this run has already settled, by `stage`, or `pipeline/stage` for another pipeline's; the others are
+            the newest of the store.
+        group: the name of the run, for tracking. force: run even when nothing has changed.
+
+    Raises:
+        InputError, WorkError: with the stage's name in front.
+    """
+    began = time.monotonic()
+    pipeline = find_pipeline(config.pipeline)
+    settings = stage_settings(config, stage)
+    inputs = {parent_of(parent, "")[1]: made.get(parent) or newest(store, parent, pipeline) for parent in stage.parents}
+    function = stage.load()
+    code = code_digest(stage.module, *settings.modules())
+    fingerprint = fingerprint_of(pipeline, stage, settings, inputs, code)
+    found = None if force else store.find(pipeline.name, stage.name, fingerprint)
+    if found is not None:
+        say(f"{stage.name}: {found.ref} is up to date, skipped")
+        return Result(stage, found, skipped=True, seconds=time.monotonic() - began)
+
+    parents = ", ".join(artifact.ref for artifact in inputs.values())
+    say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
+    tracking = config.tracking
+    with store.making(pipeline.name, stage.name, fingerprint) as output:
+        try:
+            with Tracker.opened(
+                stage.name, store.root / ".tracking", group, settings.model_dump(),
+                tensorboard=tracking.tensorboard, wandb=tracking.wandb, project=tracking.project,
+            ) as tracker:  # fmt: skip
+                function(settings, inputs, output, tracker)
+                tracker.summary(output.metrics)
+            artifact = store.publish(
+                output,
+                {
+                    "pipeline": pipeline.name,
+                    "stage": stage.name,
+                    "fingerprint": fingerprint,
+                    "code_digest": code,
+                    "headline": stage.headline,
+                    "settings": settings.model_dump(mode="json"),
+                    "parents": {
+                        name: {"version": one.version, "digest": one.digest, "ref": one.ref} for name, one in inputs.items()
+                    },
+                    "duration_s": round(time.monotonic() - began, 3),
+                },
+            )
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise WorkError(f"{stage.name}: the disk of {store.root} is full; free some and run again") from None
+            raise
+    result = Result(stage, artifact, skipped=False, seconds=time.monotonic() - began)
+    say(f"{stage.name}: {artifact.ref}, {result.headline}, {clock(result.seconds)}")
+    for note in artifact.manifest["notes"]:
+        say(f"  {note}")
+    return result
+
+
+def newest(store: Store, parent: str, pipeline: Pipeline) -> Artifact:
+    """The newest artifact that a row's `parent` means.
+
+    Raises:
+        InputError: there is none.
+    """
+    other, stage = parent_of(parent, pipeline.name)
+    return store.get(f"{other}/{stage}")
+
+
+def run_pipeline(config: Config, names: Iterable[str] = (), *, force: bool = False, inputs: Iterable[str] = ()) -> list[Result]:
+    """Run the stages called `names` (all for none) in order; `inputs` pins parents, as in `["reward@v2"]`.
+
+    Raises:
+        InputError: a name, a setting or an input is wrong.
+        WorkError: a stage failed.
+    """
+    pipeline = find_pipeline(config.pipeline)
+    stages = pipeline.choose(names)
+    store = open_store(config)
+    made = {key_of(artifact, pipeline): artifact for artifact in (store.get(ref) for ref in inputs)}
+    group = new_group()
+    results = []
+    for stage in stages:
+        result = run_stage(config, stage, store, made, group=group, force=force)
+        made[stage.name] = result.artifact
+        results.append(result)
+    return results
+
+
+def key_of(artifact: Artifact, pipeline: Pipeline) -> str:
+    """How a row of `pipeline` names this artifact as its parent."""
+    return artifact.stage if artifact.pipeline == pipeline.name else f"{artifact.pipeline}/{artifact.stage}"
+
+
+def open_store(config: Config) -> Store:
+    """The store `config.store` names, probed before any work: what cannot be reached or written is said at once.
+
+    Raises:
+        InputError, WorkError: the store cannot be used, in one line.
+    """
+    store = Store(config.store)
+    store.probe()
+    return store
+
+
+def closing_table(results: list[Result]) -> str:
+    """Stage, version, headline metric, time and path of every stage, in columns."""
+    rows = [("stage", "version", "headline", "time", "path")]
+    for result in results:
+        took = "skipped" if result.skipped else clock(result.seconds)
+        rows.append((result.stage.name, f"v{result.artifact.version}", result.headline, took, _short(result.artifact.local)))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

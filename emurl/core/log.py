@@ -1,0 +1,88 @@
+"""One logger for all of emurl, called `emurl`: lines for people on a terminal, JSON lines with `--log-json`, always on stderr.
+
+A library that uses emurl configures the logger `emurl` as any other; only the command line and the flows call `start`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from datetime import UTC, datetime
+from typing import Any
+
+LOGGER = logging.getLogger("emurl")
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__)
+
+
+class _Lines(logging.Formatter):
+    """The message as it is; warnings and errors say so."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            return f"emurl: {message}"
+        return f"warning: {message}" if record.levelno == logging.WARNING else message
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, and what was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage().strip(),
+        }
+        told |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD and key not in told}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False, default=str)
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Whatever `sys.stderr` is when a line is written: tests and notebooks change it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:  # type: ignore[override]
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def start(as_json: bool = False) -> None:
+    """Log to stderr, for people or as JSON lines; a second call changes the way and adds nothing. Warnings are one line each."""
+    for handler in list(LOGGER.handlers):
+        if isinstance(handler, _Stderr):
+            LOGGER.removeHandler(handler)
+    handler = _Stderr()
+    handler.setFormatter(_JsonLines() if as_json else _Lines())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    warnings.showwarning = _warn
+
+
+def is_json() -> bool:
+    """Whether lines are JSON, so that no progress bar may come between."""
+    return any(isinstance(handler, _Stderr) and isinstance(handler.formatter, _JsonLines) for handler in LOGGER.handlers)
+
+
+def failed(line: str) -> None:
+    """Say in one line why the work ended, also where nobody called `start`."""
+    if not LOGGER.handlers:
+        start()
+    LOGGER.error(line)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, DeprecationWarning | PendingDeprecationWarning):
+        return
+    LOGGER.warning(" ".join(str(message).split()))

@@ -1,0 +1,108 @@
+"""A pipeline as data: a table of stages, what each reads, and which metric a summary shows. CLI, flows, settings and docs come from it.
+
+A stage is one row here and one module, which holds its settings class and `run(settings, inputs, output, tracker)`. The class is
+the one that `run` is annotated with, so it is named once. Rows are light: a stage's module is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from emurl.core import registry
+from emurl.core.errors import InputError
+from emurl.core.settings import Settings
+
+DEFAULT = "speedrun"  # the pipeline that a config or a ref without a pipeline's name means
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of a table.
+
+    Attributes:
+        name: what the command line, the settings file and the store call it.
+        parents: stages whose artifacts it reads; `pipeline/stage` for another pipeline's.
+        headline: the metric that a summary shows.
+        summary: what it does, in one line.
+        module: where its settings class and its `run` are; by default `<module of the pipeline>.<name>`.
+        network: it talks to a site, so a failure may pass: a flow tries it again.
+    """
+
+    name: str
+    parents: tuple[str, ...]
+    headline: str
+    summary: str
+    module: str = ""
+    network: bool = False
+
+    def load(self) -> Callable[..., None]:
+        """`run(settings, inputs, output, tracker)`; imports the stage's module, which may be heavy."""
+        function: Callable[..., None] = importlib.import_module(self.module).run
+        return function
+
+    @property
+    def settings(self) -> type[Settings]:
+        """The settings class: what `run` is annotated to take first."""
+        found: type[Settings] = inspect.get_annotations(self.load(), eval_str=True)["settings"]
+        return found
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A table of stages in the order in which they run.
+
+    Attributes:
+        name: what the config (`pipeline: NAME`), the store and a ref call it. summary: what it is for, in one line.
+        module: the package it stands in; a stage without a module of its own is `<module>.<stage>`.
+        stages: the rows.
+        shared: settings that may stand once at the top of a file and go to every stage that has a field of that name.
+    """
+
+    name: str
+    summary: str
+    module: str
+    stages: tuple[Stage, ...]
+    shared: tuple[str, ...] = ()
+    by_name: dict[str, Stage] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Give every stage its module."""
+        rows = tuple(
+            stage if stage.module else Stage(**{**stage.__dict__, "module": f"{self.module}.{stage.name}"})
+            for stage in self.stages
+        )
+        object.__setattr__(self, "stages", rows)
+        object.__setattr__(self, "by_name", {stage.name: stage for stage in rows})
+
+    def choose(self, names: Iterable[str]) -> list[Stage]:
+        """The rows called `names` in the table's order; all of them for no names.
+
+        Raises:
+            InputError: a name is not in the table.
+        """
+        wanted = list(names)
+        for name in wanted:
+            if name not in self.by_name:
+                raise InputError(
+                    f"stage {name!r}: there is no such stage in {self.name}, expected some of {', '.join(self.by_name)}"
+                )
+        return [stage for stage in self.stages if not wanted or stage.name in wanted]
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """The pipeline called `name`.
+
+    Raises:
+        InputError: there is none; the line says which there are.
+    """
+    found: Pipeline = registry.find("pipelines", name)
+    return found
+
+
+def parent_of(parent: str, pipeline: str) -> tuple[str, str]:
+    """(pipeline, stage) that a row's parent means: `frames` of the same pipeline, `speedrun/frames` of another."""
+    other, _, stage = parent.rpartition("/")
+    return other or pipeline, stage

@@ -1,0 +1,65 @@
+"""What every settings class is made of: immutable, checked, and a fingerprint of the values that decide a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+NOT_IN_FINGERPRINT: dict[str, Any] = {"fingerprint": False}  # where and how fast, never what comes out
+
+
+def _at_home(path: str) -> str:
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+PathText = Annotated[str, AfterValidator(_at_home)]
+"""A path as people write it: `~` is their home."""
+
+Device = Annotated[str, Field(json_schema_extra=NOT_IN_FINGERPRINT)]  # auto | cpu | cuda | cuda:N | mps
+
+
+class Settings(BaseModel):
+    """Base of every settings class: immutable, no unknown keys, no silent conversion of types.
+
+    `renamed` maps keys of the version before to their new names: they are still read, with a warning.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    renamed: ClassVar[dict[str, str]] = {}
+
+    def fingerprint_values(self) -> dict[str, Any]:
+        """The values that decide the result, as JSON-ready data."""
+        values = {}
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra.get("fingerprint") is False:
+                continue
+            value = getattr(self, name)
+            values[name] = value.fingerprint_values() if isinstance(value, Settings) else value
+        return values
+
+    def files(self) -> dict[str, Path]:
+        """Files these settings point to and whose content decides the result, by the key that names them."""
+        found: dict[str, Path] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Settings):
+                found |= {f"{name}.{key}": path for key, path in value.files().items()}
+        return found
+
+    def modules(self) -> tuple[str, ...]:
+        """Modules that are chosen by a setting, so that no import shows that their code decides the result."""
+        found: set[str] = set()
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Settings):
+                found |= set(value.modules())
+        return tuple(sorted(found))

@@ -1,0 +1,1 @@
+"""The environments an agent acts in."""

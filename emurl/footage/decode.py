@@ -1,0 +1,226 @@
+"""One pass of ffmpeg over a video, straight into frames of four shades.
+
+ffmpeg drops the pictures between two wanted times, takes the luma plane and cuts the window out, all before a byte crosses
+the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because a rectangle found to a
+fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+
+from emurl.core.errors import WorkError
+from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME
+from emurl.footage.screen_finder.finder import Segment
+from emurl.footage.screen_finder.resample import Resampler
+from emurl.footage.screen_finder.shades import Calibration, calibrate, histograms
+from emurl.footage.video import PLANAR, NotAVideo
+from emurl.screen import HEIGHT, WIDTH
+
+CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
+PIPE = 1 << 20  # bytes a pipe may hold, where the system lets us say so; the usual 64 KiB wake both ends for every few rows
+# Distance from the shades (see `Calibration.residual`) that no game frame has: 4 times the video's mean, within these.
+FOREIGN = (0.2, 0.6)
+# Pixels between two shades for each change of shade (see `_mixed`): 0.03 at most in a game that was scaled well, 0.24 and more
+# where letters have smooth edges. 4 times the video's median, within these.
+MIXED = (0.12, 1.0)
+FEW_EDGES = 500  # changes of shade below which a handful of odd pixels would count for too much
+BLANK_SHARE = 0.995  # of a frame's pixels in one shade
+SAME_PIXELS = 8  # fewer differing pixels than a letter has: compression noise
+
+
+@dataclass(frozen=True)
+class Way:
+    """A segment together with how its pixels become frames, and the median of `_mixed` over its sampled pictures."""
+
+    segment: Segment
+    resampler: Resampler
+    calibration: Calibration
+    mixed: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames of a video."""
+
+    first: int  # index of the first frame
+    frames: np.ndarray  # uint8 (n, 144, 160), ranks 0…3
+    flags: np.ndarray  # uint8 (n,): BLANK | DUPLICATE | NOT_GAME
+
+
+def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> list[Way]:
+    """Calibrate every segment that has a screen, on those of the sampled `pictures` (n, height, width) that fall into it."""
+    ways = []
+    for segment in segments:
+        if segment.rect is None:
+            continue
+        mine = (times >= segment.start) & (times <= segment.end)
+        shown = pictures[mine] if mine.any() else pictures
+        calibration, resampler = calibrate(shown, segment.rect)
+        gray = resampler(resampler.cut(shown))
+        mixed = _mixed(histograms(gray), calibration.ranks(gray), calibration)
+        ways.append(Way(segment, resampler, calibration, float(np.median(mixed))))
+    return ways
+
+
+def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
+    """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
+
+    Raises:
+        NotAVideo: ffmpeg fails before the first frame; a damaged tail only ends the frames early.
+        WorkError: somebody else ended ffmpeg (a machine out of memory does): what came is not all there is.
+    """
+    if not ways:
+        raise ValueError("no way from video to frames: find the screen first")
+    boxes = np.array([way.resampler.window for way in ways])
+    x, y = boxes[:, :2].min(axis=0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    width, height = int(right - x), int(bottom - y)
+    size = width * height
+    previous: np.ndarray | None = None
+    first = 0
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            _command(path, fps, (int(x), int(y), width, height)), stdout=subprocess.PIPE, stderr=complaints, bufsize=0
+        )
+        _widen(process)
+        try:
+            for crops in _ahead(process, size):
+                count = len(crops)
+                crops = crops.reshape(count, height, width)
+                frames, flags = _convert(crops, (int(x), int(y)), ways, (first + np.arange(count)) / fps)
+                flags |= DUPLICATE * _repeats(frames, previous)
+                yield Chunk(first, frames, flags)
+                previous = frames[-1]
+                first += count
+        finally:
+            process.kill()  # a generator may be left in the middle; one that has ended is not hurt
+            process.wait()
+        if process.returncode < 0:
+            raise WorkError(f"{path}: ffmpeg was ended by signal {-process.returncode} after {first} frames; run again")
+        if first == 0:
+            complaints.seek(0)
+            text = " ".join(complaints.read().decode(errors="replace").split())
+            raise NotAVideo(f"ffmpeg gave no frame ({text[-160:] or 'no reason given'})")
+
+
+def _ahead(process: subprocess.Popen[bytes], size: int) -> Iterator[np.ndarray]:
+    """Chunks of pictures of `size` bytes, uint8 (n, size); the next one is read while one is worked on, for a pipe holds less
+    than a picture and the decoder would stand still."""
+    pipe = process.stdout
+    assert pipe is not None
+    buffers = [bytearray(size * CHUNK), bytearray(size * CHUNK)]
+    with pipe, ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(_fill, pipe, buffers[0])
+        try:
+            while True:
+                count = coming.result() // size
+                if not count:
+                    process.wait()  # it ends by itself, and how it ended is worth knowing
+                    return
+                full = buffers[0]
+                buffers.reverse()  # by the next turn nobody looks at `full` any more
+                coming = reader.submit(_fill, pipe, buffers[0])
+                yield np.frombuffer(full, np.uint8, count * size).reshape(count, size)
+        finally:
+            process.kill()  # or the reader would wait for a decoder that nobody listens to
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # more pipes than the system allows a user: slower, no worse
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
+
+
+def _command(path: Path, fps: float, window: tuple[int, int, int, int]) -> list[str]:
+    x, y, width, height = window
+    stream = (
+        # `file:` keeps ffmpeg from reading a protocol into a name.
+        ffmpeg.input(f"file:{path}", noautorotate=None, threads=1)
+        .video.filter("setpts", "PTS-STARTPTS")
+        .filter("fps", fps=fps, start_time=0, round="up")
+        .filter("format", "|".join(PLANAR))
+        # Before the plane is taken out, for that copies it, and cutting only moves a pointer.
+        .filter("crop", width, height, x, y, exact=1)
+        .filter("extractplanes", "y")
+        .output("pipe:", format="rawvideo", pix_fmt="gray", loglevel="error", sn=None, dn=None, an=None)
+        .global_args("-nostdin", "-hide_banner")
+    )
+    return list(ffmpeg.compile(stream, cmd=imageio_ffmpeg.get_ffmpeg_exe()))
+
+
+def _fill(pipe: IO[bytes], buffer: bytearray) -> int:
+    """Read until `buffer` is full or the pipe ends; returns how many bytes came."""
+    got = 0
+    with memoryview(buffer) as view:
+        while got < len(buffer):
+            more = pipe.readinto(view[got:])  # type: ignore[attr-defined]
+            if not more:
+                break
+            got += more
+    return got
+
+
+def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Window pictures → frames and flags, each by the way its time falls into."""
+    frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
+    flags = np.full(len(crops), NOT_GAME, np.uint8)
+    for number, way in enumerate(ways):
+        # Before the first and after the last sampled picture the nearest layout holds.
+        start = way.segment.start if number or way.segment.start > 2.5 else -1.0
+        end = way.segment.end if number + 1 < len(ways) else np.inf
+        first, last = np.searchsorted(times, (start, end))
+        if first == last:
+            continue
+        x, y, width, height = way.resampler.window
+        x, y = x - corner[0], y - corner[1]
+        gray = way.resampler(crops[first:last, y : y + height, x : x + width])
+        frames[first:last] = way.calibration.ranks(gray)
+        flags[first:last] = _marks(gray, frames[first:last], way)
+    return frames, flags
+
+
+def _marks(gray: np.ndarray, ranks: np.ndarray, way: Way) -> np.ndarray:
+    """`BLANK` where one shade holds nearly all of a picture, `NOT_GAME` where it is no picture of the calibrated shades on the
+    game's grid: a card, a menu of the stream. uint8 (n,) for gray and rank pictures uint8 (n, 144, 160)."""
+    found = histograms(gray)
+    which = way.calibration.which(found)
+    tables = np.eye(4, dtype=np.float32)[way.calibration.tables]  # (palettes, 256, 4)
+    blank = np.einsum("ng,ngr->nr", found, tables[which]) > BLANK_SHARE if len(tables) > 1 else found @ tables[0] > BLANK_SHARE
+    far = (found * way.calibration.distances[which]).sum(axis=1) > np.clip(4 * way.calibration.residual, *FOREIGN)
+    mixed = _mixed(found, ranks, way.calibration) > np.clip(4 * way.mixed, *MIXED)
+    return (BLANK * blank.any(axis=1) | NOT_GAME * (far | mixed)).astype(np.uint8)
+
+
+def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Pixels that lie between two shades, for each change of shade between neighbors: (n,).
+
+    A game's shades change from one of its pixels to the next, and there is nothing in between. Letters and pictures that a stream
+    draws itself are finer than that and leave a mixture at nearly every edge, even in the game's own grays. `found` are the
+    `histograms` of the pictures that were read as `ranks`.
+    """
+    between = (found * (calibration.distances > 0.5)[calibration.which(found)]).sum(axis=1) * (HEIGHT * WIDTH)
+    edges = [np.count_nonzero(one[:, 1:] != one[:, :-1]) + np.count_nonzero(one[1:] != one[:-1]) for one in ranks]
+    return between / np.maximum(edges, FEW_EDGES)
+
+
+def _repeats(frames: np.ndarray, previous: np.ndarray | None) -> np.ndarray:
+    """Whether each frame shows what the one before it showed."""
+    before = np.concatenate([frames[:1] if previous is None else previous[None], frames[:-1]])
+    same = (frames != before).sum(axis=(1, 2)) <= SAME_PIXELS
+    if previous is None:
+        same[0] = False
+    return same.astype(np.uint8)

@@ -1,0 +1,1 @@
+"""From a leaderboard to a table of runs and their videos."""

@@ -1,0 +1,189 @@
+"""One polite `requests` session: a descriptive name, at most 100 requests a minute, patience with a server that is not.
+
+420 and 429 (too many requests), 5xx, timeouts and broken connections are tried again after a growing pause, or after as
+long as the server asks (Retry-After). Everything else is the caller's to judge. Redirects are requests, too: the limit is
+kept where requests leave, not where they are wished for.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from emurl import __version__
+from emurl.core.errors import InputError, WorkError
+
+USER_AGENT = f"emurl/{__version__} (learns Game Boy games from speedruns; python-requests)"
+PER_MINUTE = 100
+MINUTE_S = 60.5  # the server counts arrivals, we count departures: half a second for the way
+TRIES = 6
+TOO_MANY = (420, 429)
+TOO_MANY_PAUSE_S = 15.0  # where no Retry-After is given: five of these outlast the minute the server counts
+LONGEST_PAUSE_S = 120.0  # of our own; a server may ask for more
+LONGEST_ASKED_S = 900.0  # who asks for more than this is given up
+SPOKEN_PAUSE_S = 2.0  # a wait for our turn shorter than this is not worth a line
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server said: `data` is None for what it does not have (404) or for what has not changed (304, `unchanged`)."""
+
+    data: dict[str, Any] | None
+    etag: str | None = None
+    unchanged: bool = False
+
+
+class Session:
+    """GET of JSON with rate limit and retries. `clock` and `sleep` are seconds, replaceable in tests.
+
+    `requests` counts what was sent, redirects and failures included.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float = 30.0,
+        *,
+        per_minute: int = PER_MINUTE,
+        tries: int = TRIES,
+        pause_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.timeout_s, self.per_minute, self.tries, self.pause_s = timeout_s, per_minute, tries, pause_s
+        self.clock, self.sleep, self.report = clock, sleep, report
+        self.requests = 0
+        self._answered = False
+        self._recent: deque[float] = deque()
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _InTurn(self._wait_for_turn))
+
+    def get(self, url: str, params: dict[str, Any] | None = None, etag: str | None = None) -> Reply:
+        """The JSON object at `url`, or that it is not there, or that it is still the one known by `etag`.
+
+        Raises:
+            InputError: nobody answers at that address, it refuses us (4xx), or what answers speaks no JSON.
+            WorkError: the server kept failing, or asked for more patience than we have.
+        """
+        trouble = ""
+        for number in range(self.tries):
+            try:
+                answer = self._session.get(
+                    url, params=params, timeout=self.timeout_s, headers={"If-None-Match": etag} if etag else None
+                )
+            except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+                raise InputError(f"runs.api_base: {url} is no address, expected http(s)://host/api/v1") from None
+            except requests.exceptions.SSLError as error:
+                raise InputError(f"runs.api_base: {url}: the certificate cannot be trusted ({_short(error)})") from None
+            except requests.exceptions.ConnectionError as error:
+                # A host that was there a moment ago may come back; one that never answered will not.
+                if not self._answered and number >= 1:
+                    raise InputError(f"runs.api_base: {url}: no answer ({_short(error)}), expected a leaderboard there") from None
+                trouble = f"no connection ({_short(error)})"
+                self._pause(number, self._backoff(number), trouble)
+                continue
+            except requests.exceptions.RequestException as error:
+                trouble = _short(error)
+                self._pause(number, self._backoff(number), trouble)
+                continue
+            self._answered = True
+            if answer.status_code in TOO_MANY or answer.status_code >= 500:
+                trouble = f"status {answer.status_code}"
+                self._pause(number, self._asked(answer, number, url), trouble)
+                continue
+            return _judged(answer, url)
+        if not self._answered:
+            raise InputError(f"runs.api_base: {url}: {trouble}, expected a leaderboard there")
+        raise WorkError(f"{url}: gave up after {self.tries} tries ({trouble})")
+
+    def _backoff(self, number: int) -> float:
+        return float(min(self.pause_s * 2**number, LONGEST_PAUSE_S))
+
+    def _asked(self, answer: requests.Response, number: int, url: str) -> float:
+        """Seconds to wait after a refusal: as long as the server asks, and never less than our own back-off."""
+        pause, asked = self._backoff(number), answer.headers.get("Retry-After")
+        if asked is None:
+            return max(pause, TOO_MANY_PAUSE_S) if answer.status_code in TOO_MANY else pause
+        wanted = seconds_of(asked)
+        if wanted > LONGEST_ASKED_S:
+            raise WorkError(f"{url}: status {answer.status_code}, the server asks to come back in {wanted / 60:.0f} minutes")
+        return max(pause, wanted)
+
+    def _wait_for_turn(self) -> None:
+        """Called once a request, just before it leaves."""
+        self.requests += 1
+        now = self.clock()
+        while self._recent and now - self._recent[0] >= MINUTE_S:
+            self._recent.popleft()
+        if len(self._recent) >= self.per_minute:
+            wait = MINUTE_S - (now - self._recent.popleft())
+            if wait > SPOKEN_PAUSE_S:
+                self.report(f"{self.per_minute} requests in the last minute, waiting {wait:.0f} s for the next")
+            self.sleep(wait)
+        self._recent.append(self.clock())
+
+    def _pause(self, number: int, pause: float, trouble: str) -> None:
+        if number + 1 < self.tries:
+            self.report(f"{trouble}, trying again in {pause:.0f} s")
+            self.sleep(pause)
+
+
+class _InTurn(HTTPAdapter):
+    """Waits for its turn before every request that leaves, those that a redirect asks for included."""
+
+    def __init__(self, turn: Callable[[], None]) -> None:
+        super().__init__()
+        self._turn = turn
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        self._turn()
+        return super().send(request, *args, **kwargs)
+
+
+def _judged(answer: requests.Response, url: str) -> Reply:
+    if answer.status_code == 304:
+        return Reply(None, answer.headers.get("ETag"), unchanged=True)
+    if answer.status_code == 404:
+        return Reply(None)
+    if answer.status_code != 200:
+        raise InputError(f"runs.api_base: {url}: status {answer.status_code}, expected 200")
+    try:
+        data = answer.json()
+    except (ValueError, RecursionError):
+        kind = answer.headers.get("Content-Type", "nothing named")
+        raise InputError(f"runs.api_base: {url}: answers {kind}, expected JSON of the speedrun.com API") from None
+    if not isinstance(data, dict):
+        raise InputError(f"runs.api_base: {url}: answers a JSON {type(data).__name__}, expected an object with `data`")
+    return Reply(data, answer.headers.get("ETag"))
+
+
+def seconds_of(retry_after: str) -> float:
+    """Retry-After as seconds: a number, or a date (RFC 9110, section 10.2.3); what is neither counts as nothing."""
+    try:
+        number = float(retry_after)
+        return max(0.0, number) if math.isfinite(number) else 0.0
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+
+
+def _short(error: Exception) -> str:
+    """The innermost reason of a nest of network exceptions, in one line."""
+    text = " ".join(str(error).split())
+    for known in ("Name or service not known", "Temporary failure in name resolution", "Connection refused", "timed out"):
+        if known.lower() in text.lower():
+            return known.lower()
+    return text[:120] or type(error).__name__

@@ -1,0 +1,1 @@
+"""Finds the Game Boy screen in a video."""

@@ -1,0 +1,294 @@
+"""Find the game's screen in a video: per segment a rectangle to a fraction of a pixel, a confidence, or a reason for
+rejecting it.
+
+Temporal change proposes rectangles (see `candidates`), and straight borders do where little changes (see `framed`); the comb
+of an upscaled pixel grid decides (see `grid`): it must be there across and down, with the same period, and fit 160 and 144
+times between the borders. What cannot be confirmed is rejected and said so: a wrong crop poisons everything that learns
+from it, a lost video costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emurl.footage.screen_finder.candidates import CHANGED, Candidate, candidates, change_map, iou
+from emurl.footage.screen_finder.fit import Evidence, Fit, combs, fit
+from emurl.footage.screen_finder.framed import framed
+from emurl.footage.screen_finder.misfit import Lines
+from emurl.footage.screen_finder.resample import Box
+from emurl.footage.screen_finder.upscale import SCALERS
+from emurl.footage.video import sample
+from emurl.screen import HEIGHT, WIDTH
+
+LEAST = 0.3  # confidence below which a screen is not even proposed
+CLEAN = 0.04  # misfit of what is looked for no further
+SURE = 0.9  # confidence above which nothing else is looked for in the same place
+CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
+TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
+RIVAL, ALIKE = 0.6, 0.25  # confidence, over that of the best, of another screen, and of another one of the same size
+APART = 0.3  # share of one screen in another that is no part of it
+TRIED = 3  # rectangles looked at closely without one
+STRAIGHT = 2  # the same of those with straight borders
+NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
+STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
+LASTING = 4  # pictures before and after it that are compared
+ABSENT = 0.15  # misfit of a single picture that shows something else
+
+
+SEVERAL = "more than one game screen"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a video (seconds) with one layout. `rect` is x, y, width, height in video pixels, None when nothing was
+    found that could be trusted; then `reason` says why."""
+
+    start: float
+    end: float
+    rect: Box | None
+    confidence: float
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON: times and rectangle rounded to what they are good for."""
+        rect = None if self.rect is None else [round(v, 2) for v in self.rect]
+        return {
+            "start": round(self.start, 2),
+            "end": round(self.end, 2),
+            "rect": rect,
+            "confidence": round(self.confidence, 3),
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+
+def find_screen(path: Path, count: int = 48) -> list[Segment]:
+    """Segments of the video at `path`, in order of time; at least one. Raises `NotAVideo` when it cannot be decoded."""
+    times, pictures = sample(path, count)
+    return find_in_pictures(times, pictures)
+
+
+def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None = None) -> list[Segment]:
+    """As `find_screen`, on luma pictures uint8 (n, height, width) at `times` (n,) seconds."""
+    whole = _find(times, pictures, side)
+    if whole.rect is not None:
+        present = _present(pictures, whole.rect)
+        runs = _runs(present)
+        if len(runs) == 1:
+            return [whole]
+        blank = [float((present[first:stop] < 0).mean()) > 0.5 for first, stop, _ in runs]
+        return _merge(_split(times, pictures, whole, runs, blank, side))
+    if len(pictures) < 16 or whole.reason == SEVERAL:
+        return [whole]
+    # A layout switched half-way can hide both from a look at the whole.
+    ends = [0, *_cuts(pictures), len(pictures)]
+    parts = [_find(times[first:stop], pictures[first:stop], side) for first, stop in pairwise(ends)] if len(ends) > 2 else []
+    if all(part.rect is None for part in parts) or any(part.reason == SEVERAL for part in parts):
+        return [whole]
+    return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]])
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a look at the whole video says to a stretch of it: rectangles, where anything ever changed, and a screen that is not
+    looked for any more."""
+
+    proposed: list[Candidate]
+    changes: np.ndarray | None = None
+    known: Box | None = None
+
+
+def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whole | None = None) -> Segment:
+    start, end = float(times[0]), float(times[-1])
+
+    def rejected(reason: str, confidence: float = 0.0) -> Segment:
+        return Segment(start, end, None, confidence, reason)
+
+    if len(pictures) < 4:
+        return rejected("too short to see what moves")
+    changes = change_map(pictures)
+    if float((changes > 0).mean()) < STILL:
+        return rejected("nothing moves")
+    proposed = candidates(pictures, changes, side=side)
+    if whole is not None:
+        proposed += _new(whole.proposed, proposed)
+        if whole.known is not None:
+            proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
+    evidence = Evidence.of(pictures, whole.changes if whole else None)
+    fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
+    if not any(fit.confidence > SURE for fit in fits):
+        still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
+        new = _new(still[:STRAIGHT], proposed)
+        proposed += new
+        fits += [found for one in new if (found := fit(evidence, one))]
+    if not proposed:
+        return rejected("nothing of the shape 10:9 moves")
+    if not fits:
+        return rejected("what moves was not drawn from 160×144 pixels")
+    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.75 + 0.25 * fit.score))
+    best = fits[0]
+    if best.confidence < LEAST:
+        return rejected("what moves might be a game, but nothing is sure", best.confidence)
+    rivals = [fit for fit in fits if _rivals(fit, best)]
+    if side is None and not rivals:
+        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
+        rivals = [found for one in apart[:1] if (found := fit(evidence, one)) and _rivals(found, best)]
+    if any(_together(pictures, best.rect, rival.rect) for rival in rivals):
+        return rejected(SEVERAL, 0.2)
+    return Segment(start, end, best.rect, best.confidence)
+
+
+def _new(ones: list[Candidate], known: list[Candidate]) -> list[Candidate]:
+    """Those that are not nearly the same as one of the `known`."""
+    return [one for one in ones if all(one.overlap(other) < 0.97 for other in known)]
+
+
+def _rivals(fit: Fit, best: Fit) -> bool:
+    """Whether that is another screen than the best; one of the very same size is no chance, even where it is seen worse."""
+    alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < 0.01
+    return _shared(fit.rect, best.rect) < APART and fit.confidence > (ALIKE if alike else RIVAL) * best.confidence
+
+
+def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:
+    """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
+    looks = []
+    for one in proposed:
+        across, down = combs(evidence, one)
+        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
+        looks.append((one.score + 0.1 * clear, clear, one))
+    fits: list[Fit] = []
+    tried = 0
+    for _, clear, one in sorted(looks, key=lambda look: -look[0]):
+        known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
+        if any(_shared(one.box, found.rect) > 0.5 for found in known):
+            continue
+        if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
+            continue
+        tried += 1
+        found = fit(evidence, one)
+        fits += [found] if found else []
+    return fits
+
+
+def _beside(one: Candidate, shape: tuple[int, ...], side: str | None) -> bool:
+    """Whether the middle of a rectangle lies on that side of a picture (height, width)."""
+    if side in ("left", "right"):
+        return (one.x + one.width / 2 < shape[1] / 2) == (side == "left")
+    return side is None or (one.y + one.height / 2 < shape[0] / 2) == (side == "top")
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Intersection over the smaller of the two: parts of one screen are no rivals of it."""
+    both = iou(a, b)
+    areas = a[2] * a[3], b[2] * b[3]
+    return both / (1 + both) * sum(areas) / min(areas)
+
+
+def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
+    """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen)."""
+    shares, energy = [], []
+    x, y, width, height = rect
+    box = (round(x), round(x + width)), (round(y), round(y + height))
+    for axis, offset, length, cells in ((1, x, width, WIDTH), (0, y, height, HEIGHT)):
+        along, across = box if axis == 1 else box[::-1]
+        lines = Lines(pictures, axis, along[0], along[1] - along[0], *across, groups=len(pictures), bands=1)
+        found = min((lines.misfit(offset, length, cells, scaler) for scaler in SCALERS), key=lambda one: one.share())
+        shares.append(found.groups())
+        energy.append(found.whole.sum(axis=(1, 2)))
+    share, seen = np.maximum(*shares), np.minimum(*energy)
+    usual = float(np.sort(share)[len(share) // 4])
+    return np.where(seen < 0.05 * np.median(seen), -1, share <= max(ABSENT, 3 * usual))
+
+
+def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
+    """Whether both show the game at the same time; else one layout follows the other."""
+    both = np.minimum(_present(pictures, one), _present(pictures, other))
+    return float((both == 1).mean()) > TOGETHER
+
+
+def _cuts(pictures: np.ndarray) -> list[int]:
+    """The pictures, two at most, that begin a new layout: there much changes that had stayed and stays again."""
+    small = np.ascontiguousarray(pictures[:, ::4, ::4])
+    least = max(5, len(small) // 6)
+    changed = {}
+    for cut in range(least, len(small) - least + 1):
+        before, after = small[cut - LASTING : cut], small[cut : cut + LASTING]
+        now = cv2.absdiff(small[cut - 1], small[cut]) > CHANGED
+        lasting = np.abs(np.median(after, axis=0) - np.median(before, axis=0)) > CHANGED
+        # What a game or a camera covers or uncovers is still on the other side of the cut; what scrolls is on neither.
+        still = (np.ptp(before, axis=0) <= CHANGED) | (np.ptp(after, axis=0) <= CHANGED)
+        changed[cut] = float((now & lasting & still).mean())
+    found: list[int] = []
+    for cut in sorted(changed, key=lambda cut: -changed[cut]):
+        if changed[cut] > NEW_LAYOUT and len(found) < 2 and all(abs(cut - other) >= least for other in found):
+            found.append(cut)
+    return sorted(found)
+
+
+def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
+    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; short blanks and gaps join their
+    neighbors."""
+    least = max(5, len(present) // 6)
+    state: list[int] = []
+    last = 1
+    for value, same in groupby(present.tolist()):
+        number = len(list(same))
+        last = value if value >= 0 else last if number < least else 0
+        state += [last] * number
+    runs: list[tuple[int, int, bool]] = []
+    for i, value in enumerate(state):
+        if runs and runs[-1][2] == bool(value):
+            runs[-1] = (runs[-1][0], i + 1, bool(value))
+        else:
+            runs.append((i, i + 1, bool(value)))
+    kept: list[tuple[int, int, bool]] = []
+    for first, stop, there in runs:
+        if kept and (stop - first < least or kept[-1][2] == there):
+            kept[-1] = (kept[-1][0], stop, kept[-1][2])
+        elif not kept and stop - first < least and not there:
+            kept.append((first, stop, True))
+        else:
+            kept.append((first, stop, there))
+    return kept
+
+
+def _split(
+    times: np.ndarray,
+    pictures: np.ndarray,
+    whole: Segment,
+    runs: list[tuple[int, int, bool]],
+    blank: list[bool],
+    side: str | None,
+) -> list[Segment]:
+    """The segments of the runs (see `_runs`); a run of blanks in which nothing else is found belongs to the screen."""
+    segments = []
+    changes = change_map(pictures)
+    proposed = candidates(pictures, changes, side=side)
+    for (first, stop, there), nothing in zip(runs, blank, strict=True):
+        start = float(times[first]) if first else whole.start
+        end = float(times[stop]) if stop < len(times) else whole.end
+        # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
+        if there:
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
+        else:  # what hardly moves in its own time may show by the switch itself
+            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
+        segments.append(replace(whole if own.rect is None and (there or nothing) else own, start=start, end=end))
+    return segments
+
+
+def _merge(segments: list[Segment]) -> list[Segment]:
+    """Join neighbors with the same rectangle."""
+    merged = [segments[0]]
+    for segment in segments[1:]:
+        last = merged[-1]
+        same = last.rect is not None and segment.rect is not None and iou(last.rect, segment.rect) > 0.98
+        if same or (last.rect is None and segment.rect is None):
+            better = last if last.confidence >= segment.confidence else segment
+            merged[-1] = replace(better, start=last.start, end=segment.end)
+        else:
+            merged.append(segment)
+    return merged

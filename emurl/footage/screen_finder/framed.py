@@ -1,0 +1,80 @@
+"""Rectangles of a video that might be the game, by their borders: for a game that hardly moves.
+
+In a battle or a menu a few letters change and the rest stands, but the screen still ends on all four sides in a straight
+step to what lies beside it, and few other things of the console's shape do.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from emurl.footage.screen_finder.candidates import SCALE_RANGE, Candidate
+from emurl.footage.screen_finder.grid import Slopes
+from emurl.screen import HEIGHT, WIDTH
+
+COARSE = 4  # pixels from one place, and one width, to the next that is looked at
+LIKELY = 0.8  # share of the border that has to be a step
+MOST = 4  # rectangles
+LARGER = 0.05  # what a rectangle that is e times as large may lack of its border: small ones are in every drawing
+SETTLED = 6  # pixels that a rectangle is moved by for its best place
+MOVING = 0.002  # share of the rectangle that has to change now and then
+
+
+def framed(slopes: Slopes, changes: np.ndarray, like: float | None = None) -> list[Candidate]:
+    """Screens by their borders, the straightest first, no two nearly the same; `changes` as `candidates.change_map`. With `like`
+    only those that are about so many pixels wide."""
+    # The bar at the end of a row of pixels ends in a column, so what is summed down stands upright.
+    upright, flat = slopes.borders(1).cumsum(axis=0), slopes.borders(0).cumsum(axis=1)
+    upright, flat = np.pad(upright, ((1, 0), (0, 0))), np.pad(flat, ((0, 0), (1, 0)))
+    height, width = changes.shape
+    guesses: list[Candidate] = []
+    least, most = (SCALE_RANGE[0] * WIDTH, SCALE_RANGE[1] * WIDTH) if like is None else (like, like)
+    for wide in range(round(least), min(width, round(most)) + 1, COARSE):
+        high = round(wide * HEIGHT / WIDTH)
+        if high <= height:
+            guesses += _straight(upright, flat, wide, high)
+    best: list[Candidate] = []
+    for one in sorted(guesses, key=lambda one: -one.score - LARGER * np.log(one.width)):
+        if len(best) < MOST and all(one.overlap(other) < 0.85 for other in best):
+            inside = changes[one.y : one.y + one.height, one.x : one.x + one.width]
+            best += [_exactly(upright, flat, one)] if (inside > 0).mean() > MOVING else []
+    return best
+
+
+def _straight(upright: np.ndarray, flat: np.ndarray, wide: int, high: int) -> list[Candidate]:
+    """The likeliest rectangles of one size, to a few pixels; `upright` and `flat` are running sums of `Slopes.borders`."""
+    rows, columns = np.arange(0, len(upright) - high, COARSE), np.arange(0, flat.shape[1] - wide, COARSE)
+    columns_of = _pooled((upright[rows + high] - upright[rows]) / high, 1)
+    rows_of = _pooled((flat[:, columns + wide] - flat[:, columns]) / wide, 0)
+    i, j = rows // COARSE, columns // COARSE
+    right, below = (columns + wide) // COARSE, (rows + high) // COARSE
+    score = (columns_of[:, j] + columns_of[:, right] + rows_of[i] + rows_of[below]) / 4
+    y, x = np.nonzero(score > LIKELY)
+    order = np.argsort(-score[y, x])[: 4 * MOST]
+    return [
+        Candidate(int(columns[b]), int(rows[a]), wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)
+    ]
+
+
+def _pooled(shares: np.ndarray, axis: int) -> np.ndarray:
+    """The largest of every `COARSE` places along `axis` and of the neighbors of these."""
+    short = -shares.shape[axis] % COARSE
+    padded = np.pad(shares, [(0, short) if axis == a else (0, 0) for a in (0, 1)])
+    shape = (*padded.shape[:axis], -1, COARSE, *padded.shape[axis + 1 :])
+    pooled = padded.reshape(shape).max(axis=axis + 1).astype(np.float32)
+    return cv2.dilate(pooled, np.ones((1, 3) if axis == 1 else (3, 1), np.uint8))
+
+
+def _exactly(upright: np.ndarray, flat: np.ndarray, one: Candidate) -> Candidate:
+    """Each side moved to the straightest step near it."""
+
+    def near(line: np.ndarray, place: int) -> int:
+        first = max(0, place - SETTLED)
+        return first + int(line[first : place + SETTLED + 1].argmax())
+
+    columns = upright[one.y + one.height] - upright[one.y]
+    rows = flat[:, one.x + one.width] - flat[:, one.x]
+    left, right = near(columns, one.x), near(columns, one.x + one.width)
+    top, bottom = near(rows, one.y), near(rows, one.y + one.height)
+    return Candidate(left, top, right - left, bottom - top, one.score)

@@ -1,0 +1,184 @@
+"""Was this part of a picture drawn by scaling up so many pixels? The share of its detail that no such drawing explains.
+
+A line of 160 source pixels scaled up to 500 lies in a space of 160 dimensions, known once scaler, place and length are. What
+is left of the video's lines after projecting them onto that space is compression noise when all three are right (0 to
+0.04 of the energy of the slopes), and a good part of the picture when one of them is wrong (0.09 and more), by a single
+pixel or a kernel. That holds at every scale above 1, in any colors. Only second moments of the lines are needed, so a
+hypothesis costs one small matrix, however many pictures are looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from emurl.footage.screen_finder.upscale import tied, upscale
+
+PARTS = 4  # pieces along the lines, each judged for itself
+BANDS = 5  # bands across them
+GROUPS = 6  # of pictures that follow one another
+MARGIN = 12  # pixels that a hypothesis may lie beside the first guess
+RIDGE = 1e-3
+TRIMMED = 7  # regions left out
+STRETCH = 64  # pixels of a part that a rough look takes in
+LEAST = 8  # pixels of a part that must lie in the picture
+NOISE = 2.0  # energy a pixel that compression leaves of slopes in what is flat, generously
+QUIET = 0.15  # regions with less energy than this share of the mean say nothing
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Energies of slopes: what is not explained, and all there is; float (groups, bands, parts)."""
+
+    left: np.ndarray
+    whole: np.ndarray
+    noise: float = 0.0  # what compression alone leaves of slopes in a region, roughly
+
+    def groups(self) -> np.ndarray:
+        """Unexplained share for every group of pictures, without the worst regions (an overlay, a passing message); 1 for a
+        group with nothing in it."""
+        flat = (len(self.left), -1)
+        left, whole = self.left.reshape(flat), self.whole.reshape(flat)
+        if left.shape[1] > TRIMMED + 2:
+            kept = np.argsort(left / (whole + QUIET * whole.mean(axis=1, keepdims=True) + 1e-9), axis=1)[:, :-TRIMMED]
+            left, whole = np.take_along_axis(left, kept, 1), np.take_along_axis(whole, kept, 1)
+        total = whole.sum(axis=1)
+        return np.where(total > 1e-6 * max(total.max(), 1e-9), left.sum(axis=1) / np.maximum(total, 1e-9), 1.0)
+
+    def share(self) -> float:
+        """Unexplained share in the groups of pictures that fit better than most: cards and menus are in some videos."""
+        return float(np.sort(self.groups())[len(self.left) // 3])
+
+    def rank(self) -> float:
+        """What to choose a place by: `share`, and a little of what was left out of it, for the place that also explains most of
+        the worst regions is the right one of two that are equal elsewhere."""
+        groups = self.groups()
+        good = groups <= np.sort(groups)[len(groups) // 3] + 1e-9
+        return self.share() + 0.2 * float(self.left[good].sum() / max(float(self.whole[good].sum()), 1e-9))
+
+    def worst(self, axis: int) -> float:
+        """Unexplained share of the worst band (axis 0) or part (axis 1) in the groups that fit."""
+        groups = self.groups()
+        good = groups <= np.sort(groups)[len(groups) // 3] + 1e-9
+        left, whole = (v[good].mean(axis=0).sum(axis=1 - axis) for v in (self.left, self.whole))
+        noise = self.noise * self.left.shape[2 - axis]
+        return float((left / (whole + noise)).max())
+
+
+class Lines:
+    """Second moments of the lines along one axis of a box in luma pictures uint8 (n, height, width).
+
+    `low` and `length` are the box along the axis (0 down, 1 across), `start` and `stop` across it; pixels of the video.
+    """
+
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        axis: int,
+        low: int,
+        length: int,
+        start: int,
+        stop: int,
+        groups: int = GROUPS,
+        bands: int = BANDS,
+    ) -> None:
+        along = pictures if axis == 1 else pictures.transpose(0, 2, 1)
+        start, stop = max(0, start), min(along.shape[1], stop)
+        self.limit = along.shape[2]
+        edges = np.linspace(start, stop, bands + 1).astype(int)
+        members = np.array_split(np.arange(len(pictures)), min(groups, len(pictures)))
+        self.windows: list[tuple[int, int, np.ndarray]] = []
+        for part in range(PARTS):
+            first = max(0, low + part * length // PARTS - MARGIN)
+            last = min(self.limit, low + (part + 1) * length // PARTS + MARGIN)
+            last = max(first, last)
+            grams = np.zeros((len(members), bands, last - first, last - first), np.float32)
+            for g, b in np.ndindex(len(members), bands):
+                few = along[members[g], edges[b] : edges[b + 1] : 3, first:last]
+                lines = few.astype(np.float32).reshape(few.shape[0] * few.shape[1], last - first) - 128.0
+                grams[g, b] = lines.T @ lines / max(len(lines), 1)
+            self.windows.append((first, last, grams))
+        thirds = np.array_split(np.arange(len(members)), min(3, len(members)))
+        self.totals = [np.stack([grams[third].sum(axis=(0, 1)) for third in thirds]) for _, _, grams in self.windows]
+        # Running sums of the energy of the slopes: what any stretch of a window holds is a difference of two.
+        self.energies = [_energy(grams) for _, _, grams in self.windows]
+        self.total_energies = [_energy(grams) for grams in self.totals]
+        self._matrices: dict[tuple[float, float, int, str], np.ndarray] = {}
+        self._forms: dict[tuple[float, float, int, str, int, int], np.ndarray] = {}
+
+    def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
+        """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
+        shape = (*self.windows[0][2].shape[:2], PARTS)
+        found = Misfit(np.zeros(shape), np.zeros(shape), NOISE * length / PARTS)
+        base = int(np.floor(offset))
+        for part, (low, high) in enumerate(pairwise(self._cuts(offset - base, length))):
+            first, last, grams = self.windows[part]
+            a, b = max(base + low, first), min(base + high, last)
+            if b - a < LEAST:
+                continue
+            form = self._form(offset - base, length, cells, scaler, a - base, b - base)
+            block = grams[:, :, a - first : b - first, a - first : b - first]
+            found.left[:, :, part] = block.reshape(*shape[:2], -1) @ form.ravel()
+            found.whole[:, :, part] = self.energies[part][:, :, b - first - 1] - self.energies[part][:, :, a - first]
+        return found
+
+    def rough(self, offsets: np.ndarray, length: int, cells: int, scaler: str) -> np.ndarray:
+        """Unexplained share without the worst part, for many whole-pixel `offsets`, in the middle third of the time: float (n,)."""
+        left, whole = np.zeros((2, len(offsets), len(self.totals[0]), PARTS))
+        for part, (low, high) in enumerate(pairwise(self._cuts(0.0, length))):
+            first, last, _ = self.windows[part]
+            # A stretch of each part is enough to tell most places from the right one: at the ends, and in the middle.
+            spare = max(0, high - low - STRETCH)
+            cut = spare * part // (PARTS - 1)
+            low, high = low + cut, high - (spare - cut)
+            mine = np.flatnonzero((offsets + low >= first) & (offsets + high <= last))
+            if high - low < LEAST or not len(mine):
+                continue
+            form = self._form(0.0, length, cells, scaler, low, high).ravel()
+            starts, size = offsets[mine] + low - first, high - low
+            blocks = np.stack([self.totals[part][:, i : i + size, i : i + size] for i in starts])
+            left[mine, :, part] = blocks.reshape(len(mine), -1, len(form)) @ form
+            energy = self.total_energies[part]
+            whole[mine, :, part] = (energy[:, starts + size - 1] - energy[:, starts]).T
+        worst = (left / (whole + QUIET * whole.mean(axis=2, keepdims=True) + 1e-9)).argmax(axis=2)
+        kept = np.arange(PARTS) != worst[..., None]
+        shares = (left * kept).sum(axis=2) / np.maximum((whole * kept).sum(axis=2), 1e-9)
+        return np.asarray(np.sort(shares, axis=1)[:, shares.shape[1] // 2])
+
+    @staticmethod
+    def _cuts(part_offset: float, length: float) -> list[int]:
+        """Where the parts begin and end, in whole pixels from that of the offset."""
+        pixels = int(np.floor(part_offset + length + 1e-6))
+        return [round(part * pixels / PARTS) for part in range(PARTS + 1)]
+
+    def _form(self, part_offset: float, length: float, cells: int, scaler: str, low: int, high: int) -> np.ndarray:
+        """Quadratic form of the slopes that are not explained between two pixels from that of the offset; float32 (pixels, pixels)."""
+        key = (part_offset, length, cells, scaler)
+        if key not in self._matrices:
+            pixels = int(np.floor(part_offset + length + 1e-6))
+            self._matrices[key] = upscale(part_offset, length / cells, pixels, cells, scaler)
+        inner = (*key, low, high)
+        if inner not in self._forms:
+            matrix = self._matrices[key]
+            free = np.eye(len(matrix))[:, tied(part_offset, length / cells, len(matrix), scaler)]  # may be either neighbor
+            self._forms[inner] = _unexplained(np.concatenate([matrix, free], axis=1)[low:high])
+        return self._forms[inner]
+
+
+def _energy(grams: np.ndarray) -> np.ndarray:
+    """Running sum of the energy of the slopes along windows with these second moments (…, n, n): float64 (…, n)."""
+    own = np.diagonal(grams, axis1=-2, axis2=-1).astype(float)
+    next_to = np.diagonal(grams, offset=1, axis1=-2, axis2=-1)
+    steps = own[..., 1:] + own[..., :-1] - 2.0 * next_to
+    return np.concatenate([np.zeros((*steps.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
+
+
+def _unexplained(matrix: np.ndarray) -> np.ndarray:
+    """Quadratic form float32 (pixels, pixels): energy of the slopes of what `matrix` (pixels, cells) cannot make."""
+    used = matrix[:, np.abs(matrix).max(axis=0) > 1e-6]
+    pixels = len(used)
+    rest = np.eye(pixels) - used @ np.linalg.solve(used.T @ used + RIDGE * np.eye(used.shape[1]), used.T)
+    slopes = np.diff(rest, axis=0).astype(np.float32)
+    return slopes.T @ slopes

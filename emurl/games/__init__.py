@@ -1,0 +1,14 @@
+"""Games: one row each (`GAME`, see `base.Game`) that says what a game has: a ROM, a reader of its memory, maps, a demo leaderboard."""
+
+from __future__ import annotations
+
+from emurl.core.registry import discover
+from emurl.games.base import Game
+
+__all__ = ["Game", "game_of_title"]
+
+
+def game_of_title(title: str) -> Game | None:
+    """The game whose cartridge has this header title; None for a game nobody has described."""
+    found: list[Game] = [game for game in discover("games").values() if game.title == title]
+    return found[0] if found else None

@@ -1,0 +1,95 @@
+"""Which game is played, how an action is played, and the demo leaderboard that a game may have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from emurl.core.errors import InputError
+from emurl.core.registry import discover, module_of
+from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
+from emurl.games import game_of_title
+from emurl.games.base import Game
+
+EMBEDDED = "mossdale"  # what `embedded` means
+
+
+class EmulatorSettings(Settings):
+    """Which ROM, and how an action is played. `rom: embedded` is the open game in the package.
+
+    `rom` is a path, `embedded`, or the name of any game that ships with its ROM. Its content decides the result, not its path.
+    """
+
+    rom: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "embedded"
+    frame_skip: Positive = 30  # emulator frames an action takes
+    press_ticks: Positive = 8  # of which the button is held down
+
+    def files(self) -> dict[str, Path]:
+        """The ROM."""
+        return {"rom": rom_path(self)}
+
+    def modules(self) -> tuple[str, ...]:
+        """The module of the game, which reads its memory."""
+        game = game_of(self)
+        return (module_of(game.reader),) if game is not None and game.reader is not None else ()
+
+
+class BroadcastSettings(Settings):
+    """The demo leaderboard on loopback, of a game that has one; absent when a real site is read."""
+
+    game: str = EMBEDDED
+    port: Annotated[int, Field(ge=0, le=65535)] = 8571
+    runs: Positive = 12
+    cache: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "data/.broadcast"
+    seed: Natural = 0
+
+    def files(self) -> dict[str, Path]:
+        """The ROM that is played on it."""
+        game = broadcasting(self)
+        return {} if game.rom is None else {"rom": game.rom()}
+
+    def modules(self) -> tuple[str, ...]:
+        """The module of the leaderboard, with the bot whose runs it shows."""
+        return (module_of(broadcasting(self).leaderboard),)
+
+
+def rom_path(emulator: EmulatorSettings) -> Path:
+    """The ROM that `emulator.rom` means: a path, or the name of a game that ships with its own (`embedded`: Mossdale).
+
+    Raises:
+        InputError: there is no such file.
+    """
+    name = EMBEDDED if emulator.rom == "embedded" else emulator.rom
+    game = discover("games").get(name)
+    if game is not None and game.rom is not None:
+        shipped: Path = game.rom()
+        return shipped
+    path = Path(emulator.rom)
+    if not path.is_file():
+        raise InputError(f"emulator.rom: {path}: no such file, expected a Game Boy ROM (.gb), or `embedded`")
+    return path
+
+
+def game_of(emulator: EmulatorSettings) -> Game | None:
+    """The game on the cartridge that `emulator.rom` means; None for one nobody has described.
+
+    Raises:
+        InputError: there is no such ROM, or it is none.
+    """
+    from emurl.envs.gameboy.console import read_rom, rom_title
+
+    return game_of_title(rom_title(read_rom(rom_path(emulator))))
+
+
+def broadcasting(settings: BroadcastSettings) -> Game:
+    """The game whose demo leaderboard is meant.
+
+    Raises:
+        InputError: there is no such game, or it has no demo leaderboard.
+    """
+    having: dict[str, Game] = {name: game for name, game in discover("games").items() if game.leaderboard is not None}
+    if settings.game not in having:
+        raise InputError(f"broadcast.game: {settings.game!r} has no demo leaderboard, expected one of {', '.join(having)}")
+    return having[settings.game]

@@ -1,0 +1,189 @@
+"""`videos`: download what the leaderboard links to, through yt-dlp; some failing is normal, all failing is not.
+
+videos/<video_id>.mp4   one file a video that was downloaded and probed, and holds its run
+videos.parquet          every row of runs.parquet with status (ok gone login private network not_video too_short too_long),
+                        reason, file, width, height, fps, duration_s, held_s, codec, bytes
+
+What was downloaded stays beside the store (`Output.cache`, hard links: it costs no room while an artifact holds it), so that
+a rerun, forced or with other settings, fetches only what is not there. `emurl artifacts gc` clears what no artifact holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from emurl.core.errors import InputError, WorkError
+from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
+from emurl.core.store import Artifact, Output
+from emurl.core.progress import Progress
+from emurl.core.tracking import Tracker
+from emurl.footage.download.downloader import Download, Downloader, whole_runs
+from emurl.games.mossdale.broadcast import Broadcast, serving
+from emurl.games.settings import BroadcastSettings
+
+CODE_VERSION = 2
+
+
+class VideosSettings(Settings):
+    """`videos`: how to download."""
+
+    max_height: Positive = 720
+    max_videos: Positive = 50
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
+    rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second of all together, 0 for none
+    cookies: PathText | None = Field(
+        default=None, json_schema_extra=NOT_IN_FINGERPRINT
+    )  # a file in Netscape format, never written to
+    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)
+    broadcast: BroadcastSettings | None = None
+
+
+def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
+    """Download the first `settings.max_videos` videos of the runs artifact; what is there survives a kill.
+
+    Raises:
+        InputError: the cookies are none, the broadcast's port is taken, or not one video is of any use.
+        WorkError: the network kept us from having any, or the disk is full.
+    """
+    table = pd.read_parquet(inputs["runs"].path("runs.parquet")).head(settings.max_videos)
+    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    with _folder(settings, output) as folder:
+        _download(settings, rows, folder, output, tracker)
+
+
+def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path, output: Output, tracker: Tracker) -> None:
+    downloader = Downloader(
+        folder, max_height=settings.max_height, cookies=settings.cookies, retries=settings.retries,
+        rate_limit=-(-settings.rate_limit // settings.parallel),
+    )  # fmt: skip
+    with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
+        if broadcast is not None:
+            _render(broadcast, [row["url"] for row in rows], tracker)
+        with tracker.progress(len(rows), "downloading", "videos") as bar:
+            shown = _Shown(bar)
+
+            def one(row: dict[str, Any]) -> Download:
+                name = row["video_id"]
+                got = downloader.fetch(
+                    row["url"] if broadcast is None else broadcast.here(row["url"]), name, run_s=row["time_s"], parts=row["parts"],
+                    progress=lambda done, _: shown.bytes(name, done),
+                )  # fmt: skip
+                shown.done(got.status)
+                if got.status != "ok":
+                    tracker.message(f"{row['url']}: {got.status}: {got.reason}")
+                return got
+
+            with ThreadPoolExecutor(settings.parallel) as pool:
+                found = list(pool.map(one, rows))
+    found = whole_runs([(row["run_id"], row["time_s"], row["parts"]) for row in rows], found)
+    rows = [{**row, **_facts(got)} for row, got in zip(rows, found, strict=True)]
+    good = [row for row in rows if row["status"] == "ok"]
+    reasons = pd.Series([row["status"] for row in rows]).value_counts()
+    if not good:
+        raise _nothing(rows, reasons, output.scratch / "reasons.csv")
+    for row in good:
+        keep(downloader.folder / row["file"], output.path(f"videos/{row['file']}"))
+    pd.DataFrame(rows).to_parquet(output.path("videos.parquet"), index=False)
+    output.metrics["downloaded"] = len(good)
+    output.metrics["failed"] = len(rows) - len(good)
+    for status, number in reasons.items():
+        output.metrics[f"status_{status}"] = int(number)
+    output.metrics["hours"] = round(sum(row["duration_s"] for row in good) / 3600, 4)
+    output.metrics["megabytes"] = round(sum(row["bytes"] for row in good) / 1e6, 2)
+    if len(good) < len(rows):
+        told = ", ".join(f"{number} {status}" for status, number in reasons.items() if status != "ok")
+        output.note(f"{len(rows) - len(good)} of {len(rows)} videos failed ({told}); videos.parquet says why")
+
+
+@contextmanager
+def _folder(settings: VideosSettings, output: Output) -> Iterator[Path]:
+    """Where downloads go: beside the store, or into scratch while another run of the stage is at work there.
+
+    The embedded game's own broadcast is at hand and may have been made anew: it is always fetched.
+    """
+    scratch = output.scratch / "videos"
+    if output.cache is None or settings.broadcast is not None:
+        yield scratch
+        return
+    output.cache.mkdir(parents=True, exist_ok=True)
+    with (output.cache / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield scratch
+        else:
+            yield output.cache / "files" / f"{settings.max_height}p"
+
+
+def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> InputError | WorkError:
+    """What to say when no video is left: where the network had a part in it trying again may help, else the links are bad."""
+    pd.DataFrame(rows)[["run_id", "video_id", "url", "status", "reason"]].to_csv(table, index=False)
+    told = ", ".join(f"{number} {status}" for status, number in reasons.items())
+    line = f"videos: none of {len(rows)} videos could be used ({told}); the first: {rows[0]['reason']}; every reason: {table}"
+    if "network" in reasons.index:
+        return WorkError(f"{line}; the same command tries again")
+    return InputError(f"{line}; expected at least one video of a run (runs.game, runs.categories, videos.cookies)")
+
+
+def _render(broadcast: Broadcast, urls: list[str], tracker: Tracker) -> None:
+    """Have the broadcast's videos ready before anybody asks, with a bar: a first request would wait for minutes else."""
+    missing = broadcast.missing(urls)
+    if missing:
+        with tracker.progress(len(missing), "rendering the broadcast", "videos") as bar:
+            broadcast.render(missing, lambda entry: bar.update(1))
+
+
+def _facts(got: Download) -> dict[str, Any]:
+    facts, path = got.facts, got.path
+    return {
+        "status": got.status,
+        "reason": got.reason,
+        "file": path.name if path else None,
+        "width": facts.width if facts else None,
+        "height": facts.height if facts else None,
+        "fps": facts.fps if facts else None,
+        "duration_s": facts.duration_s if facts else None,
+        "held_s": round(got.held_s, 3) if facts else None,
+        "codec": facts.codec if facts else None,
+        "bytes": path.stat().st_size if path else None,
+    }
+
+
+def keep(source: Path, target: Path) -> None:
+    """A second name for a finished file, so that a kill before publishing costs no download; a copy where links are unknown."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+class _Shown:
+    """All downloads in one bar: videos done of all, megabytes of all together, how many failed."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._lock = bar, threading.Lock()
+        self._bytes: dict[str, int] = {}
+        self._failed = 0
+
+    def bytes(self, name: str, done: int) -> None:
+        """`name` has `done` bytes."""
+        with self._lock:
+            self._bytes[name] = done
+            self._bar.update(0, MB=sum(self._bytes.values()) / 1e6, failed=self._failed)
+
+    def done(self, status: str) -> None:
+        """One more is settled."""
+        with self._lock:
+            self._failed += status != "ok"
+            self._bar.update(1, failed=self._failed)

@@ -1,0 +1,85 @@
+"""One picture of an agent at work: screen | what its tokens say | progress | how likely each button was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from emurl.core.errors import WorkError
+from emurl.envs.gameboy.console import BUTTONS
+from emurl.screen import ScreenSpec, to_gray
+from emurl.training.evaluate import Moment
+
+SCALE = 2
+SIDE = 184  # px of the column with curve and bars
+GAP = 8
+INK, SOFT, GROUND, ACCENT, PRESSED = (35, 38, 31), (140, 144, 136), (251, 250, 247), (47, 125, 79), (208, 138, 29)
+
+
+class Panel:
+    """Draws moments; it remembers Φ so far for the curve. Pictures are uint8 (304, 848, 3) for a 160×144 screen."""
+
+    def __init__(self, spec: ScreenSpec, steps: int, low: float, high: float) -> None:
+        self.spec, self.steps = spec, max(1, steps)
+        self.low, self.high = low, max(high, low + 1e-6)
+        self.curve: list[tuple[int, float]] = []
+        self.font = ImageFont.load_default(11)
+        wide, tall = spec.width * SCALE, spec.height * SCALE
+        self.size = (2 * wide + SIDE + 4 * GAP, tall + 2 * GAP)
+
+    def draw(self, moment: Moment, reconstruction: np.ndarray, step: int) -> np.ndarray:
+        """The panel of a moment at action number `step`; `reconstruction` is a frame as the tokenizer decodes it."""
+        self.curve.append((step, moment.progress))
+        picture = Image.new("RGB", self.size, GROUND)
+        pen = ImageDraw.Draw(picture)
+        wide = self.spec.width * SCALE
+        for place, frame in enumerate((moment.frame, reconstruction)):
+            gray = Image.fromarray(to_gray(frame, self.spec)).convert("RGB")
+            picture.paste(
+                gray.resize((wide, self.spec.height * SCALE), Image.Resampling.NEAREST), (GAP + place * (wide + GAP), GAP)
+            )
+        left = 3 * GAP + 2 * wide
+        self._draw_curve(pen, left, GAP, SIDE, 116, moment.progress, step)
+        self._draw_bars(pen, left, GAP + 132, moment)
+        return np.asarray(picture)
+
+    def _draw_curve(self, pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, tall: int, progress: float, step: int) -> None:
+        pen.text((x, y), f"progress {progress:.1f}", fill=INK, font=self.font)
+        pen.text((x + wide - GAP, y), f"action {step}", fill=SOFT, font=self.font, anchor="ra")
+        top, bottom, right = y + 18, y + tall, x + wide - GAP
+        pen.line((x, bottom, right, bottom), fill=SOFT)
+        points = [
+            (x + (right - x) * at / self.steps, bottom - (bottom - top) * (phi - self.low) / (self.high - self.low))
+            for at, phi in self.curve
+        ]
+        if len(points) > 1:
+            pen.line(points, fill=ACCENT, width=2)
+        px, py = points[-1]
+        pen.ellipse((px - 3, py - 3, px + 3, py + 3), fill=ACCENT)
+
+    def _draw_bars(self, pen: ImageDraw.ImageDraw, x: int, y: int, moment: Moment) -> None:
+        for place, (name, chance) in enumerate(zip(BUTTONS, moment.probabilities.tolist(), strict=True)):
+            top = y + place * 19
+            pressed = place == moment.action
+            pen.text((x, top), name, fill=INK if pressed else SOFT, font=self.font)
+            room = SIDE - 44 - GAP
+            pen.rectangle((x + 44, top + 2, x + 44 + max(1, round(room * chance)), top + 12), fill=PRESSED if pressed else ACCENT)
+
+
+def write_film(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80) -> None:
+    """Pictures uint8 (H, W, 3) as an endless GIF of few colors; the last one stays for two seconds.
+
+    Raises `WorkError` if there are no pictures.
+    """
+    frames: list[Image.Image] = []
+    for picture in pictures:
+        image = Image.fromarray(picture)
+        # One palette for all: the grays and inks of the first picture are those of every other.
+        frames.append(image.quantize(palette=frames[0], dither=Image.Dither.NONE) if frames else image.quantize(32))
+    if not frames:
+        raise WorkError(f"{path}: there is nothing to film, expected at least one picture")
+    durations = [milliseconds] * (len(frames) - 1) + [2000]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)

@@ -1,0 +1,102 @@
+"""What the embedded game lets us measure: its letters, and the same moment from the stream and from the emulator."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emurl.footage import pairing
+from emurl.footage.dataset import FrameReader
+from emurl.games import mossdale as cartridge
+from emurl.games.mossdale.broadcast import show
+from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
+from emurl.games.settings import BroadcastSettings
+from emurl.models.tokenizer import Tokenizer
+from tests.fixtures.learning import write_frames
+
+
+def written(*places: tuple[int, int, int]) -> np.ndarray:
+    """A light frame with glyph number g at tile (row, column) for each (g, row, column)."""
+    frame = np.full((144, 160), 3, np.uint8)
+    for glyph, row, column in places:
+        frame[8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = pairing.glyphs()[glyph].reshape(8, 8)
+    return frame
+
+
+def test_the_font_is_ink_on_ground_each_glyph_once():
+    font = pairing.glyphs()
+    assert font.shape[1] == 64 and set(np.unique(font)) == {0, 3} and (font[0] == 3).all()
+    assert len(np.unique(font, axis=0)) == len(font) > 60
+
+
+def test_tiles_are_cut_in_reading_order():
+    frame = np.arange(360).reshape(18, 20).repeat(8, 0).repeat(8, 1)[None]
+    assert pairing.cut_tiles(frame)[:, 0].tolist() == list(range(360))
+
+
+def test_letters_are_counted_by_hand():
+    font = pairing.glyphs()
+    frame = written((5, 2, 3), (6, 2, 4), (7, 3, 3), (8, 0, 0))
+    assert pairing.legible(frame[None], frame[None], font) == (4, 4)
+    said = written((5, 2, 3), (9, 2, 4), (8, 0, 0))  # one is another letter, one is gone
+    said[16, 24:26] = 2  # and one is smudged, which does not matter
+    assert pairing.legible(frame[None], said[None], font) == (2, 4)
+    gray = frame.copy()
+    gray[16:24, 24:32] = np.minimum(gray[16:24, 24:32], 2)  # no ink on ground: no letter
+    assert pairing.legible(gray[None], gray[None], font)[1] == 3
+    moved = np.roll(frame, 1, axis=1)  # not on the grid: no letters
+    assert pairing.legible(moved[None], moved[None], font) == (0, 0)
+
+
+def test_no_letters_no_share():
+    blank = np.full((2, 144, 160), 3, np.uint8)
+    model = Tokenizer(dim=16, depth=1, vocab=16, code_dim=8).eval()
+    assert pairing.text_legibility(model, blank) is None
+    share = pairing.text_legibility(model, np.stack([written((5, 2, 3))] * 2))
+    assert share is not None and 0 <= share <= 1
+
+
+def test_agreement_counts_equal_tokens():
+    class Brightest(Tokenizer):
+        def encode(self, frames):
+            return torch.as_tensor(frames).unflatten(1, (9, 16)).unflatten(3, (10, 16)).amax(dim=(2, 4)).long()
+
+    one = np.zeros((3, 144, 160), np.uint8)
+    other = one.copy()
+    other[0, :16, :32] = 1  # two of the 270 cells
+    model = Brightest(dim=16, depth=1, vocab=16, code_dim=8)
+    assert pairing.token_agreement(model, (one, other)) == pytest.approx(1 - 2 / 270)
+    assert pairing.token_agreement(model, (one, one)) == 1.0
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """A run of twelve seconds on the title and in the introduction, and how the broadcast shows it."""
+    presses = tuple(
+        sorted((tick + down, "a" if tick % 3 else "start", not down) for tick in range(200, 500, 40) for down in (0, 8))
+    )
+    play = Playthrough(presses, 700, (("Goal", 700),))
+    monkeypatch.setattr(show, "_bot", lambda rom, seed: play)
+    return play
+
+
+def test_the_same_moments_are_found(played, tmp_path):
+    settings = BroadcastSettings(port=0, runs=2, cache=str(tmp_path / "cache"), seed=3)
+    broadcast = show.Broadcast(settings)
+    entry = broadcast.entries[1]
+    on = broadcast.truth(entry.id)["power_on_frame"]
+    film = list(screens(cartridge.rom_path(), played, 30, entry.look.after_s))
+    # The video at 7.5 a second: frame n is the video's frame 4n; before power-on it is blank.
+    blank = np.full((144, 160), 3, np.uint8)
+    shown = np.stack([film[4 * n - on] if 4 * n >= on else blank for n in range((on + len(film)) // 4)])
+    frames = write_frames(tmp_path / "frames", [shown, shown], fps=7.5)
+    reader = FrameReader(frames.folder)
+    place = reader.split("val")[0]
+    reader.videos[place] = replace(reader.videos[place], run_id=entry.id)
+    streamed, emulated = pairing.same_moments(reader, settings, count=30)
+    assert len(streamed) == len(emulated) >= 20
+    assert np.array_equal(streamed, emulated)
+    assert len(np.unique(streamed.reshape(len(streamed), -1), axis=0)) > 3
+    reader.videos[place] = replace(reader.videos[place], run_id="another site's")
+    assert pairing.same_moments(reader, settings) is None

@@ -1,0 +1,58 @@
+"""`emurl play --bot` and `--random`: what they print, and the film."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from emurl import cli, solo
+from emurl.games.mossdale import symbols
+from emurl.games.mossdale.world import MILESTONES
+
+FIELDS = {"finished", "frames", "steps", "milestones", "buttons_sha256"}
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    assert cli.main(["play", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_runner_by_command(capsys):
+    runs = [printed(capsys, "--bot", "--seed", seed) for seed in ("1", "2", "1")]
+    for run in runs:
+        assert set(run) == FIELDS and run["finished"] is True
+        assert sorted(run["milestones"], key=run["milestones"].__getitem__) == list(MILESTONES)
+        assert run["milestones"]["goal"] < run["frames"] < 200 * 60 and run["steps"] > 50
+    assert runs[0] == runs[2] and runs[0]["buttons_sha256"] != runs[1]["buttons_sha256"]
+
+
+def test_chance_by_command(capsys):
+    runs = [printed(capsys, "--random", "--seed", seed, "--steps", "300") for seed in ("1", "2", "1")]
+    for run in runs:
+        assert set(run) == FIELDS and run["finished"] is False
+        assert (run["frames"], run["steps"]) == (300 * 16, 300)
+        assert "title" in run["milestones"] and "badge" not in run["milestones"]
+    assert runs[0] == runs[2] and runs[0]["buttons_sha256"] != runs[1]["buttons_sha256"]
+
+
+def test_a_film_is_written(tmp_path):
+    film = tmp_path / "chance.mp4"
+    solo.chance(3, 40, video=str(film))
+    assert film.stat().st_size > 1000 and film.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("words", [("--video", "run.avi"), ("--video", "/nowhere/run.mp4")])
+def test_a_film_that_cannot_be_is_refused(capsys, words):
+    assert cli.main(["play", "--bot", *words]) == 2
+    assert "--video" in capsys.readouterr().err
+
+
+def test_both_players_at_once_are_refused():
+    with pytest.raises(SystemExit):
+        cli.main(["play", "--bot", "--random"])
+    assert cli.main(["play", "--random", "--steps", "0"]) == 2
+
+
+def test_our_own_symbols_are_where_the_notes_say():
+    assert {"wMenu": 0xD908, "wLamps": 0xD907, "wTextStands": 0xD90F, "wEnemyMonHP": 0xCFE6}.items() <= symbols().items()

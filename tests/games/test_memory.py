@@ -1,0 +1,178 @@
+"""What memory means: facts read from known bytes, text decoded, milestones in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emurl.core.errors import InputError
+from emurl.envs.gameboy.memory import reader_for, reader_for_title
+from emurl.envs.gameboy.memory_layout import decimal, has_event, read_many
+from emurl.envs.gameboy.memory_text import ALPHABET, decode_box, decode_text, read_text
+from emurl.games.mossdale import world
+from emurl.games.mossdale.memory import EVENTS, GAME_MODE, Mossdale
+from emurl.games.pokemon_red import PokemonRed
+from tests.fixtures import rom as emulator_rom
+
+CODES = {letter: code for code, letter in ALPHABET.items() if len(letter) == 1}
+
+
+class FakeMemory:
+    """64 KiB to write facts into."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray(0x10000)
+
+    def put(self, address: int, *values: int) -> None:
+        self.bytes[address : address + len(values)] = bytes(values)
+
+    def read(self, address: int, count: int = 1) -> bytes:
+        return bytes(self.bytes[address : address + count])
+
+
+def encode(text: str) -> list[int]:
+    return [CODES[letter] for letter in text]
+
+
+def test_facts_from_the_documented_addresses() -> None:
+    memory = FakeMemory()
+    memory.put(0xD35E, 12)
+    memory.put(0xD361, 7, 9)
+    memory.put(0xD356, 0b1011)
+    memory.put(0xD163, 2)
+    memory.put(0xD18C, 14)
+    memory.put(0xD2F7, 0b11, 0x80)
+    memory.put(0xD30A, 0xFF)
+    memory.put(0xD31D, 5)
+    memory.put(0xD347, 0x01, 0x23, 0x45)
+    memory.put(0xD057, 2)
+    memory.put(0xD158, *encode("Ash"), 0x50, 0x81)
+    memory.put(0xDA41, 3, 0, 4, 5)
+    memory.put(0xD747 + 4, 0b100000)
+    facts = PokemonRed().read(memory)
+    expected = {
+        "map": 12, "y": 7, "x": 9, "badges": 3, "party_count": 2, "level": 14, "pokedex_owned": 3, "pokedex_seen": 8,
+        "bag_items": 5, "money": 12345, "in_battle": 2, "text_box": False, "text": "", "player_name": "Ash",
+        "play_time_s": 3 * 3600 + 4 * 60 + 5, "events": 1,
+    }  # fmt: skip
+    assert {name: facts[name] for name in expected} == expected
+    assert has_event(facts, 37) and not has_event(facts, 36)
+
+
+def test_a_text_box_is_read_off_the_tile_map() -> None:
+    memory = FakeMemory()
+    tiles = [0x7F] * 360
+    for row, line in ((14, "Hello, world!"), (16, "It's 9:05?")):
+        tiles[row * 20 + 1 : row * 20 + 1 + len(line)] = encode(line)
+    tiles[16 * 20 + 18] = 0xEE
+    memory.put(0xC3A0, *tiles)
+    assert PokemonRed().read(memory)["text"] == ""
+    memory.put(0xCFC4, 1)
+    facts = PokemonRed().read(memory)
+    assert facts["text_box"] is True and facts["text"] == "Hello, world!\nIt's 9:05?"
+
+
+@given(st.text(alphabet="".join(sorted(CODES)), max_size=18))
+def test_text_survives_the_encoding(text: str) -> None:
+    assert decode_text(bytes([*encode(text), 0x50, 0x80])) == " ".join(text.split())
+    tiles = bytes(14 * 20 + 1) + bytes(encode(text)) + bytes(360)
+    assert decode_box(tiles[:360]) == " ".join(text.split())
+
+
+@given(st.integers(0, 999_999))
+def test_money_is_decimal(value: int) -> None:
+    assert decimal(bytes.fromhex(f"{value:06d}")) == value
+
+
+@given(st.lists(st.binary(min_size=665, max_size=665), min_size=1, max_size=4))
+def test_many_consoles_are_read_as_one_is(contents: list[bytes]) -> None:
+    consoles = []
+    for content in contents:
+        memory = FakeMemory()
+        memory.put(0xD163, *content[:100])
+        memory.put(0xD2F7, *content[100:140])
+        memory.put(0xD340, *content[140:190])
+        memory.put(0xD747, *content[190:510])
+        memory.put(0xCFE0, *content[510:530])
+        consoles.append(memory)
+    many = read_many(consoles)
+    for number, memory in enumerate(consoles):
+        one = PokemonRed().read(memory)
+        for name, values in many.items():
+            if values.ndim == 1:
+                assert values[number] == one[name]
+        assert one["events"] == sum(bin(byte).count("1") for byte in contents[number][190:510])
+        assert many["event_flags"][number].tobytes() == one["event_flags"]
+
+
+def test_every_member_of_the_party_is_read() -> None:
+    memory = FakeMemory()
+    memory.put(0xD163, 2)
+    for member, (level, hp, most) in enumerate(((14, 300, 310), (9, 21, 40), (7, 5, 6))):
+        memory.put(0xD16C + 44 * member, hp >> 8, hp & 255)
+        memory.put(0xD18C + 44 * member, level, most >> 8, most & 255)
+    facts = read_many([memory])
+    assert facts["party_levels"].tolist() == [[14, 9, 0, 0, 0, 0]], "the third is not in the party"
+    assert facts["party_hp"].tolist() == [[300, 21, 0, 0, 0, 0]]
+    assert facts["party_max_hp"].tolist() == [[310, 40, 0, 0, 0, 0]]
+    assert {"level": 14, "hp": 300, "max_hp": 310}.items() <= PokemonRed().read(memory).items()
+
+
+def test_the_text_reader_knows_buffers_and_the_arrow() -> None:
+    memory = FakeMemory()
+    memory.put(0xC3A0, *([0x7F] * 360))
+    memory.put(0xC3A0 + 16 * 20 + 18, 0xEE)
+    memory.put(0xCD3D, *encode("BUMP"), 0x50, 0x80)
+    memory.put(0xCE9D, *encode("owl"), 0x50)
+    memory.put(0xD125, 7)
+    assert not read_text(memory).waits
+    memory.put(0xCFC4, 1)
+    box = read_text(memory)
+    assert (box.up, box.waits, box.id, box.text, box.buffers) == (True, True, 7, "", ("BUMP", "owl"))
+
+
+def test_mossdale_keeps_its_milestones_as_events() -> None:
+    memory, reader = FakeMemory(), Mossdale()
+    assert reader.reached(reader.read(memory)) == []
+    memory.put(GAME_MODE, 3, 9, 8)
+    flags = 0
+    for number, bit in enumerate(EVENTS.values()):
+        flags |= 1 << bit
+        memory.put(0xD747, *flags.to_bytes(2, "little"))
+        assert reader.reached(reader.read(memory)) == list(reader.milestones[: number + 1])
+    assert {"mode": 3, "step_left": 9, "facing": 8}.items() <= reader.read(memory).items()
+    assert list(EVENTS) == list(world.MILESTONES) and all(world.EVENTS[bit] == name for name, bit in EVENTS.items())
+    assert {each.id: each.name for each in world.maps()} | {5: "tower"} == dict(reader.maps)
+
+
+def test_pokemon_red_does_not_believe_the_map_before_the_clock_runs() -> None:
+    memory, reader = FakeMemory(), PokemonRed()
+
+    def reached() -> list[str]:
+        return reader.reached(reader.read(memory))
+
+    assert reached() == []  # memory of zeros says map 0, which is a real town
+    memory.put(0xD158, *encode("NINTEN"), 0x50)
+    memory.put(0xD35E, 0x26)
+    assert reached() == ["title"]
+    memory.put(0xDA44, 1)
+    assert reached() == ["title", "intro"]
+    memory.put(0xD35E, 0x00)
+    assert reached() == ["title", "intro", "outside"]
+    memory.put(0xD163, 1)
+    memory.put(0xD35E, 0x01)
+    memory.put(0xD74B, 1 << 5)
+    memory.put(0xD356, 0b11)
+    assert reached() == ["title", "intro", "starter", "viridian", "pokedex", "brock", "misty"]
+
+
+def test_readers_are_found_by_the_header_title(tmp_path: Path) -> None:
+    assert isinstance(reader_for(emulator_rom.write_rom(tmp_path, "POKEMON RED")), PokemonRed)
+    assert isinstance(reader_for(emulator_rom.write_rom(tmp_path, "MOSSDALE")), Mossdale)
+    assert reader_for(emulator_rom.write_rom(tmp_path, "OTHER")) is None
+    assert reader_for_title("") is None
+    with pytest.raises(InputError):
+        reader_for(tmp_path / "missing.gb")

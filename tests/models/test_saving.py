@@ -1,0 +1,93 @@
+"""Weights and configuration in one folder, and what is said when they are not there."""
+
+import json
+
+import pytest
+import torch
+
+from emurl.core.config import load_config
+from emurl.core.errors import InputError
+from emurl.models.base import parameter_count
+from emurl.models.dynamics import Dynamics
+from emurl.models.inverse import InverseModel
+from emurl.models.policy import Policy, agent_parameter_count
+from emurl.models.reward import RewardModel
+from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun.tokenizer import new_tokenizer
+from emurl.screen import ScreenSpec
+
+TINY = [
+    Tokenizer(dim=16, depth=1, vocab=16, code_dim=8),
+    Tokenizer(dim=16, depth=1, vocab=64, code_dim=8, codebook="fsq"),
+    Tokenizer(dim=16, depth=1, vocab=16, code_dim=8, encoder="cells"),
+    Tokenizer(dim=16, depth=1, vocab=16, code_dim=8, codebook="plain", shades=256),
+    Dynamics(vocab=16, dim=16, layers=1, heads=2, context=2),
+    RewardModel("small"),
+    InverseModel(dim=8),
+    Policy(vocab=16, dim=16, layers=1, heads=2),
+]
+
+
+@pytest.mark.parametrize("model", TINY, ids=lambda model: type(model).__name__ + str(model.config.get("codebook", "")))
+def test_round_trip(model, tmp_path):
+    if isinstance(model, Tokenizer):
+        model.train().loss(torch.randint(0, 4, (2, 144, 160)).to(torch.uint8))  # fills the codebook
+    model.save_pretrained(tmp_path / "model")
+    again = type(model).from_pretrained(tmp_path / "model")
+    assert again.config == model.config and not again.training
+    before, after = model.state_dict(), again.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        Policy.from_pretrained(tmp_path)
+    Policy(vocab=16, dim=16, layers=1, heads=2).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="holds a Policy, expected a Dynamics"):
+        Dynamics.from_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="not a Policy of this version"):
+        Policy.from_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no model\.safetensors"):
+        Policy.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"class": "Policy"}))
+    with pytest.raises(InputError, match="cannot be read"):
+        Policy.from_pretrained(tmp_path)
+
+
+def test_pokemon_red_has_the_sizes_of_the_original():
+    config = load_config("configs/pokemon_red.yaml")
+    sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
+    some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
+    tokenizer = new_tokenizer(sight, ScreenSpec(), lambda: some)
+    dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
+    policy = Policy(sight.vocab, watching.dim, watching.layers, watching.heads, watching.context)
+    reward = RewardModel(config.reward.arch)
+    assert config.reward.arch == "resnet34"
+    assert parameter_count(tokenizer) == pytest.approx(3.9e6, rel=0.1)
+    assert parameter_count(dynamics) == pytest.approx(1.6e6, rel=0.1)
+    assert parameter_count(reward) == pytest.approx(21e6, rel=0.1)
+    assert agent_parameter_count(policy, tokenizer) == pytest.approx(5.5e6, rel=0.1)
+    # and each learns from a batch
+    grids = torch.randint(0, sight.vocab, (2, foresight.context + 1, 9, 10))
+    seen = grids[:, :1].expand(-1, watching.context, -1, -1)
+    batches = [
+        (tokenizer, some),
+        (dynamics, grids),
+        (reward, (some, some)),
+        (policy, (seen, torch.tensor([0, 1]), torch.ones(2))),
+    ]
+    for model, batch in batches:
+        loss, _ = model.train().loss(batch)
+        loss.backward()
+        assert torch.isfinite(loss)
+
+
+def test_a_shared_part_is_counted_once():
+    tokenizer = Tokenizer(dim=16, depth=1, vocab=16, code_dim=8)
+    assert parameter_count(tokenizer, tokenizer.encoder) == parameter_count(tokenizer)
+    learned = sum(parameter.numel() for parameter in tokenizer.parameters())
+    assert parameter_count(tokenizer) == learned + 16 * 8  # the codes, learned by moving averages

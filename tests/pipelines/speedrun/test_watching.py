@@ -1,0 +1,186 @@
+"""The behavior stage on the embedded cartridge: play, named buttons, a clone; and its parts by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emurl.core.errors import WorkError
+from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.footage import inverse_labels as naming
+from emurl.footage.dataset import FrameReader
+from emurl.footage.exploration import Explorer, Pairs, changed, place_key
+from emurl.games.mossdale import rom_path
+from emurl.games.settings import EmulatorSettings
+from emurl.models.inverse import InverseModel
+from emurl.models.policy import Policy
+from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun import behavior
+from emurl.pipelines.speedrun.behavior import BehaviorSettings
+from emurl.screen import ScreenSpec
+from emurl.training.supervised import seeded
+from tests.fixtures.learning import artifact, run_stage, write_frames
+
+SETTINGS = BehaviorSettings(
+    emulator=EmulatorSettings(rom="embedded", frame_skip=16), explore_steps=600, inverse_steps=40, steps=40, batch_size=16,
+    learning_rate=2e-3, warmup_steps=5, eval_every=40, checkpoint_every=20, dim=16, layers=1, heads=2, context=2, rounds=2,
+)  # fmt: skip
+
+
+def explorer(seed: int = 0) -> Explorer:
+    return Explorer(rom_path(), 16, 8, 2, seed, ScreenSpec(), consoles=4)
+
+
+def footage(seed: int, actions: int = 160) -> np.ndarray:
+    """A video of the cartridge: START, A through the texts, then walks; two frames an action."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    with GameBoy(rom_path()) as console:
+        for number in range(actions):
+            button = 6 if number < 12 else 0 if number < 50 else int(rng.integers(2, 6))
+            console.press(BUTTONS[button])
+            console.tick(8)
+            frames.append(console.frame().copy())
+            console.release(BUTTONS[button])
+            console.tick(8)
+            frames.append(console.frame().copy())
+    return np.stack(frames)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    root = tmp_path_factory.mktemp("watched")
+    frames = write_frames(root / "frames", [footage(seed) for seed in range(3)])
+    model = seeded(0, lambda: Tokenizer(dim=16, depth=1, vocab=64, code_dim=8))
+    for seed in range(3):
+        model.train().loss(footage(seed, actions=80)[40::4])  # fills the codebook
+    model.save_pretrained(root / "tokenizer" / "model")
+    (root / "tokenizer" / "screen.json").write_text(json.dumps(ScreenSpec().to_dict()))
+    inputs = {"frames": frames, "tokenizer": artifact("tokenizer", root / "tokenizer")}
+    return inputs, *run_stage(behavior, SETTINGS, inputs, root / "behavior"), root
+
+
+def test_what_the_stage_leaves(watched):
+    inputs, made, output, _ = watched
+    metrics = output.metrics
+    assert next(iter(metrics)) == "clone_accuracy"
+    assert {
+        "clone_majority",
+        "inverse_accuracy",
+        "inverse_majority",
+        "labeled",
+        "changed",
+        "frames_per_second",
+    } <= metrics.keys()
+    assert 0 < metrics["labeled"] <= metrics["changed"] <= 1
+    policy = Policy.from_pretrained(made.path("policy"))
+    assert policy.vocab == 64 and policy.context == 2
+    assert InverseModel.from_pretrained(made.path("inverse")).config["actions"] == 8
+    labels = pd.read_parquet(made.path("labels.parquet"))
+    assert list(labels.columns) == ["video", "frame", "action", "confidence", "split"]
+    assert set(labels["video"]) <= {video.id for video in FrameReader(inputs["frames"].folder).videos}
+    assert labels["action"].between(0, 7).all() and labels["confidence"].between(0, 1).all()
+    runs = json.loads(made.path("history.json").read_text())
+    assert list(runs) == ["inverse_1", "policy_1", "inverse_2", "policy_2"]
+
+
+def test_the_stage_again_is_the_same(watched, tmp_path):
+    inputs, made, _, _ = watched
+    again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
+    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet", "history.json"):
+        assert again.path(name).read_bytes() == made.path(name).read_bytes()
+
+
+def test_play_is_of_its_dice_and_new_places_are_kept():
+    runs = []
+    for seed in (1, 1, 2):
+        player = explorer(seed)
+        runs.append((player.gather(300, Tracker.silent()), len(player.kept)))
+        player.close()
+    (one, kept), (same, _), (other, _) = runs
+    assert np.array_equal(one.packed, same.packed) and np.array_equal(one.actions, same.actions)
+    assert np.array_equal(one.moments, same.moments)
+    assert not (len(one) == len(other) and np.array_equal(one.packed, other.packed))
+    assert len(one) > 30 and kept >= 3
+    frames = one.frames(np.arange(len(one)))
+    assert changed(frames[:, 0], frames[:, 1]).all()
+    assert one.actions.min() >= 0 and one.actions.max() <= 7 and (np.diff(one.stretch) >= 0).all()
+
+
+def test_pairs_are_saved_and_joined(tmp_path):
+    rng = np.random.default_rng(0)
+    packed = rng.integers(0, 256, (5, 2, 5760), dtype=np.uint8)
+    pairs = Pairs(packed, np.arange(5), np.array([0, 0, 1, 1, 2]), packed[:2, 0], ScreenSpec())
+    pairs.save(tmp_path / "pairs.npz")
+    again = Pairs.load(tmp_path / "pairs.npz", ScreenSpec())
+    assert np.array_equal(again.frames(np.array([4, 0])), pairs.frames(np.array([4, 0])))
+    both = pairs.join(again)
+    assert both.stretch.tolist() == [0, 0, 1, 1, 2, 3, 3, 4, 4, 5] and len(both.moment_frames()) == 4
+
+
+def test_a_held_button_names_its_pairs():
+    """A console that only ever walks down: every pair that shows a walk is called down."""
+    player = explorer()
+    with GameBoy(rom_path()) as console:
+        for button in [6] * 12 + [0] * 40:
+            console.step(button, 16)
+        player.power_on = console.save()
+    pairs = player.gather(96, Tracker.silent(), act=lambda frames, begun: np.full(len(frames), 3), act_share=1.0)
+    player.close()
+    assert len(pairs) and set(pairs.actions.tolist()) == {3}
+
+
+def test_changes_and_places():
+    frame = np.zeros((144, 160), np.uint8)
+    noisy = frame.copy()
+    noisy[0, :10] = 1
+    moved = frame.copy()
+    moved[:16, :16] = 3
+    assert changed(np.stack([frame, frame]), np.stack([noisy, moved])).tolist() == [False, True]
+    assert place_key(frame) == place_key(noisy) != place_key(moved)
+
+
+def test_rare_buttons_weigh_more():
+    weights = behavior.class_weights(np.array([3] * 16 + [6]))
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[-1] / weights[0] == pytest.approx(4.0)  # √16
+
+
+def test_frames_an_action_takes():
+    assert behavior.frames_per_action(16, 7.5) == 2
+    assert behavior.frames_per_action(30, 8.0) == 4
+    assert behavior.frames_per_action(4, 2.0) == 1
+
+
+def test_frames_like_the_agents_count_more(watched):
+    inputs, _, _, root = watched
+    reader = FrameReader(inputs["frames"].folder)
+
+    class Tokens:
+        vocab = 4
+
+        def __init__(self):
+            self.reader = reader
+
+        def grids(self, video):
+            grids = np.zeros((reader.videos[video].count, 9, 10), np.uint16)
+            grids[1::2] = 1  # every second frame is half-way through a step
+            return grids
+
+    class Sight:
+        def encode(self, frames):
+            import torch
+
+            return torch.zeros(len(frames), 9, 10, dtype=torch.long)  # play shows only whole steps
+
+    weights = behavior.likeness(np.zeros((3, 144, 160), np.uint8), Sight(), Tokens())[0]
+    assert weights[20] > 1 > weights[21] or weights[20] / weights[21] > 5
+
+
+def test_footage_that_stands_still_is_no_use(tmp_path):
+    still = np.zeros((20, 144, 160), np.uint8)
+    reader = FrameReader(write_frames(tmp_path, [still, still]).folder)
+    with pytest.raises(WorkError, match="nothing ever changes in the footage"):
+        naming.label(InverseModel(dim=8).eval(), reader, 2, 0.5, None, Tracker.silent())

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import io
+import sys
 import tokenize
 from functools import cache
 from pathlib import Path
@@ -58,17 +59,30 @@ def _imports(module: str, file: Path) -> tuple[str, ...]:
 
 @cache
 def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # the parent is a module, not a package
-        return False
+    return _find(name) is not None
+
+
+def _file(module: str) -> Path:
+    file = _find(module)
+    assert file is not None, module
+    return file
 
 
 @cache
-def _file(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
-    return Path(spec.origin)
+def _find(module: str) -> Path | None:
+    """The file of a module. Nothing is imported: a stage that is up to date must not wait for torch."""
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded is not None:
+        return Path(loaded)
+    parent, _, name = module.rpartition(".")
+    if not parent:
+        spec = importlib.util.find_spec(name)
+        return Path(spec.origin) if spec is not None and spec.origin is not None else None
+    package = _find(parent)
+    if package is None or package.name != "__init__.py":
+        return None
+    places = (package.parent / name / "__init__.py", package.parent / f"{name}.py")
+    return next((place for place in places if place.is_file()), None)
 
 
 @cache

@@ -15,9 +15,9 @@ from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
 from emurl.core.errors import WorkError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
+from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
 from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file
-from emurl.core.progress import clock, say
 from emurl.core.tracking import Tracker
 
 

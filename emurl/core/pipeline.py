@@ -46,7 +46,8 @@ class Stage:
     @property
     def settings(self) -> type[Settings]:
         """The settings class: what `run` is annotated to take first."""
-        found: type[Settings] = inspect.get_annotations(self.load(), eval_str=True)["settings"]
+        run = importlib.import_module(self.module).run
+        found: type[Settings] = inspect.get_annotations(run, eval_str=True)["settings"]
         return found
 
 

@@ -1,8 +1,8 @@
 """What there is to choose from: pipelines, games, agents. Each is one folder or module below its package, found by looking.
 
-A package `emurl.games` is searched for modules with a `GAME`, `emurl.pipelines` for a `PIPELINE`, `emurl.agents` for an `AGENT` (one row, or a
-tuple of rows); another distribution adds its own through the entry points `emurl.games`, `emurl.pipelines` and `emurl.agents`. Searching imports
-those modules, so what they need that is heavy is imported inside their functions.
+`emurl.games` is searched for modules with a `GAME`, `emurl.pipelines` for a `PIPELINE`, `emurl.agents` for an `AGENT`: one row, or
+a tuple of rows. Another distribution adds its own through the entry points `emurl.games`, `emurl.pipelines` and
+`emurl.agents`. Searching imports those modules, so what they need that is heavy is imported inside their functions.
 """
 
 from __future__ import annotations

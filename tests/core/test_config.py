@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emurl.core.config import STAGES, Config, load_config
+from emurl.core.config import Config, RenamedKey, load_config
 from emurl.core.errors import InputError
+from emurl.core.pipeline import find_pipeline
+
+STAGES = tuple(find_pipeline("speedrun").by_name)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +81,34 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path, text, word):
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(InputError, match=r"absent\.yaml.*no such file"):
         load_config(tmp_path / "absent.yaml")
+
+
+def test_an_old_key_is_read_with_a_warning_and_not_beside_the_new_one():
+    with pytest.warns(RenamedKey, match=r"reward\.optimiser is now called reward\.optimizer"):
+        config = load_config(None, ["reward.optimiser=muon"])
+    assert config.reward.optimizer == "muon"
+    with pytest.raises(InputError, match="only one of them"):
+        load_config(None, ["reward.optimiser=muon", "reward.optimizer=adamw"])
+
+
+def test_the_file_names_its_pipeline(tmp_path):
+    assert load_config(None).pipeline == "speedrun"
+    with pytest.raises(InputError, match=r"pipeline 'nonsense': .* expected one of .*speedrun"):
+        load_config(None, ["pipeline=nonsense"])
+    file = tmp_path / "c.yaml"
+    file.write_text("pipeline: speedrun\n")
+    with pytest.raises(InputError, match=r"--pipeline other: .*c\.yaml is of pipeline speedrun"):
+        load_config(file, pipeline="other")
+
+
+@pytest.mark.parametrize("key", ["store", "emulator.rom", "videos.cookies", "frames.crop_config", "broadcast.cache"])
+def test_a_tilde_means_home_in_every_path(monkeypatch, key):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    config = load_config(None, [f"{key}=~/there"])
+    values = config.model_dump()
+    for part in key.split("."):
+        values = values[part]
+    assert values == "/home/somebody/there"
 
 
 def test_where_and_how_fast_are_not_in_the_fingerprint():

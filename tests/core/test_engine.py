@@ -6,12 +6,13 @@ import json
 import pytest
 
 from emurl import cli
-from emurl.core import engine as pipeline
-from emurl.core.config import STAGES, Config, load_config
+from emurl.core import engine
+from emurl.core.config import config_class, load_config
 from emurl.core.errors import InputError, WorkError
+from emurl.core.pipeline import Stage, find_pipeline
 from emurl.core.store import Store
-from emurl.core.upkeep import verify
-from emurl.pipelines.speedrun.table import BY_NAME, TABLE, Stage
+
+STAGES = tuple(find_pipeline("speedrun").by_name)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def toy(monkeypatch, tmp_path):
             output.path("what.txt").write_text(text)
             output.metrics[self.headline] = 0.5
 
-        return run, 1
+        return run
 
     monkeypatch.setattr(Stage, "load", load)
     monkeypatch.chdir(tmp_path)
@@ -41,16 +42,16 @@ OFF = ["tracking.tensorboard=false", "tracking.wandb=false"]
 
 
 def run(*names, overrides=(), **more):
-    return pipeline.run_pipeline(load_config(None, ["store=store", *OFF, *overrides]), names, **more)
+    return engine.run_pipeline(load_config(None, ["store=store", *OFF, *overrides]), names, **more)
 
 
-def test_the_table_is_the_houses(monkeypatch):
-    assert tuple(stage.name for stage in TABLE) == STAGES
+def test_a_stage_reads_only_what_comes_before_it_and_its_settings_are_a_section():
     seen: set[str] = set()
-    for stage in TABLE:
-        assert set(stage.inputs) <= seen, "a stage reads only what comes before it"
+    pipeline = find_pipeline("speedrun")
+    for stage in pipeline.stages:
+        assert set(stage.parents) <= seen
         seen.add(stage.name)
-        assert stage.settings is Config.model_fields[stage.name].annotation
+        assert stage.settings is config_class(pipeline).model_fields[stage.name].annotation
 
 
 def test_every_stage_runs_once_then_never_again(toy):
@@ -59,7 +60,7 @@ def test_every_stage_runs_once_then_never_again(toy):
     assert calls == list(STAGES)
     assert [result.skipped for result in run()] == [True] * 9
     assert calls == list(STAGES)
-    assert verify(Store("store")) == []
+    assert Store("store").verify() == []
 
 
 def test_a_changed_setting_reruns_the_stage_and_what_comes_of_it(toy):
@@ -81,7 +82,7 @@ def test_one_stage_again_makes_one_version(toy):
     assert calls == ["reward"]
     assert result.artifact.ref == "reward@v2"
     assert result.artifact.parents == {"frames": "frames@v1"}
-    assert Store("store").versions("policy") == [1]
+    assert Store("store").versions("speedrun", "policy") == [1]
 
 
 def test_force_runs_again_and_same_result_keeps_children(toy):
@@ -98,8 +99,8 @@ def test_force_runs_again_and_same_result_keeps_children(toy):
 def test_a_parent_can_be_pinned(toy):
     run()
     run("reward", overrides=["reward.epochs=2"])
-    (latest,) = run("policy", overrides=["policy.clip=0.1"])
-    (pinned,) = run("policy", overrides=["policy.clip=0.3"], inputs=["reward@v1"])
+    (latest,) = run("policy", overrides=["policy.gamma=0.9"])
+    (pinned,) = run("policy", overrides=["policy.gamma=0.8"], inputs=["reward@v1"])
     assert latest.artifact.parents["reward"] == "reward@v2"
     assert pinned.artifact.parents["reward"] == "reward@v1"
 
@@ -116,8 +117,8 @@ def test_a_failed_stage_leaves_no_version_and_the_next_run_goes_on(toy):
     fail["reward"] = WorkError("reward: NaN")
     with pytest.raises(WorkError):
         run()
-    assert Store("store").stages() == ["dynamics", "frames", "runs", "tokenizer", "videos"]
-    assert verify(Store("store")) == []
+    assert Store("store").stages("speedrun") == ["dynamics", "frames", "runs", "tokenizer", "videos"]
+    assert Store("store").verify() == []
     fail.clear()
     calls.clear()
     run()
@@ -129,7 +130,7 @@ def test_a_full_disk_is_one_line(toy):
     fail["frames"] = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(WorkError, match=r"frames: the disk of .* is full"):
         run()
-    assert verify(Store("store")) == []
+    assert Store("store").verify() == []
 
 
 def test_the_roms_content_counts_not_its_name(toy, tmp_path):
@@ -146,12 +147,12 @@ def test_the_roms_content_counts_not_its_name(toy, tmp_path):
 
 
 def test_the_closing_table_has_its_columns(toy):
-    text = pipeline.closing_table(run())
+    text = engine.closing_table(run())
     lines = text.splitlines()
     assert lines[0].split() == ["stage", "version", "headline", "time", "path"]
     assert len(lines) == 2 + 9
     assert "pairwise_accuracy 0.5" in text
-    assert "store/evaluation/v1" in lines[-1]
+    assert "store/speedrun/evaluation/v1" in lines[-1]
 
 
 # --- the command line over it ------------------------------------------------------------------------------------
@@ -228,8 +229,4 @@ def test_failed_work_is_exit_1_and_ctrl_c_130(toy, capsys, settings_file):
     assert err.splitlines()[-1] == "emurl: videos: none of 3 could be downloaded"
     fail["videos"] = KeyboardInterrupt()
     assert command(capsys, "run", "--config", settings_file)[0] == 130
-    assert verify(Store("store")) == []
-
-
-def test_names(toy):
-    assert set(BY_NAME) == set(STAGES)
+    assert Store("store").verify() == []

@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 TOY = textwrap.dedent("""
     import os, signal, sys
     from emurl.core.errors import InputError
-    from emurl.pipelines.speedrun.table import Stage
+    from emurl.core.pipeline import Stage
     def load(self):
         def run(settings, inputs, output, tracker):
             if os.environ.get("TOY_KILL") == self.name:
@@ -28,7 +28,7 @@ TOY = textwrap.dedent("""
                 raise InputError(f"{self.name}: bad footage, expected good")
             output.path("x.txt").write_text(self.name)
             output.metrics[self.headline] = 0.5
-        return run, 1
+        return run
     Stage.load = load
     from flows.pipeline import main
     sys.exit(main(sys.argv[1:]))
@@ -135,7 +135,7 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
             "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "100",
             "--param", 'stages=["runs"]', "--param", f"overrides={json.dumps(overrides)}",
         )  # fmt: skip
-        assert json.loads((folder / "store/runs/v1/manifest.json").read_text())["metrics"]["videos"] >= 1
+        assert json.loads((folder / "store/speedrun/runs/v1/manifest.json").read_text())["metrics"]["videos"] >= 1
     finally:
         for process in started:
             os.killpg(process.pid, signal.SIGTERM)

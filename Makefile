@@ -8,7 +8,7 @@ export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 export PREFECT_SERVER_LOGGING_LEVEL ?= CRITICAL
 
-.PHONY: demo test lint setup clean help
+.PHONY: demo test test-slow lint setup clean help docs
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -29,8 +29,11 @@ lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint       ## lint, types and every test
-	$(BIN)/python -m pytest
+test: lint       ## lint, types and every test that is not long
+	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST)
+
+test-slow: $(STAMP) ## the long tests: kills, races, studies, the README's tiny demo
+	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST)
 
 clean:           ## remove .venv and caches, never data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

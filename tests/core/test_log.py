@@ -1,0 +1,115 @@
+"""One logger: plain lines for people, JSON lines for machines, warnings in one line, bars never between JSON lines."""
+
+import json
+import logging
+import warnings
+
+import pytest
+
+from emurl import cli
+from emurl.core import log
+from emurl.core.progress import Progress, clock, say
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    show, handlers = warnings.showwarning, list(log.LOGGER.handlers)
+    yield
+    warnings.showwarning = show
+    log.LOGGER.handlers[:] = handlers
+    log.LOGGER.propagate = True
+
+
+def test_lines_for_people_go_to_stderr_as_they_are(capsys):
+    log.start()
+    say("reward: reward@v1")
+    log.LOGGER.warning("little room")
+    log.failed("reward: NaN")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == ["reward: reward@v1", "warning: little room", "emurl: reward: NaN"]
+
+
+def test_json_lines_hold_time_level_message_and_facts(capsys):
+    log.start(as_json=True)
+    say("  half way", stage="reward", done=0.5)
+    logging.getLogger("emurl.training").warning("the loss is %g", 3.0)
+    first, second = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (first["message"], first["level"], first["stage"], first["done"]) == ("half way", "info", "reward", 0.5)
+    assert first["time"].endswith("+00:00")
+    assert (second["message"], second["level"], second["logger"]) == ("the loss is 3", "warning", "emurl.training")
+
+
+def test_an_exception_stays_one_json_line(capsys):
+    log.start(as_json=True)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        log.LOGGER.exception("it broke")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ValueError: two" in json.loads(line)["exception"]
+
+
+def test_starting_again_adds_nothing(capsys):
+    for _ in range(3):
+        log.start()
+    say("once")
+    assert capsys.readouterr().err == "once\n"
+
+
+def test_a_warning_is_one_line_and_a_deprecation_elsewhere_none(capsys):
+    log.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = log._warn
+        warnings.warn("a\n  b", stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: a b\n"
+
+
+@pytest.mark.parametrize("words", [["--log-json", "artifacts", "show", "nothing"], ["artifacts", "show", "nothing", "--log-json"]])
+def test_the_command_line_says_what_is_wrong_as_json_where_it_is_asked_to(capsys, tmp_path, words):
+    assert cli.main([*words, "--store", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert "nothing" in json.loads(line)["message"]
+
+
+def test_a_terminal_gets_a_bar_unless_lines_are_json(monkeypatch):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def write(self, text):
+            return len(text)
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    log.start()
+    bar = Progress(3, "train", "steps", quiet=False)
+    assert bar._bar is not None
+    bar.close()
+    log.start(as_json=True)
+    assert Progress(3, "train", "steps", quiet=False)._bar is None
+
+
+def test_progress_speaks_now_and_then_with_an_eta(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("emurl.core.progress.time.monotonic", lambda: now[0])
+    log.start()
+    bar = Progress(100, "train", "steps", quiet=False)
+    for _ in range(50):
+        now[0] += 0.5
+        bar.update(1, loss=0.5)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "  train: 21/100 steps, 2.0 steps/s, ETA 40 s, loss 0.5"
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (7.25, "7.2 s"), (59.4, "59 s"), (185, "3:05"), (7800, "2:10:00")])
+def test_the_clock(seconds, text):
+    assert clock(seconds) == text

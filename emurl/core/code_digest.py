@@ -1,7 +1,8 @@
 """What code a stage can reach, as one digest: a change of it is a change of the result, and no version number can be forgotten.
 
 The digest is over the stage's module and every module of its own distribution that it imports, directly or through others, at the top or
-inside a function. Comments, docstrings and blank lines do not count; a changed constant does. The core room does not count either:
+inside a function. Comments, docstrings and blank lines do not count, nor does what only tells of stages (the table `PIPELINE`, and
+`METRICS`); a changed constant does. The core room does not count either:
 it moves artifacts, numbers and log lines, and computes nothing that a stage writes. Modules outside the package (torch, numpy,
 pyboy) do not count: their versions are pinned in `constraints.txt`.
 """
@@ -18,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 APART = "emurl.core"  # never part of a digest
+TOLD = ("PIPELINE", "METRICS")  # a row more, or a better word, changes no result
 
 
 def code_digest(*modules: str) -> str:
@@ -92,9 +94,14 @@ def source_digest(file: Path) -> str:
 
 
 def bare(source: str) -> str:
-    """Python source without comments, docstrings and blank lines; the text that is left is the same for every version of Python."""
+    """Python source without comments, docstrings, blank lines, `PIPELINE` and `METRICS`; the same text for every version of Python."""
     lines = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and _name(statement) in TOLD:
+            for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+                lines[number] = ""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             # Strings that stand alone after a name explain it: they are as idle as a docstring.
@@ -111,3 +118,8 @@ def bare(source: str) -> str:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     return "\n".join(stripped for line in lines if (stripped := line.rstrip()))
+
+
+def _name(statement: ast.Assign | ast.AnnAssign) -> str:
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    return target.id if isinstance(target, ast.Name) else ""

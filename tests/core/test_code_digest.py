@@ -54,6 +54,14 @@ def test_whatever_else_is_changed_counts(old, new):
     assert code.bare(PLAIN.replace(old, new)) != code.bare(PLAIN)
 
 
+def test_what_only_tells_of_stages_does_not_count():
+    table = 'from here import Stage\nPIPELINE = Stage(\n    "a",  # why\n    "b",\n)\nx = 1\n'
+    assert code.bare(table) == code.bare(table.replace('"b"', '"b",\n    "c"')) == "from here import Stage\nx = 1"
+    metrics = 'METRICS: dict[str, str] = {"loss": "nats"}\n'
+    assert code.bare(metrics) == ""
+    assert code.bare("def f():\n    METRICS = {}\n") != code.bare("def f():\n    METRICS = []\n")
+
+
 def test_a_hash_sign_in_a_string_is_no_comment():
     assert code.bare('x = "# not a comment"\n') == 'x = "# not a comment"'
 

@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emurl needs Python >= 3.11, $(PYTHON) is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'torch==2.13.0'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $@
 
 demo: $(STAMP)   ## the main job on the embedded game, through the Prefect flow
@@ -35,5 +35,9 @@ test: lint       ## lint, types and every test that is not long
 test-slow: $(STAMP) ## the long tests: kills, races, studies, the README's tiny demo
 	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST)
 
+docs: $(STAMP)   ## the reference pages from the code, and HTML of docs/ in docs/_build
+	$(BIN)/python -m tools.reference
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 clean:           ## remove .venv and caches, never data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build docs/_build docs/api *.egg-info

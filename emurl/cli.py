@@ -188,9 +188,9 @@ def _verify(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     if args.keep < 1:
         raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
-    from emurl.core.retention import gc
-
-    removed = gc(_store(args), keep=args.keep, dry_run=args.dry_run)
+    store = _store(args)
+    swept = [] if args.dry_run else store.sweep()
+    removed = [*swept, *store.gc(keep=args.keep, dry_run=args.dry_run)]
     word = "would remove" if args.dry_run else "removed"
     _print(
         args,

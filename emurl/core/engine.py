@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,6 @@ from typing import Any
 
 from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
-from emurl.core.errors import WorkError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
 from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
@@ -110,33 +108,29 @@ def run_stage(
     parents = ", ".join(artifact.ref for artifact in inputs.values())
     say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
     tracking = config.tracking
-    with store.making(pipeline.name, stage.name, fingerprint) as output:
-        try:
-            with Tracker.opened(
-                stage.name, store.root / ".tracking", group, settings.model_dump(),
-                tensorboard=tracking.tensorboard, wandb=tracking.wandb, project=tracking.project,
-            ) as tracker:  # fmt: skip
-                function(settings, inputs, output, tracker)
-                tracker.summary(output.metrics)
-            artifact = store.publish(
-                output,
-                {
-                    "pipeline": pipeline.name,
-                    "stage": stage.name,
-                    "fingerprint": fingerprint,
-                    "code_digest": code,
-                    "headline": stage.headline,
-                    "settings": settings.model_dump(mode="json"),
-                    "parents": {
-                        name: {"version": one.version, "digest": one.digest, "ref": one.ref} for name, one in inputs.items()
-                    },
-                    "duration_s": round(time.monotonic() - began, 3),
-                },
-            )
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise WorkError(f"{stage.name}: the disk of {store.root} is full; free some and run again") from None
-            raise
+    with store.making(pipeline.name, stage.name, fingerprint, again=force) as output:
+        if output.found is not None:
+            say(f"{stage.name}: {output.found.ref} was made meanwhile by another process, skipped")
+            return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began)
+        with Tracker.opened(
+            stage.name, store.root / ".tracking", group, settings.model_dump(),
+            tensorboard=tracking.tensorboard, wandb=tracking.wandb, project=tracking.project,
+        ) as tracker:  # fmt: skip
+            function(settings, inputs, output, tracker)
+            tracker.summary(output.metrics)
+        artifact = store.publish(
+            output,
+            {
+                "pipeline": pipeline.name,
+                "stage": stage.name,
+                "fingerprint": fingerprint,
+                "code_digest": code,
+                "headline": stage.headline,
+                "settings": settings.model_dump(mode="json"),
+                "parents": {name: {"version": one.version, "digest": one.digest, "ref": one.ref} for name, one in inputs.items()},
+                "duration_s": round(time.monotonic() - began, 3),
+            },
+        )
     result = Result(stage, artifact, skipped=False, seconds=time.monotonic() - began)
     say(f"{stage.name}: {artifact.ref}, {result.headline}, {clock(result.seconds)}")
     for note in artifact.manifest["notes"]:

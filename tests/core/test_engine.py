@@ -11,6 +11,7 @@ from emurl.core.config import config_class, load_config
 from emurl.core.errors import InputError, WorkError
 from emurl.core.pipeline import Stage, find_pipeline
 from emurl.core.store import Store
+from tests.fixtures.rom import rom_bytes
 
 STAGES = tuple(find_pipeline("speedrun").by_name)
 
@@ -136,12 +137,16 @@ def test_a_full_disk_is_one_line(toy):
 def test_the_roms_content_counts_not_its_name(toy, tmp_path):
     calls, _ = toy
     rom = tmp_path / "my.gb"
-    rom.write_bytes(b"one")
+    rom.write_bytes(rom_bytes())
     run(overrides=[f"emulator.rom={rom}"])
     calls.clear()
-    rom.write_bytes(b"two")
+    rom.write_bytes(rom_bytes()[:-1] + b"x")
     run(overrides=[f"emulator.rom={rom}"])
     assert calls == ["behavior", "policy", "evaluation"]
+    calls.clear()
+    rom.rename(tmp_path / "elsewhere.gb")
+    run(overrides=[f"emulator.rom={tmp_path}/elsewhere.gb"])
+    assert calls == []
     with pytest.raises(InputError, match=r"emulator.rom: .*absent\.gb: no such file"):
         run(overrides=["emulator.rom=absent.gb"])
 

@@ -67,7 +67,9 @@ def test_a_warning_is_one_line_and_a_deprecation_elsewhere_none(capsys):
     assert capsys.readouterr().err == "warning: a b\n"
 
 
-@pytest.mark.parametrize("words", [["--log-json", "artifacts", "show", "nothing"], ["artifacts", "show", "nothing", "--log-json"]])
+@pytest.mark.parametrize(
+    "words", [["--log-json", "artifacts", "show", "nothing"], ["artifacts", "show", "nothing", "--log-json"]]
+)
 def test_the_command_line_says_what_is_wrong_as_json_where_it_is_asked_to(capsys, tmp_path, words):
     assert cli.main([*words, "--store", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
@@ -110,6 +112,8 @@ def test_progress_speaks_now_and_then_with_an_eta(capsys, monkeypatch):
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (7.25, "7.2 s"), (59.4, "59 s"), (185, "3:05"), (7800, "2:10:00")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (7.25, "7.2 s"), (59.4, "59 s"), (185, "3:05"), (7800, "2:10:00")]
+)
 def test_the_clock(seconds, text):
     assert clock(seconds) == text

@@ -51,18 +51,23 @@ def test_the_environment_reads_it_and_chance_plays_it_by_name(house):
         "env = gymnasium.make('emurl/GameBoy-v0', rom='emurl/games/dot.gb', frame_skip=12)\n"
         "env.reset()\n"
         "from emurl.envs.gameboy.console import BUTTONS\n"
-        "for _ in range(3): info = env.step(BUTTONS.index('right'))[-1]\n"
+        "for button in ['b'] * 5 + ['right'] * 3: info = env.step(BUTTONS.index(button))[-1]\n"
         "print(json.dumps([info['x'], env.unwrapped.milestones]))"
     )
     done = house.run("-c", program)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [3, ["started", "edge"]]
-    played = json.loads(house.emurl("play", "--random", "--steps", "400", "--seed", "1", "--config", "configs/dot.yaml", "--json"))
+    played = json.loads(
+        house.emurl("play", "--random", "--steps", "400", "--seed", "1", "--config", "configs/dot.yaml", "--json")
+    )
     assert "started" in played["milestones"]
 
 
 def test_settings_and_doctor_know_it(house):
-    checks = {row["check"]: row for row in json.loads(house.run("-m", "emurl", "doctor", "--config", "configs/dot.yaml", "--json").stdout)}
+    checks = {
+        row["check"]: row
+        for row in json.loads(house.run("-m", "emurl", "doctor", "--config", "configs/dot.yaml", "--json").stdout)
+    }
     assert checks["rom"]["verdict"] == "ok"
     assert "started, edge" in checks["rom"]["seen"]
 

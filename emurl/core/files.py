@@ -1,0 +1,106 @@
+"""Files written whole or not at all, and what is asked of them: hashes, lists, whether a disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+# Libraries written in Rust or C++ (safetensors, Arrow) say it in words only.
+_FULL_WORDS = ("no space left on device", "os error 28", "errno 28", "disk quota exceeded", "os error 122", "errno 122")
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path, sync: bool = False) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it takes the place of `path` at the end of the block, or is removed on a failure.
+
+    The path given ends in the name of `path`, so that writers which look at the suffix do the same.
+
+    Args:
+        path: the file to be; its folder is made.
+        sync: wait until the bytes are on the disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".part-{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield aside
+        if sync:
+            sync_file(aside)
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's bytes are on the disk."""
+    with path.open("rb+" if os.name == "nt" else "rb") as file:  # Windows syncs only what it may write
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that (Windows cannot)."""
+    with contextlib.suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until every file and name below a folder is on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with contextlib.suppress(PermissionError):  # a read-only file, linked from elsewhere: it is not ours to sync
+                sync_file(path)
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir():
+            sync_folder(path)
+
+
+def sha256_of_file(path: Path) -> str:
+    """sha256 hex of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def discard(folder: Path, trash: Path) -> None:
+    """Remove a folder at one stroke: it is renamed away first, so that nobody ever sees or publishes a half of it.
+
+    Args:
+        folder: what is to go; nothing happens when it is gone already.
+        trash: a folder on the same disk that takes what is being removed.
+    """
+    gone = trash / f".trash-{secrets.token_hex(8)}"
+    with contextlib.suppress(OSError):
+        trash.mkdir(parents=True, exist_ok=True)
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether a failure, or what led to it, is a full disk or a quota used up."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(words in str(error).lower() for words in _FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` read as the home folder. Without a home (an unknown user id), `~` stays."""
+    with contextlib.suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)

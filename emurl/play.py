@@ -12,7 +12,7 @@ from emurl.core.config import Config
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
-from emurl.pipelines.speedrun.players import consoles, load_eyes, load_policy
+from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
 from emurl.report.film import FRAME_RATE, write_mp4
 from emurl.report.panel import Panel, write_film
 from emurl.training.evaluate import Player, play, replay
@@ -41,20 +41,19 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
     window = _open_window() if video is None else None
 
     device = resolve_device(config.device)
-    settings = config.policy.emulator
-    eyes, spec = load_eyes(_eyes_of(artifact, store), device)
-    policy = load_policy(artifact, eyes, device)
-    player = Player(artifact.stage, policy, policy.context)
+    settings = emulator_of(artifact, config.policy.emulator)
+    perception, spec = load_perception(_models_of(artifact, store), device)
+    player = Player(artifact.stage, agent_of(load_policy(artifact, perception, device)))
     envs = consoles(settings, spec, 1, facts=True)
     tracker = Tracker("play")
     try:
         with tracker.progress(steps, "play", "actions") as bar:
-            (record,) = play(envs, eyes, player, max_steps=steps, seed=seed, tick=lambda: bar.update(1))
+            (record,) = play(envs, perception, player, max_steps=steps, seed=seed, tick=lambda: bar.update(1))
         panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
-        moments = list(replay(envs, eyes, player, record))
+        moments = list(replay(envs, perception, player, record))
     finally:
         envs.close()
-    reconstructions = eyes.reconstruction(np.stack([moment.frame for moment in moments]))
+    reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
     pictures = (panel.draw(moment, seen, at) for at, (moment, seen) in enumerate(zip(moments, reconstructions, strict=True)))
     rate = FRAME_RATE / settings.frame_skip
     if window is not None:
@@ -73,7 +72,7 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
     }
 
 
-def _eyes_of(artifact: Artifact, store: Store) -> dict[str, Artifact]:
+def _models_of(artifact: Artifact, store: Store) -> dict[str, Artifact]:
     """The tokenizer the player was made with, and the reward model that steered it (the newest, if none did)."""
     parents = artifact.parents
     return {"tokenizer": store.get(parents["tokenizer"]), "reward": store.get(parents.get("reward", "reward"))}

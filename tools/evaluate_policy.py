@@ -32,7 +32,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from emurl.core.store import Artifact, Store
     from emurl.core.tracking import Tracker
     from emurl.pipelines.speedrun import evaluation
-    from emurl.pipelines.speedrun.players import consoles, load_eyes
+    from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception
     from emurl.training.supervised import resolve_device
 
     overrides = [
@@ -52,11 +52,12 @@ def evaluate(args: argparse.Namespace) -> int:
         inputs[stage] = store.get(chosen.parents.get(stage, stage))
 
     device = resolve_device(settings.device)
-    eyes, spec = load_eyes(inputs, device)
+    perception, spec = load_perception(inputs, device)
+    emulator_of(chosen, settings.emulator)
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title
-        played = evaluation.play_all(envs, eyes, evaluation.players_of(inputs, eyes, device), settings, Tracker("evaluation"))
+        played = evaluation.play_all(envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation"))
     finally:
         envs.close()
     findings = [evaluation.summarize(name, records, milestones) for name, records in played.items()]

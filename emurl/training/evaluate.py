@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from emurl.envs.gameboy.console import BUTTONS
+from emurl.agents.base import Carry, Observation, length
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
-from emurl.models.policy import Policy
-from emurl.training.perception import Eyes, Memory, Mind, draw
+from emurl.training.perception import Perception
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
 Place = tuple[int, int, int]
@@ -41,22 +41,47 @@ class Record:
         return self.progress[-1] - self.progress[0]
 
 
+class RandomAgent:
+    """Chance: every action is as likely as any other."""
+
+    def __init__(self, actions: int) -> None:
+        self.actions = actions
+
+    def initial(self, n: int) -> Carry:
+        """Nothing to remember."""
+        return {}
+
+    def act(
+        self, carry: Carry, observation: Observation, mask: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Carry, dict[str, np.ndarray]]:
+        """As `Agent.act`; without noise, the first action."""
+        n = length(observation)
+        logs = np.full((n, self.actions), -np.log(self.actions), np.float32)
+        actions = np.argmax(logs if noise is None else logs + noise, axis=-1)
+        return actions, carry, {"log_probs": logs, "values": np.zeros(n, np.float32)}
+
+
+@dataclass(frozen=True)
 class Player:
-    """Someone who plays: a policy that reads `context` grids, or chance if `policy` is None. The policy must not change."""
+    """Somebody who plays, under a name: an agent that does not change meanwhile."""
 
-    def __init__(self, name: str, policy: Policy | None, context: int = 1) -> None:
-        self.name, self.policy, self.context = name, policy, context
-        self._mind = None if policy is None else Mind(policy)
+    name: str
+    agent: Any
 
-    def log_probs(self, contexts: np.ndarray) -> np.ndarray:
-        """Log-probabilities of the buttons, float32 (B, 8), for contexts int16 (B, C, 9, 10)."""
-        if self._mind is None:
-            return np.full((len(contexts), len(BUTTONS)), -np.log(len(BUTTONS)), np.float32)
-        return self._mind.odds(contexts[:, -self.context :])[0]
+    @property
+    def blind(self) -> bool:
+        """Chance needs no eyes."""
+        return isinstance(self.agent, RandomAgent)
 
 
 def play(
-    envs: ThreadedVectorEnv, eyes: Eyes, player: Player, *, max_steps: int, seed: int, tick: Callable[[], object] | None = None
+    envs: ThreadedVectorEnv,
+    perception: Perception,
+    player: Player,
+    *,
+    max_steps: int,
+    seed: int,
+    tick: Callable[[], object] | None = None,
 ) -> list[Record]:
     """One episode from power-on on every console, up to `max_steps` actions or the goal; sampled actions.
 
@@ -68,16 +93,13 @@ def play(
     records = [Record(seed=i) for i in range(n)]
     readers = [console.reader for console in envs.consoles]
     frames = envs.reset()[0].copy()
-    memory = Memory(n, player.context)
-    blind = player.policy is None  # chance needs no eyes
-    if not blind:
-        for i, tokens in enumerate(eyes.tokens(frames)):
-            memory.begin(i, tokens)
+    carry = player.agent.initial(n)
+    seen = frames if player.blind else perception.encode(frames)
     playing = np.ones(n, bool)
     waiting: list[tuple[np.ndarray, np.ndarray]] = [(frames.copy(), playing.copy())]  # frames to score, and whose count
     for step in range(1, max_steps + 1):
-        logs = player.log_probs(memory.contexts)
-        actions = draw(logs, np.stack([generator.gumbel(size=len(BUTTONS)) for generator in dice]))
+        noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
+        actions, carry, _ = player.agent.act(carry, seen, None, noise)
         before, frames = frames, envs.step(actions)[0].copy()
         for i in np.flatnonzero(playing).tolist():
             records[i].actions.append(int(actions[i]))
@@ -94,25 +116,24 @@ def play(
                 records[i].places[int(facts["map"]), int(facts["y"]), int(facts["x"])] += 1
             playing[i] = reader.milestones[-1] not in records[i].reached
         if len(waiting) >= CHUNK:
-            _score(waiting, records, eyes)
+            _score(waiting, records, perception)
         if tick is not None:
             tick()
         if not playing.any():
             break
-        if not blind:
-            memory.push(eyes.tokens(frames))
-    _score(waiting, records, eyes)
+        seen = frames if player.blind else perception.encode(frames)
+    _score(waiting, records, perception)
     for record, reader in zip(records, readers, strict=True):
         record.success = None if reader is None else reader.milestones[-1] in record.reached
     return records
 
 
-def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], eyes: Eyes) -> None:
+def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], perception: Perception) -> None:
     """Φ of the frames waiting, added to the records they belong to."""
     if not waiting:
         return
     owners = [i for _, playing in waiting for i in np.flatnonzero(playing).tolist()]
-    scores = eyes.progress(np.concatenate([frames[playing] for frames, playing in waiting]))
+    scores = perception.progress(np.concatenate([frames[playing] for frames, playing in waiting]))
     for i, score in zip(owners, scores.tolist(), strict=True):
         records[i].progress.append(score)
     waiting.clear()
@@ -129,7 +150,7 @@ class Moment:
 
 
 def replay(
-    envs: ThreadedVectorEnv, eyes: Eyes, player: Player, record: Record, start: int = 0, every: int = 1
+    envs: ThreadedVectorEnv, perception: Perception, player: Player, record: Record, start: int = 0, every: int = 1
 ) -> Iterator[Moment]:
     """The moments of a recorded episode again, on the first console: same power-on, same actions, same frames.
 
@@ -137,14 +158,13 @@ def replay(
     """
     console = envs.consoles[0]
     frame = envs.restart(0).copy()
-    memory = Memory(1, player.context)
-    memory.begin(0, eyes.tokens(frame[None])[0])
+    carry = player.agent.initial(1)
     for step in range(record.steps + 1):
         action = record.actions[step] if step < record.steps else None
+        seen = frame[None] if player.blind else perception.encode(frame[None])
+        _, carry, extras = player.agent.act(carry, seen)
         if step >= start and (step % every == 0 or action is None):
-            chances = np.exp(player.log_probs(memory.contexts)[0])
-            yield Moment(frame, chances, action, record.progress[step])
+            yield Moment(frame, np.exp(extras["log_probs"][0]), action, record.progress[step])
         if action is not None:
             console.play(action)
             frame = console.gameboy.frame()
-            memory.push(eyes.tokens(frame[None]))

@@ -1,34 +1,10 @@
-"""What a step is paid: the progress it made, signed, for every step, on a scale that stays put.
-
-The potential difference is *not* discounted: r = Φ(s′) − Φ(s) − penalty. The textbook shaping term γΦ(s′) − Φ(s)
-(Ng, Harada & Russell 1999) is built to change no policy's rank, and here it would be the whole reward: with any policy
-the discounted sum telescopes to −Φ(s₀), V(s) → −Φ(s), and every advantage goes to nought while the entropy bonus stays. The
-undiscounted difference pays γ-discounted progress, so sooner and farther is worth more, and an episode's return still
-telescopes: Φ(end) − Φ(start) − steps · penalty. A loop pays nothing.
-"""
+"""From rewards to what is learned from: rewards on a scale that stays put, advantages, returns."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-
-
-def step_rewards(
-    progress: np.ndarray, after: np.ndarray, time_penalty: float, gain_multiplier: np.ndarray | None = None
-) -> np.ndarray:
-    """Rewards float32, one a step: after − progress − time_penalty.
-
-    Args:
-        progress, after: Φ before and after each step, any shape; `after` is of the same episode, also at its end.
-        time_penalty: cost of a step, in units of Φ.
-        gain_multiplier: same shape, in [0, 1]: how familiar the step looks. It shrinks gains only. Shrinking losses as well
-            would pay an agent for going where the reward model knows nothing: lose little on the way, gain all on return.
-    """
-    difference = np.asarray(after, np.float32) - np.asarray(progress, np.float32)
-    if gain_multiplier is not None:
-        difference = np.where(difference > 0, difference * np.clip(gain_multiplier, 0.0, 1.0), difference)
-    return (difference - np.float32(time_penalty)).astype(np.float32)
 
 
 class ReturnNormalizer:
@@ -76,17 +52,25 @@ class ReturnNormalizer:
 
 
 def advantages_of(
-    rewards: np.ndarray, values: np.ndarray, next_values: np.ndarray, ended: np.ndarray, gamma: float, lam: float
+    rewards: np.ndarray,
+    values: np.ndarray,
+    next_values: np.ndarray,
+    terminated: np.ndarray,
+    truncated: np.ndarray,
+    gamma: float,
+    lam: float,
 ) -> np.ndarray:
     """Generalized advantage estimates (1506.02438), float32 (T, N).
 
     Args:
         rewards, values: of each step (T, N).
-        next_values: value of the state each step led to (T, N); at the end of an episode that of its last state, because
-            an episode ends here by the clock and not by the game, and what would have come is still worth something.
-        ended: whether the step was its episode's last (T, N): nothing of the next episode flows back over it.
+        next_values: value of the state each step led to (T, N); at the end of an episode that of its last state.
+        terminated: bool (T, N), the episode is over by the game's rules: what comes after is worth nothing.
+        truncated: bool (T, N), it was cut off: its last state is still worth what would have come.
+        gamma: discount. lam: λ, between one-step (0) and whole-episode (1) estimates.
     """
-    deltas = rewards + gamma * next_values - values
+    deltas = rewards + gamma * np.where(terminated, np.float32(0.0), next_values) - values
+    ended = terminated | truncated
     advantages = np.zeros_like(deltas, dtype=np.float32)
     running = np.zeros(deltas.shape[1], np.float32)
     for t in range(len(deltas) - 1, -1, -1):

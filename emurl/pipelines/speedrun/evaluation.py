@@ -24,14 +24,14 @@ from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games import mossdale as cartridge
 from emurl.games.mossdale.atlas import atlas
 from emurl.games.settings import EmulatorSettings
-from emurl.pipelines.speedrun.players import consoles, load_eyes, load_policy
+from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
 from emurl.pipelines.speedrun.table import BY_NAME
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report import Player as Finding
 from emurl.report.panel import Panel, write_film
 from emurl.screen import ScreenSpec
-from emurl.training.evaluate import Player, Record, play, replay
-from emurl.training.perception import Eyes
+from emurl.training.evaluate import Player, RandomAgent, Record, play, replay
+from emurl.training.perception import Perception
 from emurl.training.supervised import resolve_device
 
 CODE_VERSION = 2
@@ -55,20 +55,23 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     For a game without a reader success and milestones are unknown (None) and `progress` is what can be compared.
     """
     device = resolve_device(settings.device)
-    eyes, spec = load_eyes(inputs, device)
-    players = players_of(inputs, eyes, device)
+    perception, spec = load_perception(inputs, device)
+    for stage in ("policy", "behavior"):
+        if stage in inputs:
+            emulator_of(inputs[stage], settings.emulator)
+    players = players_of(inputs, perception, device)
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         reader = envs.consoles[0].reader
         milestones = envs.consoles[0].milestones
-        records = play_all(envs, eyes, players, settings, tracker)
+        records = play_all(envs, perception, players, settings, tracker)
         findings = [summarize(name, played, milestones) for name, played in records.items()]
         for line in as_table(findings, milestones):
             tracker.message(line)
         best = max(
             records["policy"], key=lambda record: (bool(record.success), len(record.reached), -_steps(record), record.gained)
         )
-        film(output.path("agent.gif"), envs, eyes, players[0], best, spec)
+        film(output.path("agent.gif"), envs, perception, players[0], best, spec)
     finally:
         envs.close()
     title = envs.consoles[0].gameboy.title or Path(settings.emulator.rom).stem
@@ -94,25 +97,24 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     output.metrics |= metrics_of(findings)
 
 
-def players_of(inputs: Mapping[str, Artifact], eyes: Eyes, device: torch.device) -> list[Player]:
+def players_of(inputs: Mapping[str, Artifact], perception: Perception, device: torch.device) -> list[Player]:
     """The policy, the clone it came from, and chance; only those whose artifacts are given."""
     players = []
     for name, stage in (("policy", "policy"), ("clone", "behavior")):
         if stage in inputs:
-            policy = load_policy(inputs[stage], eyes, device)
-            players.append(Player(name, policy, policy.context))
-    return [*players, Player("random", None)]
+            players.append(Player(name, agent_of(load_policy(inputs[stage], perception, device))))
+    return [*players, Player("random", RandomAgent(len(BUTTONS)))]
 
 
 def play_all(
-    envs: ThreadedVectorEnv, eyes: Eyes, players: Sequence[Player], settings: EvaluationSettings, tracker: Tracker
+    envs: ThreadedVectorEnv, perception: Perception, players: Sequence[Player], settings: EvaluationSettings, tracker: Tracker
 ) -> dict[str, list[Record]]:
     """Every player's episodes: same seeds, same length, sampled actions."""
     records = {}
     with tracker.progress(len(players) * settings.max_steps, "play", "actions") as bar:
         for place, player in enumerate(players):
             records[player.name] = play(
-                envs, eyes, player, max_steps=settings.max_steps, seed=settings.seed, tick=lambda: bar.update(1)
+                envs, perception, player, max_steps=settings.max_steps, seed=settings.seed, tick=lambda: bar.update(1)
             )
             bar.update((place + 1) * settings.max_steps - getattr(bar, "done", 0))  # those that got there early
     return records
@@ -244,11 +246,11 @@ def explored(path: Path, findings: Sequence[Finding], title: str, names: Mapping
     return path
 
 
-def film(path: Path, envs: ThreadedVectorEnv, eyes: Eyes, player: Player, record: Record, spec: ScreenSpec) -> None:
+def film(path: Path, envs: ThreadedVectorEnv, perception: Perception, player: Player, record: Record, spec: ScreenSpec) -> None:
     """The episode as a GIF of at most about `FILM_FRAMES` pictures."""
     every = max(1, -(-record.steps // FILM_FRAMES))
     panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
-    moments = list(replay(envs, eyes, player, record, every=every))
-    reconstructions = eyes.reconstruction(np.stack([moment.frame for moment in moments]))
+    moments = list(replay(envs, perception, player, record, every=every))
+    reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
     places = [min(place * every, record.steps) for place in range(len(moments))]
     write_film(path, (panel.draw(*shown) for shown in zip(moments, reconstructions, places, strict=True)))

@@ -2,38 +2,86 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
+from emurl.agents.ppo.agent import PPOAgent
+from emurl.agents.ppo.networks import FrameMemory
 from emurl.core.errors import InputError
-from emurl.core.store import Artifact
+from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings, rom_path
 from emurl.models.policy import Policy
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
+from emurl.rewards.progress import GainMultiplier
 from emurl.screen import ScreenSpec
-from emurl.training.perception import Eyes
-from emurl.training.rollout import GainMultiplier
+from emurl.training.perception import Perception
+
+PLAY = "play.json"
 
 
-def load_policy(artifact: Artifact, eyes: Eyes, device: torch.device) -> Policy:
+def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec) -> None:
+    """`play.json`: how the agent in this artifact is to be played: cadence, screen, and the ROM by its content."""
+    told = {
+        "frame_skip": emulator.frame_skip,
+        "press_ticks": emulator.press_ticks,
+        "screen": spec.to_dict(),
+        "rom_sha256": sha256_of_file(rom_path(emulator)),
+    }
+    output.path(PLAY).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def how_to_play(artifact: Artifact) -> dict[str, object]:
+    """What `write_play` wrote; of an artifact made before, what its settings say."""
+    if any(file["name"] == PLAY for file in artifact.manifest["files"]) or (artifact.local / PLAY).exists():
+        told: dict[str, object] = json.loads(artifact.path(PLAY).read_text(encoding="utf-8"))
+        return told
+    emulator = artifact.settings.get("emulator", {})
+    return {key: emulator[key] for key in ("frame_skip", "press_ticks") if key in emulator}
+
+
+def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSettings:
+    """How `artifact` is to be played, on the ROM of `emulator`: the artifact says it, and the settings may not say otherwise.
+
+    Raises:
+        InputError: `emulator` has another cadence than the one it was trained at, or another ROM.
+    """
+    told = how_to_play(artifact)
+    for key in ("frame_skip", "press_ticks"):
+        if key in told and told[key] != getattr(emulator, key):
+            raise InputError(
+                f"emulator.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
+            )
+    if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator)):
+        raise InputError(f"emulator.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
+    return emulator
+
+
+def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> Policy:
     """The policy in a `behavior` or `policy` artifact.
 
     Raises:
-        InputError: it reads another vocabulary than the tokenizer of `eyes` writes.
+        InputError: it reads another vocabulary than the tokenizer of `perception` writes.
     """
     policy = Policy.from_pretrained(artifact.path("policy"), device)
-    vocab = getattr(eyes.tokenizer, "vocab", policy.vocab)
+    vocab = getattr(perception.tokenizer, "vocab", policy.vocab)
     if policy.vocab != vocab:
         raise InputError(f"{artifact.ref}: its policy reads {policy.vocab} tokens, expected {vocab}, as the tokenizer has")
     return policy
 
 
-def load_eyes(inputs: Mapping[str, Artifact], device: torch.device) -> tuple[Eyes, ScreenSpec]:
+def agent_of(policy: Policy) -> PPOAgent:
+    """A policy as an agent that remembers the frames it reads."""
+    return PPOAgent(FrameMemory(policy))
+
+
+def load_perception(inputs: Mapping[str, Artifact], device: torch.device) -> tuple[Perception, ScreenSpec]:
     """The frozen tokenizer and reward model of `inputs` on `device`, and the screen both were made for.
 
     Raises:
@@ -44,7 +92,7 @@ def load_eyes(inputs: Mapping[str, Artifact], device: torch.device) -> tuple[Eye
     spec = ScreenSpec(channels=tokenizer.channels, shades=tokenizer.shades)
     seen = ScreenSpec(channels=reward.config["channels"], shades=reward.config["shades"])
     spec.require(seen, inputs["reward"].ref)
-    return Eyes(tokenizer, reward, device), spec
+    return Perception(tokenizer, reward, device), spec
 
 
 def consoles(emulator: EmulatorSettings, spec: ScreenSpec, number: int, facts: bool = False) -> ThreadedVectorEnv:
@@ -59,7 +107,7 @@ def familiarity(inputs: Mapping[str, Artifact], device: torch.device) -> GainMul
     """How much of a gain is believed, from the OOD detector over tokenizer and dynamics."""
     from emurl.rewards.ood import OODDetector
 
-    detector = OODDetector.from_tokenizer(inputs["tokenizer"].folder, inputs["dynamics"].folder, device=device)
+    detector = OODDetector.from_tokenizer(Path(inputs["tokenizer"].folder), Path(inputs["dynamics"].folder), device=device)
 
     def multiplier(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         scores = detector.compute_combined_ood_scores(before, after)

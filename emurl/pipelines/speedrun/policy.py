@@ -1,6 +1,7 @@
 """`policy`: PPO from the cloned policy on, paid by the reward model's progress.
 
 policy/            the network (safetensors + config.json)
+play.json          how it is to be played
 history.json       one row an update
 trials.json        the fixed trials the weights were chosen by
 """
@@ -11,91 +12,96 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from emurl.core.settings import Device, Natural, Positive, Rate, Settings, Share
+from emurl.agents.ppo.agent import PPOAgent
+from emurl.agents.ppo.config import PPOConfig
+from emurl.agents.ppo.networks import FrameMemory
+from emurl.core.settings import Natural, NonNegative, Positive, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.games.settings import EmulatorSettings
 from emurl.models.policy import Policy
-from emurl.pipelines.speedrun.players import consoles, familiarity, load_eyes, load_policy
+from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, familiarity, load_perception, load_policy, write_play
+from emurl.rewards.progress import ProgressReward
 from emurl.training.archive import StateArchive
+from emurl.training.console_source import ConsoleSource
 from emurl.training.evaluate import Player, play
-from emurl.training.on_policy import State, train
-from emurl.training.rollout import Collector
+from emurl.training.on_policy import Selection, State, train
 from emurl.training.supervised import resolve_device
 
-CODE_VERSION = 1
-TRIALS = 7  # of the weights: before, and after every sixth of the run
-TRIAL_SEED = 0x7121A1
+FRESH = 0xF4E5  # seeds of the episodes that are reported, apart from those of the trials
 
 
-class PolicySettings(Settings):
+class PolicySettings(PPOConfig):
     """`policy`: PPO over VQ tokens; its network is the cloned one's."""
 
-    seed: Natural = 0
-    device: Device = "auto"
+    renamed: ClassVar[dict[str, str]] = PPOConfig.renamed
+
     emulator: EmulatorSettings = EmulatorSettings()
-    total_steps: Positive = 2_000_000
-    envs: Positive = 16
-    rollout: Positive = 128
-    epochs: Positive = 3
-    minibatch: Positive = 512
-    learning_rate: Rate = 2.5e-4
-    gamma: Share = 0.99
-    gae_lambda: Share = 0.95
-    clip: Rate = 0.2
-    entropy: Annotated[float, Field(ge=0)] = 0.01
-    leash: Annotated[float, Field(ge=0)] = 0.2  # weight of KL(policy ‖ clone), annealed
-    time_penalty: Annotated[float, Field(ge=0)] = 0.001
-    episode_steps: Positive = 2_000
+    kl_coef: NonNegative = 0.2  # weight of KL(policy ‖ clone)
+    value_warmup: Share = 0.08  # share of the updates that teach the value head alone: the clone has no value
+    time_penalty: NonNegative = 0.001  # cost of a step, in the reward model's unit
+    episode_steps: Positive = 2_000  # actions an episode is long at most
     archive_share: Share = 0.5  # episodes that start from the archive instead of power-on
-    ood: bool = False
-    alarm: Literal["stop", "warn"] = "stop"
+    archive_capacity: Positive = 256  # states kept
+    archive_save_every: Positive = 64  # steps that earn a save
+    ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
+    trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
+    trial_seed: Natural = 0x7121A1
+    evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
 
 
 def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
-    """Train the policy; headline `return_mean`: its `trial_return` from power-on, beside the clone's as `return_start`."""
+    """Train the policy; headline `return_mean`: what the chosen weights get on fresh seeds, beside the clone's."""
     device = resolve_device(settings.device)
-    eyes, spec = load_eyes(inputs, device)
-    clone = load_policy(inputs["behavior"], eyes, device)
+    perception, spec = load_perception(inputs, device)
+    emulator = emulator_of(inputs["behavior"], settings.emulator)
+    clone = load_policy(inputs["behavior"], perception, device)
     policy = copy.deepcopy(clone)
     rng = np.random.default_rng([settings.seed, 0x990])
-    envs = consoles(settings.emulator, spec, settings.envs)
-    trial_envs = consoles(settings.emulator, spec, settings.envs)
+    reward = ProgressReward(perception.progress, settings.time_penalty, familiarity(inputs, device) if settings.ood else None)
+    envs = consoles(emulator, spec, settings.num_envs)
+    trial_envs = consoles(emulator, spec, settings.num_envs)
+    fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
     try:
-        collector = Collector(
-            envs, eyes, clone.context, episode_steps=settings.episode_steps, time_penalty=settings.time_penalty,
-            archive=StateArchive(), archive_share=settings.archive_share, rng=rng,
-            gain_multiplier=familiarity(inputs, device) if settings.ood else None,
+        agent = PPOAgent(FrameMemory(policy), settings, rng, reference=FrameMemory(clone))
+        source = ConsoleSource(
+            envs, agent, settings.num_steps, rng, reward, perception, episode_steps=settings.episode_steps,
+            archive=StateArchive(settings.archive_capacity, settings.archive_save_every), archive_share=settings.archive_share,
         )  # fmt: skip
 
-        def trial(candidate: Policy) -> float:
-            player = Player("candidate", candidate, clone.context)
-            records = play(trial_envs, eyes, player, max_steps=settings.episode_steps, seed=TRIAL_SEED)
-            return float(np.mean([trial_return(record.progress) for record in records]))
+        def returns(candidate: Policy, where: Any, seed: int) -> list[float]:
+            perception.forget()
+            records = play(where, perception, Player("", agent_of(candidate)), max_steps=settings.episode_steps, seed=seed)
+            return [episode_return(record.progress) for record in records]
 
         state = train(
-            policy, clone, collector, settings, trial=trial, trials=TRIALS, scratch=output.scratch, tracker=tracker,
+            agent, source, settings, tracker=tracker, scratch=output.scratch, saved=output.scratch_saved,
             signature=settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())},
+            selection=Selection(
+                lambda candidate: float(np.mean(returns(candidate.network.module, trial_envs, settings.trial_seed))),  # type: ignore[arg-type]
+                settings.trials, perception.forget,
+            ),
         )  # fmt: skip
+        fresh = {name: returns(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
     finally:
-        envs.close()
-        trial_envs.close()
+        for consoles_ in (envs, trial_envs, fresh_envs):
+            consoles_.close()
     policy.save_pretrained(output.path("policy"))
+    write_play(output, emulator, spec)
     _write(output.path("history.json"), state.history)
     _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
-    output.metrics |= _metrics(state, settings)
+    output.metrics |= _metrics(state, settings, fresh)
     for alarm in state.alarms:
         output.note(f"alarm: {alarm}")
     if state.best_update == 0:
         output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
 
 
-def trial_return(progress: Sequence[float]) -> float:
+def episode_return(progress: Sequence[float]) -> float:
     """How soon and how far an episode got: the mean over its steps of the best Φ so far, less Φ at power-on.
 
     What was reached stays reached: a game that starts over when its end screen is left must not cost the weights that got there.
@@ -103,20 +109,23 @@ def trial_return(progress: Sequence[float]) -> float:
     return float(np.maximum.accumulate(progress).mean() - progress[0])
 
 
-def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
+def _metrics(state: State, settings: PolicySettings, fresh: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """The headline first; entropy and the rest are means over the last quarter of the updates."""
     late = state.history[-max(1, len(state.history) // 4) :]
-    steps = state.update * settings.envs * settings.rollout
+    steps = state.update * settings.num_envs * settings.num_steps
 
     def mean(name: str) -> float:
         return float(np.mean([row[name] for row in late if name in row]))
 
     return {
-        "return_mean": state.best,
-        "return_start": state.trials[0][1],
-        "return_end": state.trials[-1][1],
+        **{f"return_mean{who}": float(np.mean(values)) for who, values in fresh.items()},
+        **{f"return_std{who}": float(np.std(values)) for who, values in fresh.items()},
+        "selection_return": state.best,
+        "selection_return_clone": state.trials[0][1],
+        "selection_return_last": state.trials[-1][1],
         "best_update": state.best_update,
         "updates": state.update,
+        "env_steps": steps,
         **{name: mean(name) for name in ("entropy", "approx_kl", "clipfrac", "explained_variance", "reward_mean")},
         "steps_per_second": steps / max(state.seconds, 1e-9),
     }

@@ -1,0 +1,94 @@
+"""The contract between who acts and who collects experience: observations, memory, actions.
+
+An *observation* is an array (N, …) or a mapping of such arrays, one row an environment. A *carry* is what an agent remembers from
+one step to the next, a mapping of arrays (N, …); `{}` for an agent without memory. Whoever plays hands the carry back at
+the next step, and puts rows of `initial` into it where an episode begins (`restart`), so an agent never has to know
+where it is played, and a carry can be stored with a state of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+Observation = np.ndarray | Mapping[str, np.ndarray]
+Carry = dict[str, np.ndarray]
+Tree = TypeVar("Tree", np.ndarray, Mapping[str, np.ndarray], Any)
+
+
+class Agent(Protocol):
+    """Somebody who acts, and may learn."""
+
+    actions: int
+    """How many discrete actions there are."""
+
+    def initial(self, n: int) -> Carry:
+        """The memory of `n` environments whose episodes have not begun."""
+        ...
+
+    def act(
+        self, carry: Carry, observation: Observation, mask: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Carry, dict[str, np.ndarray]]:
+        """Choose an action for every environment.
+
+        Args:
+            carry: what was remembered before this observation. observation: what is seen now.
+            mask: bool (N, A), True where an action is allowed; None: every one is.
+            noise: standard Gumbel noise (N, A), by which an action is sampled; None: the likeliest action.
+
+        Returns:
+            actions int64 (N,), the carry after this observation, and extras: `log_probs` float32 (N, A), `values` float32 (N,).
+        """
+        ...
+
+    def learn(self, batch: Any) -> dict[str, float]:
+        """Learn from a batch of experience; returns what there is to log."""
+        ...
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights (safetensors) and config.json into `folder`."""
+        ...
+
+
+@dataclass(frozen=True)
+class AgentRow:
+    """How an agent is found: a package below `emurl.agents` has one such row, or a tuple of them, called `AGENT`.
+
+    Attributes:
+        name: what the command line calls it. summary: what it is, in one line.
+        config: its settings class. build: `build(observation_space, action_space, config, rng)` makes the untrained agent.
+    """
+
+    name: str
+    summary: str
+    config: Callable[[], Any]
+    build: Callable[..., Agent]
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """`function` over an array, or over every array of a mapping; `others` have the same keys."""
+    if isinstance(tree, Mapping):
+        return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in tree.items()}
+    return function(tree, *others)
+
+
+def length(tree: Any) -> int:
+    """How many rows an observation has."""
+    if isinstance(tree, Mapping):
+        return length(next(iter(tree.values())))
+    return len(tree)
+
+
+def restart(carry: Carry, initial: Carry, starts: np.ndarray) -> Carry:
+    """The carry with rows of `initial` where `starts`, bool (N,), says that an episode begins."""
+    if not starts.any():
+        return carry
+
+    def mixed(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        return np.where(starts.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+    return {key: mixed(value, initial[key]) for key, value in carry.items()}

@@ -1,0 +1,245 @@
+"""The PPO agent: acts by a network, learns from a rollout (1707.06347, "The 37 implementation details of PPO")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from emurl.agents.base import Carry, Observation, length, tree_map
+from emurl.agents.distributions import entropy, kl_divergence, masked_log_probs, sample
+from emurl.agents.ppo.buffer import RolloutBuffer
+from emurl.agents.ppo.config import PPOConfig
+from emurl.agents.ppo.losses import clipped_surrogate, clipped_value_loss
+from emurl.agents.ppo.networks import ActorCritic, Network, rows, unroll
+
+BATCH = 256  # inputs evaluated at once: enough to keep a GPU busy, small enough for a laptop's memory
+
+
+class PPOAgent:
+    """PPO over a `Network`.
+
+    Args:
+        network: what acts and is trained. config: how it is trained.
+        rng: orders the minibatches. reference: a network it is held near to (`kl_coef`), such as a cloned policy.
+    """
+
+    def __init__(
+        self, network: Network, config: PPOConfig | None = None, rng: np.random.Generator | None = None, reference: Network | None = None
+    ) -> None:
+        self.network, self.config, self.reference = network, config or PPOConfig(), reference
+        self.rng = rng or np.random.default_rng(self.config.seed)
+        self.actions = network.actions
+        self.optimizer = torch.optim.Adam(network.module.parameters(), lr=self.config.learning_rate, eps=self.config.adam_eps)
+        self._known: dict[bytes, tuple[np.ndarray, np.float32]] = {}
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def initial(self, n: int) -> Carry:
+        """The memory of `n` environments whose episodes have not begun."""
+        return self.network.initial(n)
+
+    def act(
+        self, carry: Carry, observation: Observation, mask: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Carry, dict[str, np.ndarray]]:
+        """As `Agent.act`."""
+        if self.network.recurrent:
+            with torch.inference_mode():
+                logits, value, carry = self.network.step(carry, observation)
+                logs, values = torch.log_softmax(logits, dim=-1).cpu().numpy(), value.cpu().numpy()
+        else:
+            inputs, carry = self.network.inputs(carry, observation)
+            logs, values = self._recall(inputs)
+        if mask is not None:
+            logs = masked_log_probs(torch.from_numpy(logs), torch.from_numpy(mask)).numpy()
+        actions = np.argmax(logs, axis=-1) if noise is None else sample(logs, noise)
+        return actions, carry, {"log_probs": logs, "values": values}
+
+    def values(self, carry: Carry, observation: Observation) -> np.ndarray:
+        """What the states (N,) seen after `carry` are worth."""
+        return self.act(carry, observation)[2]["values"]
+
+    def _recall(self, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities and values of inputs (N, …). What was evaluated since the last update is remembered: screens come again."""
+        if not isinstance(inputs, np.ndarray):
+            return evaluate(self.network, inputs)
+        keys = [one.tobytes() for one in inputs]
+        known = recall(self._known, keys, lambda places: zip(*evaluate(self.network, inputs[places]), strict=True))
+        return np.stack([logs for logs, _ in known]), np.array([value for _, value in known], np.float32)
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def learn(self, batch: RolloutBuffer) -> dict[str, float]:
+        """Learn from one rollout.
+
+        Returns:
+            Means over the minibatches used: policy_loss, value_loss, entropy (nats), approx_kl (Schulman's estimator), clipfrac,
+            gradient_norm, reference_kl (nats) where there is a reference, and `epochs`, the passes begun before the KL limit.
+        """
+        config, done = self.config, batch.progress
+        module = self.network.module
+        warming = done < config.value_warmup
+        moving = list(module.value_head.parameters() if warming else module.parameters())  # type: ignore[union-attr, operator]
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * (1.0 - (1.0 - config.learning_rate_final) * done)
+        samples = _Recurrent(self, batch) if self.network.recurrent else _Flat(self, batch)
+        sums: dict[str, float] = {}
+        passes = batches = 0
+        far = False  # from the policy that collected
+        while passes < config.update_epochs and not far:
+            passes += 1
+            for chunk in samples.chunks(self.rng):
+                loss, seen = self._loss(samples.take(chunk), done)
+                far = seen["approx_kl"] > 1.5 * config.target_kl
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if warming:
+                    _forget_other_gradients(module, moving)
+                seen["gradient_norm"] = float(nn.utils.clip_grad_norm_(moving, config.max_grad_norm))
+                for name, value in seen.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                batches += 1
+                if far:
+                    break  # without this step
+                self.optimizer.step()
+        self._known.clear()
+        return {name: value / batches for name, value in sums.items()} | {"epochs": float(passes)}
+
+    def _loss(self, part: dict[str, Any], done: float) -> tuple[torch.Tensor, dict[str, float]]:
+        config, device = self.config, self.network.module.device
+        at = {
+            name: torch.from_numpy(part[name]).to(device)
+            for name in ("actions", "log_probs", "values", "advantages", "returns", "masks", "reference")
+            if part.get(name) is not None
+        }
+        logits, values = part["outputs"]()
+        logs = masked_log_probs(logits, at.get("masks"))
+        log_ratio = logs.gather(1, at["actions"][:, None])[:, 0] - at["log_probs"]
+        ratio = log_ratio.exp()
+        advantages = at["advantages"]
+        if config.norm_adv:
+            advantages = (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)
+        clip = config.clip_coef if config.clip_vloss else None
+        value_loss = clipped_value_loss(values, at["values"], at["returns"], clip)
+        policy_loss = clipped_surrogate(ratio, advantages, config.clip_coef)
+        spread = entropy(logs, at.get("masks")).mean()
+        loss = config.vf_coef * value_loss + policy_loss - config.ent_coef * spread
+        seen = {
+            "policy_loss": float(policy_loss.detach()),
+            "value_loss": float(value_loss.detach()),
+            "entropy": float(spread.detach()),
+            "approx_kl": float(((ratio - 1.0) - log_ratio).mean().detach()),  # Schulman's estimator: never below 0
+            "clipfrac": float(((ratio - 1.0).abs() > config.clip_coef).float().mean().detach()),
+        }
+        if "reference" in at:
+            distance = kl_divergence(logs, at["reference"], at.get("masks"))
+            loss = loss + config.kl_coef * (1.0 - (1.0 - config.kl_coef_final) * done) * distance
+            seen["reference_kl"] = float(distance.detach())
+        return loss, seen
+
+    # --- keeping -------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the network's weights (safetensors) and config.json into `folder`."""
+        self.network.module.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu", config: PPOConfig | None = None) -> PPOAgent:
+        """The agent over an `ActorCritic` saved in `folder`.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+        """
+        return cls(ActorCritic.from_pretrained(folder, device), config)
+
+
+class _Flat:
+    """Steps in any order: for networks that are not recurrent."""
+
+    def __init__(self, agent: PPOAgent, batch: RolloutBuffer) -> None:
+        self.agent = agent
+        read = unroll(agent.network, batch.carry, batch.observations, batch.episode_starts)
+        self.inputs = _flatten(read)
+        self.columns = {
+            name: batch.flat(name) for name in ("actions", "log_probs", "values", "advantages", "returns", "masks")
+        }
+        reference = agent.reference
+        if reference is not None and agent.config.kl_coef > 0:
+            self.columns["reference"] = self._reference(reference)
+
+    def _reference(self, network: Network) -> np.ndarray:
+        known: dict[bytes, Any] = {}
+        keys = [one.tobytes() for one in self.inputs]
+        found = recall(known, keys, lambda places: zip(*evaluate(network, self.inputs[places]), strict=True))
+        return np.stack([logs for logs, _ in found])
+
+    def chunks(self, rng: np.random.Generator) -> Iterable[np.ndarray]:
+        order = rng.permutation(length(self.columns["actions"]))
+        size = self.agent.config.minibatch_size
+        return (order[at : at + size] for at in range(0, len(order), size))
+
+    def take(self, chunk: np.ndarray) -> dict[str, Any]:
+        columns = {name: None if column is None else column[chunk] for name, column in self.columns.items()}
+        return columns | {"outputs": lambda: self.agent.network.evaluate(rows(self.inputs, chunk))}
+
+
+class _Recurrent:
+    """Whole sequences in any order: for recurrent networks. A minibatch is of as many as make up `minibatch_size` steps."""
+
+    def __init__(self, agent: PPOAgent, batch: RolloutBuffer) -> None:
+        self.agent, self.batch = agent, batch
+        self.steps, self.envs = batch.actions.shape
+
+    def chunks(self, rng: np.random.Generator) -> Iterable[np.ndarray]:
+        order = rng.permutation(self.envs)
+        size = max(1, self.agent.config.minibatch_size // self.steps)
+        return (order[at : at + size] for at in range(0, len(order), size))
+
+    def take(self, chunk: np.ndarray) -> dict[str, Any]:
+        batch = self.batch
+
+        def column(name: str) -> Any:
+            value = getattr(batch, name)
+            return None if value is None else value[:, chunk].reshape(-1, *value.shape[2:])
+
+        def outputs() -> tuple[torch.Tensor, torch.Tensor]:
+            seen = tree_map(lambda array: array[:, chunk], batch.observations)
+            logits, values = self.agent.network.sequence(rows(batch.carry, chunk), seen, batch.episode_starts[:, chunk])
+            return logits.reshape(-1, logits.shape[-1]), values.reshape(-1)
+
+        names = ("actions", "log_probs", "values", "advantages", "returns", "masks")
+        return {name: column(name) for name in names} | {"outputs": outputs}
+
+
+def _flatten(tree: Any) -> Any:
+    return tree_map(lambda array: array.reshape(-1, *array.shape[2:]), tree)
+
+
+@torch.inference_mode()
+def evaluate(network: Network, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities float32 (B, A) and values (B,) of a network that is not recurrent, in batches."""
+    logs, values = [], []
+    for at in range(0, length(inputs), BATCH):
+        logits, value = network.evaluate(rows(inputs, np.arange(at, min(at + BATCH, length(inputs)))))
+        logs.append(torch.log_softmax(logits, dim=-1).cpu())
+        values.append(value.cpu())
+    return torch.cat(logs).numpy(), torch.cat(values).numpy()
+
+
+def recall(known: dict[bytes, Any], keys: Sequence[bytes], compute: Callable[[list[int]], Iterable[Any]]) -> list[Any]:
+    """What is `known` of every key; what is not is computed first, once a key: `compute(places)` for places in `keys`."""
+    new = {key: place for place, key in enumerate(keys) if key not in known}
+    if new:
+        known.update(zip(new, compute(list(new.values())), strict=True))
+    return [known[key] for key in keys]
+
+
+def _forget_other_gradients(module: nn.Module, moving: list[nn.Parameter]) -> None:
+    kept = {id(parameter) for parameter in moving}
+    for parameter in module.parameters():
+        if id(parameter) not in kept:
+            parameter.grad = None

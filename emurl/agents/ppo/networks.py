@@ -1,0 +1,218 @@
+"""Networks that PPO trains: what each remembers between steps, and how it is evaluated on what was collected.
+
+A network with `recurrent = False` turns carry and observation into an *input* per step (`inputs`), which can be learned from in any order.
+A recurrent one is evaluated over whole sequences, its state cut where an episode begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from torch import nn
+
+from emurl.agents.base import Carry, Observation, length, restart, tree_map
+from emurl.agents.encoders import build_encoder, layer
+from emurl.models.base import Pretrained
+from emurl.models.policy import Policy
+
+Outputs = tuple[torch.Tensor, torch.Tensor]
+"""Logits (…, A) and values (…,)."""
+
+
+class Network(Protocol):
+    """What PPO needs of a network."""
+
+    actions: int
+    recurrent: bool
+
+    @property
+    def module(self) -> Pretrained:
+        """The trained module; its `value_head` is what a value warm-up trains alone."""
+        ...
+
+    def initial(self, n: int) -> Carry:
+        """The memory before the first observation of an episode."""
+        ...
+
+    def inputs(self, carry: Carry, observation: Observation) -> tuple[Any, Carry]:
+        """What is read at this step, and the carry after it. Only where the network is not recurrent."""
+        ...
+
+    def evaluate(self, inputs: Any) -> Outputs:
+        """Logits (B, A) and values (B,) of inputs (B, …). Only where the network is not recurrent."""
+        ...
+
+    def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
+        """Logits (N, A), values (N,) and the carry after one observation. Only where the network is recurrent."""
+        ...
+
+    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
+        """Logits (T, B, A) and values (T, B) of observations (T, B, …). Only where the network is recurrent."""
+        ...
+
+
+class FrameMemory:
+    """A `Policy` over token grids: it remembers the last C grids, the first of an episode standing for those before it."""
+
+    recurrent = False
+
+    def __init__(self, policy: Policy, grid: tuple[int, int] = (9, 10)) -> None:
+        self.policy, self.grid, self.actions = policy, grid, policy.actions
+
+    @property
+    def module(self) -> Policy:
+        """The policy."""
+        return self.policy
+
+    def initial(self, n: int) -> Carry:
+        """`grids` int16 (N, C, 9, 10), newest last, and `fresh` bool (N,): nothing was seen yet."""
+        return {"grids": np.zeros((n, self.policy.context, *self.grid), np.int16), "fresh": np.ones(n, bool)}
+
+    def inputs(self, carry: Carry, observation: Observation) -> tuple[np.ndarray, Carry]:
+        """The grids int16 (N, C, 9, 10) that the policy reads after token grids (N, 9, 10)."""
+        newest = np.asarray(observation, np.int16)[:, None]
+        grids = np.concatenate([carry["grids"][:, 1:], newest], axis=1)
+        fresh = carry["fresh"]
+        if fresh.any():
+            grids[fresh] = newest[fresh]
+        return grids, {"grids": grids, "fresh": np.zeros_like(fresh)}
+
+    def evaluate(self, inputs: np.ndarray) -> Outputs:
+        """Logits and values of grids int16 (B, C, 9, 10)."""
+        logits, values = self.policy(torch.from_numpy(inputs).to(self.policy.device).long())
+        return logits.float(), values.float()
+
+    def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
+        """As `inputs` and `evaluate`."""
+        inputs, carry = self.inputs(carry, observation)
+        return *self.evaluate(inputs), carry
+
+    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
+        """As `unroll` and `evaluate`."""
+        inputs = unroll(self, carry, observations, starts)
+        logits, values = self.evaluate(inputs.reshape(-1, *inputs.shape[2:]))
+        return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
+
+
+class ActorCritic(Pretrained):
+    """Encoder by the observation space, an optional GRU, two linear heads; orthogonal, 0.01 for the policy head.
+
+    Args:
+        space: the observation space as `space_to_json` writes it. actions: how many. hidden: size of the GRU's state; 0: none.
+    """
+
+    def __init__(self, space: str, actions: int, hidden: int = 0) -> None:
+        super().__init__(space=space, actions=actions, hidden=hidden)
+        self.actions, self.hidden = actions, hidden
+        self.encoder = build_encoder(space_from_json(space))
+        width = int(self.encoder.width)  # type: ignore[arg-type]
+        self.memory = nn.GRUCell(width, hidden) if hidden else None
+        if self.memory is not None:
+            for name, weight in self.memory.named_parameters():
+                nn.init.zeros_(weight) if "bias" in name else nn.init.orthogonal_(weight)
+        self.policy_head = layer(nn.Linear(hidden or width, actions), 0.01)
+        self.value_head = layer(nn.Linear(hidden or width, 1), 1.0)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a GRU."""
+        return self.memory is not None
+
+    @property
+    def module(self) -> ActorCritic:
+        """Itself."""
+        return self
+
+    def initial(self, n: int) -> Carry:
+        """`state` float32 (N, hidden) of zeros; nothing without a GRU."""
+        return {"state": np.zeros((n, self.hidden), np.float32)} if self.hidden else {}
+
+    def inputs(self, carry: Carry, observation: Observation) -> tuple[Observation, Carry]:
+        """The observation as it is."""
+        return observation, carry
+
+    def _tensors(self, observation: Observation) -> Any:
+        return tree_map(lambda array: torch.as_tensor(np.ascontiguousarray(array)).to(self.device), observation)
+
+    def _heads(self, features: torch.Tensor) -> Outputs:
+        return self.policy_head(features).float(), self.value_head(features).squeeze(-1).float()
+
+    def evaluate(self, inputs: Observation) -> Outputs:
+        """Logits (B, A) and values (B,) of observations (B, …)."""
+        return self._heads(self.encoder(self._tensors(inputs)))
+
+    def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
+        """One step of the GRU."""
+        if self.memory is None:
+            return *self.evaluate(observation), carry
+        state = self.memory(self.encoder(self._tensors(observation)), torch.from_numpy(carry["state"]).to(self.device))
+        return *self._heads(state), {"state": state.detach().cpu().numpy()}
+
+    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
+        """The GRU over T steps, its state zero where an episode begins; gradients flow through the whole sequence."""
+        if self.memory is None:
+            logits, values = self.evaluate(tree_map(lambda array: array.reshape(-1, *array.shape[2:]), observations))
+            return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
+        steps, batch = starts.shape
+        flat = tree_map(lambda array: array.reshape(-1, *array.shape[2:]), observations)
+        features = self.encoder(self._tensors(flat)).reshape(steps, batch, -1)
+        state = torch.from_numpy(carry["state"]).to(self.device)
+        kept = torch.from_numpy(~starts).to(self.device, torch.float32)[..., None]
+        states = []
+        for t in range(steps):
+            state = self.memory(features[t], state * kept[t])
+            states.append(state)
+        return self._heads(torch.stack(states))
+
+
+def unroll(network: Network, carry: Carry, observations: Observation, starts: np.ndarray) -> Any:
+    """What a network that is not recurrent read at every step: (T, N, …)."""
+    initial = network.initial(starts.shape[1])
+    read = []
+    for t in range(len(starts)):
+        one, carry = network.inputs(restart(carry, initial, starts[t]), tree_map(lambda array, t=t: array[t], observations))
+        read.append(one)
+    return tree_map(lambda *arrays: np.stack(arrays), read[0], *read[1:])
+
+
+def rows(tree: Any, places: np.ndarray) -> Any:
+    """Rows of an array, or of every array of a mapping."""
+    return tree_map(lambda array: array[places], tree)
+
+
+def space_to_json(space: gymnasium.Space[Any]) -> str:
+    """An observation space as text, for config.json: shapes and types, which is what an encoder is built from."""
+    return json.dumps(_described(space), sort_keys=True)
+
+
+def _described(space: gymnasium.Space[Any]) -> dict[str, Any]:
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {"dict": {name: _described(part) for name, part in space.spaces.items()}}
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return {"discrete": int(space.n), "start": int(space.start)}
+    return {"box": list(space.shape or ()), "dtype": str(space.dtype), "kind": type(space).__name__}
+
+
+def space_from_json(text: str) -> gymnasium.Space[Any]:
+    """A space that the same encoder is built from as from the one `space_to_json` was given."""
+    return _space(json.loads(text))
+
+
+def _space(told: Mapping[str, Any]) -> gymnasium.Space[Any]:
+    if "dict" in told:
+        return gymnasium.spaces.Dict({name: _space(part) for name, part in told["dict"].items()})
+    if "discrete" in told:
+        return gymnasium.spaces.Discrete(told["discrete"], start=told["start"])
+    if told["kind"] not in ("Box", "MultiBinary", "MultiDiscrete"):
+        return gymnasium.spaces.Text(1)  # which no encoder reads, and says so
+    dtype = np.dtype(told["dtype"])
+    high = 255 if dtype == np.uint8 else 1
+    return gymnasium.spaces.Box(0, high, tuple(told["box"]), dtype.type)
+
+
+__all__ = ["ActorCritic", "FrameMemory", "Network", "length", "rows", "space_from_json", "space_to_json", "unroll"]

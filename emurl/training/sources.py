@@ -1,0 +1,173 @@
+"""Rollouts from environments of this process: any Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from emurl.agents.base import Carry, Observation, restart, tree_map
+from emurl.core.errors import InputError
+from emurl.rewards.base import EnvReward, Reward
+from emurl.training.rollout import Episode, Rollout
+
+Steps = dict[tuple[int, int], Any]
+"""Something by (step of the rollout, environment)."""
+
+
+class VectorSource:
+    """Plays an agent on a vector environment, `num_steps` a rollout.
+
+    Args:
+        envs: a Gymnasium vector environment that resets by itself in the same step (`AutoresetMode.SAME_STEP`); infos may hold
+            `action_mask` bool (N, A). agent: who acts (`PPOAgent`).
+        num_steps: T. rng: the dice of sampling. reward: what steps are paid; by default what the environment says.
+        seed: of the environments.
+    """
+
+    def __init__(
+        self, envs: VectorEnv[Any, Any, Any], agent: Any, num_steps: int, rng: np.random.Generator, reward: Reward | None = None,
+        seed: int | None = None,
+    ) -> None:  # fmt: skip
+        self.envs, self.agent, self.num_steps, self.rng = envs, agent, num_steps, rng
+        self.reward: Reward = reward or EnvReward()
+        self.n = envs.num_envs
+        self.raw, infos = self._reset(seed)
+        self.mask = self._mask(infos)
+        self.observation = self.observe(self.raw)
+        self.carry: Carry = agent.initial(self.n)
+        self.starts = np.ones(self.n, bool)
+        self.lengths, self.paid = np.zeros(self.n, np.int64), np.zeros(self.n)
+
+    # --- what other kinds of environment do otherwise ------------------------------------------------------------------
+
+    keeps_raw = False
+    """Whether a rollout holds what the environment showed besides what the agent saw."""
+
+    def _reset(self, seed: int | None) -> tuple[Any, dict[str, Any]]:
+        mode = self.envs.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.SAME_STEP:
+            raise InputError(f"environment: it resets in mode {mode}, expected {AutoresetMode.SAME_STEP}")
+        raw, infos = self.envs.reset(seed=seed)
+        return tree_map(np.array, raw), infos
+
+    def observe(self, raw: Any) -> Observation:
+        """What the agent sees of what the environments show."""
+        observation: Observation = raw
+        return observation
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Any]]:
+        """Play one action everywhere and set `raw`, `observation`, `mask`; rewards, terminated, truncated and last raw observations."""
+        raw, rewards, terminated, truncated, infos = self.envs.step(actions)
+        self.raw = tree_map(np.array, raw)
+        self.observation = self.observe(self.raw)
+        self.mask = self._mask(infos)
+        last = {i: infos["final_obs"][i] for i in np.flatnonzero(terminated | truncated).tolist()}
+        return np.asarray(rewards, np.float32), np.asarray(terminated), np.asarray(truncated), last
+
+    def began_at_power_on(self, i: int) -> bool:
+        """Whether the episode that is on in environment `i` began at the environment's own start."""
+        return True
+
+    def stepped(self, t: int, ended: np.ndarray) -> None:
+        """Called after every step."""
+
+    def scored(self, rollout: Rollout) -> None:
+        """Called when a rollout has its rewards."""
+
+    # --- collecting --------------------------------------------------------------------------------------------------
+
+    def collect(self, weights: Mapping[str, torch.Tensor] | None = None) -> Rollout:
+        """Play on for `num_steps` steps."""
+        if weights is not None:
+            self.agent.network.module.load_state_dict(dict(weights))
+        steps, n, actions_count = self.num_steps, self.n, self.agent.actions
+        first = tree_map(np.copy, self.carry)
+        initial = self.agent.initial(n)
+        seen: list[Observation] = []
+        shown: list[Any] = []
+        masks: list[np.ndarray] = []
+        actions = np.empty((steps, n), np.int64)
+        log_probs, values = np.empty((steps, n), np.float32), np.empty((steps, n), np.float32)
+        rewards = np.zeros((steps, n), np.float32)
+        starts, terminated, truncated = (np.zeros((steps, n), bool) for _ in range(3))
+        last_raw: Steps = {}
+        last_value: Steps = {}  # carry and observation at the end of an episode
+        power_on: Steps = {}
+        for t in range(steps):
+            seen.append(tree_map(np.copy, self.observation))
+            if self.keeps_raw:
+                shown.append(self.raw.copy())
+            if self.mask is not None:
+                masks.append(self.mask)
+            starts[t] = self.starts
+            noise = self.rng.gumbel(size=(n, actions_count))
+            carry = restart(self.carry, initial, self.starts)
+            actions[t], self.carry, extras = self.agent.act(carry, self.observation, self.mask, noise)
+            values[t] = extras["values"]
+            log_probs[t] = np.take_along_axis(extras["log_probs"], actions[t][:, None], axis=1)[:, 0]
+            began = {i: self.began_at_power_on(i) for i in range(n)}
+            rewards[t], terminated[t], truncated[t], last = self.step(actions[t])
+            ended = terminated[t] | truncated[t]
+            for i, (final, observation) in ((i, self._final(one)) for i, one in last.items()):
+                last_raw[t, i], power_on[t, i] = final, began[i]
+                last_value[t, i] = ({key: value[i].copy() for key, value in self.carry.items()}, observation)
+            self.starts = ended.copy()
+            self.stepped(t, ended)
+        carry = restart(self.carry, initial, self.starts)
+        rollout = Rollout(
+            tree_map(lambda *arrays: np.stack(arrays), seen[0], *seen[1:]), first, starts, actions, log_probs, values,
+            values, rewards, terminated, truncated, np.stack(masks) if masks else None,
+            np.stack([*shown, self.raw]) if self.keeps_raw else None, last_raw,
+        )  # fmt: skip
+        rollout.rewards = self.reward(rollout)
+        final_values = self.agent.values(carry, self.observation)
+        rollout.next_values = np.concatenate([values[1:], final_values[None]])
+        if last_value:
+            where = tuple(np.array(list(last_value)).T)
+            carries = [one for one, _ in last_value.values()]
+            observations = [one for _, one in last_value.values()]
+            rollout.next_values[where] = self.agent.values(
+                {key: np.stack([one[key] for one in carries]) for key in carries[0]},
+                tree_map(lambda *arrays: np.stack(arrays), observations[0], *observations[1:]),
+            )
+        self.scored(rollout)
+        rollout.episodes = self._account(rollout.rewards, power_on)
+        return rollout
+
+    def _final(self, last: Any) -> tuple[Any, Observation]:
+        """(raw, observed) of what the last step of an episode led to."""
+        return last, last
+
+    def _mask(self, infos: dict[str, Any]) -> np.ndarray | None:
+        mask = infos.get("action_mask")
+        return None if mask is None else np.stack(list(mask)).astype(bool)
+
+    def _account(self, rewards: np.ndarray, power_on: Steps) -> list[Episode]:
+        """Add up what episodes were paid, over rollouts; returns those that ended: `power_on` by their (step, environment)."""
+        episodes = []
+        for t, paid in enumerate(rewards):
+            self.paid += paid
+            self.lengths += 1
+            for i in range(len(paid)):
+                if (t, i) in power_on:
+                    episodes.append(Episode(float(self.paid[i]), int(self.lengths[i]), power_on[t, i]))
+                    self.paid[i], self.lengths[i] = 0.0, 0
+        return episodes
+
+    # --- keeping -------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Counters and memory; an environment that cannot save its state begins anew after a resume."""
+        arrays: dict[str, Any] = {"lengths": self.lengths, "paid": self.paid, "starts": self.starts}
+        arrays |= {f"carry_{name}": array for name, array in self.carry.items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The inverse of `tensors`."""
+        self.lengths, self.paid = tensors["lengths"].numpy().copy(), tensors["paid"].numpy().copy()
+        self.starts = tensors["starts"].numpy().copy()
+        self.carry = {name: tensors[f"carry_{name}"].numpy().copy() for name in self.carry}

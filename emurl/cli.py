@@ -64,6 +64,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_json(compare)
     compare.set_defaults(do=_compare)
 
+    train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
+    train.add_argument("agent", metavar="AGENT", help="ppo, recurrent_ppo, or any other that is installed")
+    train.add_argument("--env", required=True, metavar="ID", help="the environment, as in CartPole-v1")
+    train.add_argument("--import", action="append", default=[], dest="imports", metavar="MODULE", help="a module that registers it")
+    train.add_argument("--steps", type=int, required=True, metavar="N", help="environment steps, of all environments together")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the agent, as in num_envs=4")
+    _add_json(train)
+    train.set_defaults(do=_train)
+
     play = words.add_parser("play", help="watch a policy: frame | reconstruction | progress | action probabilities")
     play.add_argument("ref", nargs="?", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
     _add_config(play)
@@ -232,6 +242,24 @@ def _rom(args: argparse.Namespace) -> Any:
     from emurl.games.settings import rom_path
 
     return rom_path(_config(args).policy.emulator)
+
+
+def _train(args: argparse.Namespace) -> int:
+    if args.steps < 1:
+        raise InputError(f"--steps {args.steps}: expected a number of steps ≥ 1")
+    if args.seed < 0:
+        raise InputError(f"--seed {args.seed}: expected a number ≥ 0")
+    from emurl.train import train
+
+    told = train(args.agent, args.env, steps=args.steps, seed=args.seed, overrides=args.set, imports=args.imports)
+
+    def text() -> str:
+        last = told["returns"][-100:]
+        mean = f"{sum(last) / len(last):.4g}" if last else "no episode ended"
+        return f"{told['agent']} on {told['env']}: {told['steps']} steps in {told['seconds']} s, mean return of the last {len(last)}: {mean}"
+
+    _print(args, told, text)
+    return 0
 
 
 def _play(args: argparse.Namespace) -> int:

@@ -88,7 +88,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def _reproducible(device: torch.device, seed: int) -> Iterator[None]:
+def reproducible(device: torch.device, seed: int) -> Iterator[None]:
     """Torch's global random state is ours inside, and as before afterwards; kernels on the CPU are deterministic ones."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # type: ignore[attr-defined]
@@ -173,7 +173,7 @@ def fit(
     state = _State()
     parts: dict[str, Any] = {"model": model, **optimizers, "average": average, "best": best}
 
-    with _reproducible(device, seed), tracker.progress(steps, f"train {name}", "steps") as bar:
+    with reproducible(device, seed), tracker.progress(steps, f"train {name}", "steps") as bar:
         saved = read_checkpoint(file, parts, signature)
         if saved is not None:
             state = _State(**saved)

@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emurl.training.returns import ReturnNormalizer, advantages_of, explained_variance, step_rewards
+from emurl.rewards.progress import step_rewards
+from emurl.training.returns import ReturnNormalizer, advantages_of, explained_variance
 
 floats = st.floats(-100, 100, width=32)
+
+
+NEVER = np.zeros((3, 1), bool)
 
 
 def column(*values: float) -> np.ndarray:
@@ -34,9 +38,9 @@ def test_discounted_shaping_would_pay_no_policy_more_than_another() -> None:
     potential = np.random.default_rng(0).normal(size=(40, 3))
     before, after = potential[:-1], potential[1:]
     ended = np.zeros_like(before, bool)
-    shaped = advantages_of(gamma * after - before, -before, -after, ended, gamma, 0.95)
+    shaped = advantages_of(gamma * after - before, -before, -after, ended, ended, gamma, 0.95)
     np.testing.assert_allclose(shaped, 0.0, atol=1e-6)
-    ours = advantages_of(step_rewards(before, after, 0.0), -before, -after, ended, gamma, 0.95)
+    ours = advantages_of(step_rewards(before, after, 0.0), -before, -after, ended, ended, gamma, 0.95)
     assert np.abs(ours).max() > 0.1
 
 
@@ -61,7 +65,19 @@ def test_gae_by_hand() -> None:
     ended = np.zeros((3, 1), bool)
     # deltas: 1 + .5 - .5 = 1; 2 + .75 - 1 = 1.75; 3 + 1 - 1.5 = 2.5
     expected = column(1 + 0.25 * (1.75 + 0.25 * 2.5), 1.75 + 0.25 * 2.5, 2.5)
-    np.testing.assert_allclose(advantages_of(rewards, values, following, ended, 0.5, 0.5), expected, rtol=1e-6)
+    np.testing.assert_allclose(advantages_of(rewards, values, following, NEVER, ended, 0.5, 0.5), expected, rtol=1e-6)
+
+
+def test_a_truncated_episode_bootstraps_and_a_terminated_one_does_not() -> None:
+    """The published numbers: rewards 0, 0, 1, values .5, .4, .6, γ .99, λ .95, and nothing after the last."""
+    rewards, values, following = column(0, 0, 1), column(0.5, 0.4, 0.6), column(0.4, 0.6, 7.0)
+    last = np.array([[False], [False], [True]])
+    over = advantages_of(rewards, values, following, last, NEVER, 0.99, 0.95)
+    np.testing.assert_allclose(over, column(0.432273, 0.5702, 0.4), rtol=1e-5)
+    cut = advantages_of(rewards, values, following, NEVER, last, 0.99, 0.95)
+    third = 1 + 0.99 * 7 - 0.6  # what would have come is still worth 7
+    second = 0.99 * 0.6 - 0.4 + 0.99 * 0.95 * third
+    np.testing.assert_allclose(cut, column(0.99 * 0.4 - 0.5 + 0.99 * 0.95 * second, second, third), rtol=1e-5)
 
 
 def test_gae_does_not_flow_over_the_end_of_an_episode_but_bootstraps_there() -> None:
@@ -70,14 +86,14 @@ def test_gae_does_not_flow_over_the_end_of_an_episode_but_bootstraps_there() -> 
     # the second step ends an episode in a state worth 9: its delta has 0.5 * 9, and the third step's 2.5 stays outside
     second = 2 + 0.5 * 9 - 1
     expected = column(1 + 0.25 * second, second, 2.5)
-    np.testing.assert_allclose(advantages_of(rewards, values, following, ended, 0.5, 0.5), expected, rtol=1e-6)
+    np.testing.assert_allclose(advantages_of(rewards, values, following, NEVER, ended, 0.5, 0.5), expected, rtol=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_with_lambda_one_advantages_are_discounted_sums_less_the_value(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rewards, values = rng.normal(size=(6, 2)), rng.normal(size=(7, 2))
-    got = advantages_of(rewards, values[:-1], values[1:], np.zeros((6, 2), bool), 0.9, 1.0)
+    got = advantages_of(rewards, values[:-1], values[1:], np.zeros((6, 2), bool), np.zeros((6, 2), bool), 0.9, 1.0)
     sums = sum(0.9**k * rewards[k] for k in range(6)) + 0.9**6 * values[6]
     np.testing.assert_allclose(got[0], sums - values[0], rtol=1e-4, atol=1e-5)
 

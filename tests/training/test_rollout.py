@@ -21,10 +21,14 @@ from emurl.models.policy import Policy
 from emurl.pipelines.speedrun import players as agents
 from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.policy import PolicySettings
+from emurl.agents.ppo.agent import PPOAgent, evaluate
+from emurl.agents.ppo.networks import FrameMemory, unroll
+from emurl.rewards.progress import ProgressReward
 from emurl.training.archive import StateArchive
-from emurl.training.evaluate import Player, play, replay
-from emurl.training.perception import Eyes, Memory, odds
-from emurl.training.rollout import Collector
+from emurl.training.console_source import ConsoleSource
+from emurl.training.evaluate import Player, RandomAgent, play, replay
+from emurl.training.perception import Perception
+from emurl.training.rollout import Rollout
 from tests.fixtures import playing as rl_fixtures
 
 SKIP = 10
@@ -59,27 +63,26 @@ def network() -> Policy:
     return Policy(vocab=8, dim=16, layers=1, heads=2, context=2).eval()
 
 
-def collector(envs: ThreadedVectorEnv, **changes: Any) -> Collector:
-    options: dict[str, Any] = {
-        "episode_steps": EPISODE, "time_penalty": 0.01, "archive": StateArchive(64, save_every=4), "archive_share": 0.5,
-        "rng": np.random.default_rng(0),
-    }  # fmt: skip
-    return Collector(envs, Eyes(Cells(), tile_progress), 2, **(options | changes))
+def source(envs: ThreadedVectorEnv, network: Policy, steps: int, **changes: Any) -> ConsoleSource:
+    options: dict[str, Any] = {"episode_steps": EPISODE, "archive": StateArchive(64, save_every=4), "archive_share": 0.5}
+    options |= changes
+    perception = Perception(Cells(), tile_progress)
+    reward = ProgressReward(perception.progress, options.pop("time_penalty", 0.01), options.pop("gain_multiplier", None))
+    rng = options.pop("rng", None) or np.random.default_rng(0)
+    return ConsoleSource(envs, PPOAgent(FrameMemory(network)), steps, rng, reward, perception, **options)
 
 
-def test_memory_keeps_the_newest_last_and_begins_anew() -> None:
-    memory = Memory(2, 3)
-    memory.begin(0, np.full((9, 10), 1))
-    memory.push(np.stack([np.full((9, 10), 2), np.full((9, 10), 5)]))
-    assert memory.contexts[:, :, 0, 0].tolist() == [[1, 1, 2], [0, 0, 5]]
+def read(network: Policy, rollout: Rollout) -> np.ndarray:
+    """What the policy read at every step: (T, N, C, 9, 10)."""
+    return unroll(FrameMemory(network), rollout.carry, rollout.observations, rollout.episode_starts)
 
 
 def test_a_rollout_is_paid_by_the_screen_and_telescopes_over_its_episodes(rom: Path, network: Policy) -> None:
     envs = consoles(rom)
-    gathering = collector(envs)
-    parts = [gathering.collect(network, 16) for _ in range(3)]
+    gathering = source(envs, network, 16)
+    parts = [gathering.collect() for _ in range(3)]
     rewards = np.concatenate([part.rewards for part in parts])
-    progress = np.concatenate([part.progress for part in parts])
+    progress = np.concatenate([part.extras["progress"][:-1] for part in parts])
     ended = np.concatenate([part.ended for part in parts])
     same = ~ended[:-1]
     np.testing.assert_allclose(rewards[:-1][same], (progress[1:] - progress[:-1] - 0.01)[same], atol=1e-5)
@@ -95,15 +98,16 @@ def test_a_rollout_is_paid_by_the_screen_and_telescopes_over_its_episodes(rom: P
 
 def test_what_is_stored_is_what_the_policy_saw(rom: Path, network: Policy) -> None:
     envs = consoles(rom)
-    rollout = collector(envs).collect(network, 12)
-    logs, values = odds(network, rollout.contexts.reshape(-1, 2, 9, 10))
+    rollout = source(envs, network, 12).collect()
+    contexts = read(network, rollout)
+    logs, values = evaluate(FrameMemory(network), contexts.reshape(-1, 2, 9, 10))
     taken = np.take_along_axis(logs, rollout.actions.reshape(-1, 1), 1).reshape(12, N)
     np.testing.assert_allclose(rollout.log_probs, taken, atol=1e-5)
     np.testing.assert_allclose(rollout.values, values.reshape(12, N), atol=1e-5)
     inside = ~rollout.ended[:-1]
     np.testing.assert_array_equal(rollout.next_values[:-1][inside], rollout.values[1:][inside])
-    np.testing.assert_array_equal(rollout.contexts[1:, :, 0][inside], rollout.contexts[:-1, :, 1][inside])
-    fresh = rollout.contexts[1:][rollout.ended[:-1]]
+    np.testing.assert_array_equal(contexts[1:, :, 0][inside], contexts[:-1, :, 1][inside])
+    fresh = contexts[1:][rollout.ended[:-1]]
     np.testing.assert_array_equal(fresh[:, 0], fresh[:, 1])  # a new episode knows nothing of the old one
     assert len(fresh) > 0
     envs.close()
@@ -114,7 +118,7 @@ def test_the_end_of_an_episode_is_worth_its_own_last_state(rom: Path, network: P
     envs = consoles(rom, number=1)
     with torch.no_grad():
         network.value_head.weight.mul_(50)  # different screens, clearly different values
-    gathering = collector(envs, episode_steps=30, archive_share=0.0)
+    gathering = source(envs, network, 30, episode_steps=30, archive_share=0.0)
     shown = []
     step = envs.step
 
@@ -124,11 +128,12 @@ def test_the_end_of_an_episode_is_worth_its_own_last_state(rom: Path, network: P
         return result
 
     envs.step = watched  # type: ignore[method-assign]
-    rollout = gathering.collect(network, 30)
+    rollout = gathering.collect()
+    assert rollout.truncated.any() and not rollout.terminated.any()  # an episode ends here by the clock
     assert np.flatnonzero(rollout.ended).tolist() == [29]
-    last = np.stack([gathering.eyes.tokens(frames) for frames in shown[-2:]], axis=1)
-    assert float(rollout.next_values[29, 0]) == pytest.approx(float(odds(network, last)[1][0]), abs=1e-4)
-    fresh = odds(network, gathering.memory.contexts)[1]
+    last = np.stack([gathering.perception.encode(frames) for frames in shown[-2:]], axis=1)
+    assert float(rollout.next_values[29, 0]) == pytest.approx(float(evaluate(FrameMemory(network), last)[1][0]), abs=1e-4)
+    fresh = gathering.agent.values(gathering.agent.initial(1), gathering.observation)
     assert abs(float(rollout.next_values[29, 0] - fresh[0])) > 1e-3
     envs.close()
 
@@ -137,25 +142,28 @@ def test_gains_in_strange_places_are_paid_less(rom: Path, network: Policy) -> No
     rewards = []
     for multiplier in (None, lambda before, after: np.zeros(len(before))):
         envs = consoles(rom)
-        gathering = collector(envs, time_penalty=0.0, gain_multiplier=multiplier)
-        rewards.append(np.concatenate([gathering.collect(network, 10).rewards for _ in range(2)]))
+        gathering = source(envs, network, 10, time_penalty=0.0, gain_multiplier=multiplier)
+        rewards.append(np.concatenate([gathering.collect().rewards for _ in range(2)]))
         envs.close()
     assert rewards[0].max() > 0
     np.testing.assert_array_equal(np.minimum(rewards[0], 0), rewards[1])
 
 
-def test_a_collector_goes_on_from_its_checkpoint(rom: Path, network: Policy) -> None:
+def test_a_source_goes_on_from_its_checkpoint(rom: Path, network: Policy) -> None:
     envs, others = consoles(rom), consoles(rom)
-    first = collector(envs)
-    first.collect(network, 9)
-    saved, archived, dice = first.tensors(), first.archive.tensors(), json.dumps(first.rng.bit_generator.state)
-    expected = first.collect(network, 20)
-    second = collector(others, rng=np.random.default_rng(77))
+    first = source(envs, network, 9)
+    first.collect()
+    saved, dice = first.tensors(), json.dumps(first.rng.bit_generator.state)
+    first.agent._known.clear()  # as an update does, and a new process
+    first.num_steps = 20
+    expected = first.collect()
+    second = source(others, network, 20, rng=np.random.default_rng(77))
     second.restore(saved)
-    second.archive.restore(archived)
     second.rng.bit_generator.state = json.loads(dice)
-    got = second.collect(network, 20)
-    for name in ("contexts", "actions", "log_probs", "values", "next_values", "rewards", "progress", "ended"):
+    got = second.collect()
+    np.testing.assert_array_equal(read(network, got), read(network, expected))
+    np.testing.assert_array_equal(got.extras["progress"], expected.extras["progress"])
+    for name in ("observations", "actions", "log_probs", "values", "next_values", "rewards", "ended"):
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
     assert got.episodes == expected.episodes
     envs.close()
@@ -164,21 +172,21 @@ def test_a_collector_goes_on_from_its_checkpoint(rom: Path, network: Policy) -> 
 
 def test_episodes_end_at_the_goal_and_can_be_replayed(rom: Path, network: Policy) -> None:
     envs = consoles(rom, facts=True)
-    eyes, player = Eyes(Cells(), tile_progress), Player("policy", network, 2)
-    records = play(envs, eyes, player, max_steps=20, seed=1)
-    again = play(envs, eyes, player, max_steps=20, seed=1)
+    perception, player = Perception(Cells(), tile_progress), Player("policy", PPOAgent(FrameMemory(network)))
+    records = play(envs, perception, player, max_steps=20, seed=1)
+    again = play(envs, perception, player, max_steps=20, seed=1)
     assert records == again and [record.steps for record in records] == [20] * N
     assert all(len(record.progress) == 21 and record.success is False for record in records)
     assert len({tuple(record.actions) for record in records}) == N  # every episode has dice of its own
-    moments = list(replay(envs, eyes, player, records[1]))
+    moments = list(replay(envs, perception, player, records[1]))
     assert [moment.action for moment in moments] == [*records[1].actions, None]
-    shown = eyes.progress(np.stack([moment.frame for moment in moments]))
+    shown = perception.progress(np.stack([moment.frame for moment in moments]))
     np.testing.assert_allclose(shown, records[1].progress, atol=1e-6)
     np.testing.assert_allclose([moment.probabilities.sum() for moment in moments], 1.0, rtol=1e-5)
 
     for console in envs.consoles:  # the game says: goal reached
         console.reader.reached = lambda facts: ["title", "goal"] if facts["x"] > 0 else []  # type: ignore[union-attr]
-    ended = play(envs, eyes, player, max_steps=40, seed=1)
+    ended = play(envs, perception, player, max_steps=40, seed=1)
     assert any(record.success and record.steps < 40 for record in ended)
     for record in ended:
         assert len(record.progress) == record.steps + 1
@@ -188,7 +196,7 @@ def test_episodes_end_at_the_goal_and_can_be_replayed(rom: Path, network: Policy
 
 def test_chance_presses_every_button_alike(rom: Path) -> None:
     envs = consoles(rom, number=4)
-    records = play(envs, Eyes(Cells(), tile_progress), Player("random", None), max_steps=60, seed=0)
+    records = play(envs, Perception(Cells(), tile_progress), Player("random", RandomAgent(8)), max_steps=60, seed=0)
     counts = np.bincount(np.concatenate([record.actions for record in records]), minlength=8)
     assert counts.min() > 12 and records[0].success is None and records[0].reached == {}
     envs.close()
@@ -200,7 +208,7 @@ def test_chance_presses_every_button_alike(rom: Path) -> None:
 def settings(rom: Path, **changes: Any) -> PolicySettings:
     options: dict[str, Any] = {
         "emulator": EmulatorSettings(rom=str(rom), frame_skip=SKIP, press_ticks=4), "device": "cpu", "total_steps": 6 * 2 * 16,
-        "envs": 2, "rollout": 16, "epochs": 2, "minibatch": 16, "episode_steps": 12, "alarm": "warn", "learning_rate": 1e-3,
+        "num_envs": 2, "num_steps": 16, "update_epochs": 2, "minibatch_size": 16, "episode_steps": 12, "evaluation_episodes": 2, "alarm": "warn", "learning_rate": 1e-3,
     }  # fmt: skip
     return PolicySettings(**(options | changes))
 
@@ -210,13 +218,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_run_ends_with_the_same_weights(rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
-    inputs, chosen = rl_fixtures.tiny_inputs(tmp_path / "store"), settings(rom)
+    inputs, chosen = rl_fixtures.tiny_inputs(tmp_path / "store"), settings(rom, checkpoint_every=2)
     whole = rl_fixtures.output(tmp_path / "whole")
     stage.run(chosen, inputs, whole, Tracker.silent())
 
     killed = rl_fixtures.output(tmp_path / "killed")
-    learn, calls = training._learn, []
+    learn, calls = training.learn, []
 
     def dies(*arguments: Any) -> Any:
         calls.append(1)
@@ -224,7 +231,7 @@ def test_a_killed_run_ends_with_the_same_weights(rom: Path, tmp_path: Path, monk
             raise KeyboardInterrupt
         return learn(*arguments)
 
-    monkeypatch.setattr(training, "_learn", dies)
+    monkeypatch.setattr(training, "learn", dies)
     with pytest.raises(KeyboardInterrupt):
         stage.run(chosen, inputs, killed, Tracker.silent())
     assert not (killed.folder / "policy").exists()
@@ -245,11 +252,13 @@ def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: P
     stage.run(settings(rom), inputs, done, Tracker.silent())
     metrics = done.metrics
     assert next(iter(metrics)) == "return_mean"
-    for name in ("return_start", "return_end", "entropy", "approx_kl", "explained_variance", "steps_per_second"):
+    for name in ("return_mean_clone", "return_std", "selection_return_last", "entropy", "approx_kl", "explained_variance", "steps_per_second"):
         assert np.isfinite(metrics[name]), name
     trials = json.loads((done.folder / "trials.json").read_text())
     assert [row["update"] for row in trials] == [0, 1, 2, 3, 4, 5, 6]
-    assert metrics["return_mean"] == max(row["return"] for row in trials) >= metrics["return_start"]
+    assert metrics["selection_return"] == max(row["return"] for row in trials) >= metrics["selection_return_clone"]
+    if metrics["best_update"] == 0:  # then both are the clone, on the same fresh seeds
+        assert metrics["return_mean"] == metrics["return_mean_clone"]
     assert (metrics["best_update"] == 0) == any("clone's weights were kept" in note for note in done.notes)
     history = json.loads((done.folder / "history.json").read_text())
     assert [row["step"] for row in history] == [32, 64, 96, 128, 160, 192]
@@ -261,7 +270,7 @@ def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: P
 
 def test_a_reward_that_never_varies_raises_the_alarm(rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = rl_fixtures.tiny_inputs(tmp_path / "store")
-    monkeypatch.setattr(Eyes, "progress", lambda self, frames: np.zeros(len(frames), np.float32))
+    monkeypatch.setattr(Perception, "progress", lambda self, frames: np.zeros(len(frames), np.float32))
     with pytest.raises(WorkError, match="alarm=warn"):
         stage.run(settings(rom, alarm="stop"), inputs, rl_fixtures.output(tmp_path / "stop"), Tracker.silent())
     warned = rl_fixtures.output(tmp_path / "warn")
@@ -273,9 +282,35 @@ def test_a_reward_that_never_varies_raises_the_alarm(rom: Path, tmp_path: Path, 
 def test_models_that_do_not_fit_together_are_the_users_mistake(rom: Path, tmp_path: Path) -> None:
     inputs = rl_fixtures.tiny_inputs(tmp_path / "store")
     Policy(vocab=64, dim=16, layers=1, heads=2).save_pretrained(inputs["behavior"].folder / "policy")
-    eyes, _ = agents.load_eyes(inputs, torch.device("cpu"))
+    perception, _ = agents.load_perception(inputs, torch.device("cpu"))
     with pytest.raises(InputError, match="64 tokens, expected 32"):
-        agents.load_policy(inputs["behavior"], eyes, torch.device("cpu"))
+        agents.load_policy(inputs["behavior"], perception, torch.device("cpu"))
+
+
+def test_an_agent_is_played_as_it_was_trained_or_not_at_all(rom: Path, tmp_path: Path) -> None:
+    inputs, done = rl_fixtures.tiny_inputs(tmp_path / "store"), rl_fixtures.output(tmp_path / "out")
+    stage.run(settings(rom), inputs, done, Tracker.silent())
+    made = rl_fixtures.artifact(done.folder, "policy")
+    trained_at = EmulatorSettings(rom=str(rom), frame_skip=SKIP, press_ticks=4)
+    assert agents.emulator_of(made, trained_at) == trained_at
+    with pytest.raises(InputError, match=r"frame_skip: the settings say 16, expected 10, which policy@v1 was trained at"):
+        agents.emulator_of(made, EmulatorSettings(rom=str(rom), frame_skip=16, press_ticks=4))
+    with pytest.raises(InputError, match=r"press_ticks: the settings say 5, expected 4"):
+        agents.emulator_of(made, EmulatorSettings(rom=str(rom), frame_skip=SKIP, press_ticks=5))
+    other = tmp_path / "other.gb"
+    other.write_bytes(rom.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match=r"emulator\.rom: .*other\.gb is another ROM than policy@v1 was trained on"):
+        agents.emulator_of(made, EmulatorSettings(rom=str(other), frame_skip=SKIP, press_ticks=4))
+    elsewhere = tmp_path / "moved.gb"
+    elsewhere.write_bytes(rom.read_bytes())
+    assert agents.emulator_of(made, EmulatorSettings(rom=str(elsewhere), frame_skip=SKIP, press_ticks=4))
+
+
+def test_an_artifact_made_before_says_it_by_its_settings(tmp_path: Path) -> None:
+    made = rl_fixtures.artifact(tmp_path, "behavior")
+    made.manifest["settings"] = {"emulator": {"rom": "embedded", "frame_skip": 30, "press_ticks": 8}}
+    with pytest.raises(InputError, match="settings say 16, expected 30, which behavior@v1 was trained at"):
+        agents.emulator_of(made, EmulatorSettings(frame_skip=16))
 
 
 def test_a_frame_is_looked_at_once_until_it_is_forgotten() -> None:
@@ -285,20 +320,20 @@ def test_a_frame_is_looked_at_once_until_it_is_forgotten() -> None:
         looked.append(len(frames))
         return torch.as_tensor(frames).float().mean(dim=(1, 2))
 
-    eyes = Eyes(Cells(), model)
+    perception = Perception(Cells(), model)
     frames = np.random.default_rng(0).integers(0, 4, (6, 144, 160)).astype(np.uint8)
     expected = frames.mean(axis=(1, 2))
-    np.testing.assert_allclose(eyes.progress(frames[[0, 1, 0, 2]]), expected[[0, 1, 0, 2]], rtol=1e-6)
-    np.testing.assert_allclose(eyes.progress(frames[::-1]), expected[::-1], rtol=1e-6)
-    np.testing.assert_allclose(eyes.progress(frames), expected, rtol=1e-6)
+    np.testing.assert_allclose(perception.progress(frames[[0, 1, 0, 2]]), expected[[0, 1, 0, 2]], rtol=1e-6)
+    np.testing.assert_allclose(perception.progress(frames[::-1]), expected[::-1], rtol=1e-6)
+    np.testing.assert_allclose(perception.progress(frames), expected, rtol=1e-6)
     assert looked == [3, 3]
-    eyes.forget()
-    eyes.progress(frames[:2])
+    perception.forget()
+    perception.progress(frames[:2])
     assert looked == [3, 3, 2]
-    np.testing.assert_array_equal(eyes.tokens(frames), Cells().encode(frames).numpy())
+    np.testing.assert_array_equal(perception.encode(frames), Cells().encode(frames).numpy())
 
 
 def test_a_trial_pays_for_soon_and_far_and_not_for_starting_over() -> None:
-    assert stage.trial_return([2.0, 2.0, 6.0, 4.0]) == (0 + 0 + 4 + 4) / 4
-    assert stage.trial_return([0.0, 9.0, 9.0, 9.0]) > stage.trial_return([0.0, 0.0, 0.0, 9.0])
-    assert stage.trial_return([0.0, 9.0, 0.0, 0.0]) == stage.trial_return([0.0, 9.0, 9.0, 9.0])
+    assert stage.episode_return([2.0, 2.0, 6.0, 4.0]) == (0 + 0 + 4 + 4) / 4
+    assert stage.episode_return([0.0, 9.0, 9.0, 9.0]) > stage.episode_return([0.0, 0.0, 0.0, 9.0])
+    assert stage.episode_return([0.0, 9.0, 0.0, 0.0]) == stage.episode_return([0.0, 9.0, 9.0, 9.0])

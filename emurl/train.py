@@ -1,0 +1,126 @@
+"""`emurl train`: any agent on any Gymnasium environment with discrete actions, without a store."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import yaml
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from pydantic import ValidationError
+
+from emurl.core import registry
+from emurl.core.errors import InputError
+from emurl.core.tracking import Tracker
+from emurl.training.on_policy import train as train_on_policy
+from emurl.training.rollout import Episode
+from emurl.training.sources import VectorSource
+from emurl.training.supervised import reproducible
+
+
+def train(
+    name: str,
+    env_id: str,
+    *,
+    steps: int,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    imports: Sequence[str] = (),
+    tracker: Tracker | None = None,
+) -> dict[str, Any]:
+    """Train the agent called `name` on the environment `env_id`.
+
+    Args:
+        steps: environment steps of all environments together; rounded down to whole rollouts, at least one.
+        overrides: settings of the agent, as in `["num_envs=4"]`. imports: modules that register environments.
+
+    Returns:
+        agent, env, seed, steps (played), seconds, and `returns`, those of the episodes in the order in which they ended.
+
+    Raises:
+        InputError: an unknown agent, environment, module or setting, or actions that are not discrete.
+    """
+    row = registry.find("agents", name)
+    for module in imports:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise InputError(f"--import {module}: {error}, expected a module that registers environments") from None
+    config = _config(row.config(), steps, seed, overrides)
+    tracker = tracker or Tracker("train")
+    envs = _make(env_id, config.num_envs)
+    returns: list[float] = []
+
+    def ended(episodes: list[Episode]) -> None:
+        returns.extend(round(episode.paid, 6) for episode in episodes)
+
+    began = time.monotonic()
+    try:
+        with reproducible(torch.device("cpu"), seed):
+            rng = np.random.default_rng([seed, 0x7EA])
+            agent = row.build(envs.single_observation_space, envs.single_action_space, config, rng)
+            source = VectorSource(envs, agent, config.num_steps, rng, seed=seed)
+            state = train_on_policy(agent, source, config, tracker=tracker, episodes=ended, name=name)
+    finally:
+        envs.close()
+    return {
+        "agent": name,
+        "env": env_id,
+        "seed": seed,
+        "steps": state.update * config.num_envs * config.num_steps,
+        "seconds": round(time.monotonic() - began, 3),
+        "returns": returns,
+    }
+
+
+def _config(settings: type[Any], steps: int, seed: int, overrides: Sequence[str]) -> Any:
+    # What a small environment on a CPU wants; --set says otherwise.
+    values: dict[str, Any] = {
+        "num_envs": 8, "num_steps": 64, "minibatch_size": 128, "update_epochs": 4, "learning_rate": 1e-3, "target_kl": 0.05,
+        "alarm": "warn", "device": "cpu", "total_steps": steps, "seed": seed,
+    }  # fmt: skip
+    values = {key: value for key, value in values.items() if key in settings.model_fields}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {override}: expected key=value, for example num_envs=4")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            values[key.strip()] = text
+    try:
+        return settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        close = difflib.get_close_matches(key, settings.model_fields, n=1)
+        hint = f"; did you mean {close[0]}?" if first["type"] == "extra_forbidden" and close else ""
+        message = first["msg"].replace("Input should be", "expected")
+        raise InputError(f"--set {key}: {message}, got {first['input']!r}{hint}") from None
+
+
+def _make(env_id: str, number: int) -> Any:
+    try:
+        gymnasium.spec(env_id)
+    except gymnasium.error.Error:
+        close = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}?" if close else "expected the id of a registered environment (--import MODULE registers)"
+        raise InputError(f"--env {env_id}: there is no such environment; {hint}") from None
+    try:
+        envs = SyncVectorEnv([lambda: gymnasium.make(env_id) for _ in range(number)], autoreset_mode=AutoresetMode.SAME_STEP)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        raise InputError(f"--env {env_id}: it cannot be made ({' '.join(str(error).split())})") from None
+    if not isinstance(envs.single_action_space, gymnasium.spaces.Discrete):
+        kind = type(envs.single_action_space).__name__
+        envs.close()
+        raise InputError(f"--env {env_id}: its actions are of kind {kind}, expected Discrete")
+    if envs.single_action_space.start != 0:
+        envs.close()
+        raise InputError(f"--env {env_id}: its actions begin at {envs.single_action_space.start}, expected 0")
+    return envs

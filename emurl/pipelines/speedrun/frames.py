@@ -18,6 +18,7 @@ import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.files import write_atomically
 from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.progress import Progress
@@ -176,9 +177,8 @@ def _video(
         facts["reason"] = str(error)
     bar.update(max(0, expected - shown))
     # Last, and by rename: what has its facts is whole.
-    aside = done.with_suffix(".part")
-    aside.write_text(json.dumps(facts), encoding="utf-8")
-    aside.replace(done)
+    with write_atomically(done) as aside:
+        aside.write_text(json.dumps(facts), encoding="utf-8")
     return facts
 
 

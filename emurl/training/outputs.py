@@ -33,7 +33,7 @@ def require_screen(artifact: Artifact, spec: ScreenSpec) -> None:
     Raises:
         InputError: it was made for another, or does not say for which.
     """
-    ScreenSpec.from_dict(json.loads(artifact.path(SCREEN).read_text(encoding="utf-8"))).require(spec, artifact.ref)
+    spec.require(ScreenSpec.from_dict(json.loads(artifact.path(SCREEN).read_text(encoding="utf-8"))), artifact.ref)
 
 
 def write_picture(output: Output, name: str, picture: np.ndarray) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emurl.core.errors import WorkError
+from emurl.core.config import load_config
+from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
@@ -135,6 +136,23 @@ def test_a_held_button_names_its_pairs():
     pairs = player.gather(96, Tracker.silent(), act=lambda frames, begun: np.full(len(frames), 3))
     player.close()
     assert len(pairs) and set(pairs.actions.tolist()) == {3}
+
+
+def test_chance_presses_what_its_settings_say():
+    player = explorer(probabilities={"down": 1.0, "start": 3.0}, idle=0.0)
+    pairs = player.gather(200, Tracker.silent())
+    player.close()
+    assert set(pairs.actions.tolist()) <= {BUTTONS.index("down"), BUTTONS.index("start")}
+
+
+def test_wrong_exploration_is_refused_in_one_line():
+    for wrong, line in (
+        ("probabilities={jump: 1.0}", r"behavior\.exploration\.probabilities: .*expected a weight for some of a, b, up"),
+        ("save_every=30", r"behavior\.exploration: .*save_every 30, expected at most episode_length 24"),
+    ):
+        with pytest.raises(InputError, match=line) as caught:
+            load_config(None, [f"behavior.exploration.{wrong}"])
+        assert "\n" not in str(caught.value)
 
 
 def test_changes_and_places():

@@ -67,7 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
     train.add_argument("agent", metavar="AGENT", help="ppo, recurrent_ppo, or any other that is installed")
     train.add_argument("--env", required=True, metavar="ID", help="the environment, as in CartPole-v1")
-    train.add_argument("--import", action="append", default=[], dest="imports", metavar="MODULE", help="a module that registers it")
+    train.add_argument(
+        "--import", action="append", default=[], dest="imports", metavar="MODULE", help="a module that registers it"
+    )
     train.add_argument("--steps", type=int, required=True, metavar="N", help="environment steps, of all environments together")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the agent, as in num_envs=4")

@@ -12,9 +12,10 @@ from emurl.core.config import Config
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.console import FRAMES_PER_SECOND
 from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
-from emurl.report.film import FRAME_RATE, write_mp4
-from emurl.report.panel import Panel, write_film
+from emurl.report.film import write_gif, write_mp4
+from emurl.report.panel import Panel
 from emurl.training.evaluate import Player, play, replay
 from emurl.training.supervised import resolve_device
 
@@ -55,11 +56,11 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
         envs.close()
     reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
     pictures = (panel.draw(moment, seen, at) for at, (moment, seen) in enumerate(zip(moments, reconstructions, strict=True)))
-    rate = FRAME_RATE / settings.frame_skip
+    rate = FRAMES_PER_SECOND / settings.frame_skip
     if window is not None:
         _show(window, pictures, rate)
     elif str(video).endswith(".gif"):
-        write_film(Path(str(video)), pictures)
+        write_gif(Path(str(video)), pictures)
     else:
         write_mp4(Path(str(video)), pictures, rate)
     return {

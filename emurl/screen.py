@@ -29,8 +29,8 @@ EMULATOR_THRESHOLDS = (0x2A, 0x77, 0xCC)
 class ScreenSettings(Settings):
     """What a frame holds: 1 channel of 4 shades by default."""
 
-    channels: Literal[1, 3] = 1
-    shades: Literal[4, 256] = 4
+    channels: Literal[1, 3] = 1  # 1: gray, 3: color
+    shades: Literal[4, 256] = 4  # 4: the console's own, 256: any
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from emurl.core.errors import InputError
-from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
 from emurl.games.mossdale import rom_path
 from emurl.games.mossdale.bot import play
-from emurl.report.film import FRAME_RATE, write_mp4
+from emurl.report.film import write_mp4
 
 STEP_TICKS = 16  # of a random action: one cell of walking
 _VIDEO_EVERY = 2  # of the console's frames, one is filmed
@@ -55,7 +55,7 @@ def runner(seed: int, video: str | None = None) -> dict[str, Any]:
     finally:
         console.close()
     if video:
-        write_mp4(Path(video), _large(seen), FRAME_RATE / _VIDEO_EVERY)
+        write_mp4(Path(video), _large(seen), FRAMES_PER_SECOND / _VIDEO_EVERY)
     return {
         "finished": record.finished,
         "frames": record.ticks,
@@ -94,7 +94,7 @@ def chance(seed: int, steps: int, rom: Path | None = None, video: str | None = N
     finally:
         console.close()
     if video:
-        write_mp4(Path(video), _large(seen), FRAME_RATE / STEP_TICKS)
+        write_mp4(Path(video), _large(seen), FRAMES_PER_SECOND / STEP_TICKS)
     return {
         "finished": reader is not None and reader.milestones[-1] in reached,
         "frames": frames,

@@ -39,7 +39,15 @@ def test_masks_and_dict_observations() -> None:
 
 def test_the_same_seed_gives_the_same_returns_and_another_others() -> None:
     runs = [
-        train("recurrent_ppo", "toys/Recall-v0", steps=1_024, seed=seed, overrides=["hidden=8"], imports=[TOYS], tracker=Tracker.silent())
+        train(
+            "recurrent_ppo",
+            "toys/Recall-v0",
+            steps=1_024,
+            seed=seed,
+            overrides=["hidden=8"],
+            imports=[TOYS],
+            tracker=Tracker.silent(),
+        )
         for seed in (3, 3, 4)
     ]
     assert runs[0]["returns"] == runs[1]["returns"] != runs[2]["returns"]
@@ -47,7 +55,7 @@ def test_the_same_seed_gives_the_same_returns_and_another_others() -> None:
 
 def test_the_command_line_prints_one_document(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "emurl", "train", "ppo", "--env", "toys/Corridor-v0", "--import", TOYS, "--steps", "600", "--seed", "1", "--json"],
+        [sys.executable, "-m", "emurl", *"train ppo --env toys/Corridor-v0 --steps 600 --seed 1 --json --import".split(), TOYS],
         cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

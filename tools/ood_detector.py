@@ -61,7 +61,7 @@ def measure(tokenizer: str, dynamics: str, store: str, frames: str, pairs: int) 
     folder = Path(frames) if Path(frames).is_dir() else Store(store).get(frames).folder
     reader = FrameReader(folder)
     rng = np.random.default_rng(0)
-    now, later = reader.pairs(rng, pairs, "val", int(detector.usual.get("gap", 1)))
+    now, later = reader.pairs(rng, pairs, "val", detector.frame_stride)
     noise = rng.integers(0, reader.spec.shades, later.shape).astype(np.uint8)
     return {
         "held_out": describe(detector, now, later),

@@ -64,34 +64,34 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     """Each network of the settings with one made-up batch its loss takes."""
     import torch
 
-    from emurl.models.dynamics import Dynamics
-    from emurl.models.inverse import InverseModel
-    from emurl.models.policy import Policy
-    from emurl.models.reward import RewardModel
+    from emurl.envs.gameboy.console import BUTTONS
+    from emurl.footage.inverse_labels import new_inverse_model
+    from emurl.pipelines.speedrun.behavior import new_policy
+    from emurl.pipelines.speedrun.dynamics import new_dynamics
+    from emurl.pipelines.speedrun.reward import new_reward_model
     from emurl.pipelines.speedrun.tokenizer import new_tokenizer
     from emurl.screen import ScreenSpec
 
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
-    screen = {"shades": config.screen.shades, "channels": config.screen.channels}
-    shape = (144, 160) if config.screen.channels == 1 else (144, 160, 3)
+    spec = ScreenSpec(shades=config.screen.shades, channels=config.screen.channels)
     # Blocks of one cell: something a tokenizer can say, unlike noise.
-    coarse = torch.randint(0, config.screen.shades, (2 * batch, 9, 10, *shape[2:]))
+    coarse = torch.randint(0, config.screen.shades, (2 * batch, 9, 10, *spec.shape[2:]))
     frames = coarse.repeat_interleave(16, 1).repeat_interleave(16, 2).to(torch.uint8)
     grids = torch.randint(0, sight.vocab, (batch, max(foresight.context + 1, watching.context), 9, 10))
-    actions = torch.arange(batch) % 8
+    actions = torch.arange(batch) % len(BUTTONS)
     return {
         "tokenizer": (
-            new_tokenizer(sight, ScreenSpec(**screen), lambda: frames),
+            new_tokenizer(sight, spec, lambda: frames),
             frames[:batch],
         ),
         "dynamics": (
-            Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context),
+            new_dynamics(foresight, sight.vocab),
             grids[:, : foresight.context + 1],
         ),
-        "reward": (RewardModel(config.reward.arch, **screen), (frames[:batch], frames[batch:])),
-        "inverse": (InverseModel(8, **screen), (torch.stack([frames[:batch], frames[batch:]], dim=1), actions)),
+        "reward": (new_reward_model(config.reward, spec), (frames[:batch], frames[batch:])),
+        "inverse": (new_inverse_model(watching.inverse, spec), (torch.stack([frames[:batch], frames[batch:]], dim=1), actions)),
         "policy": (
-            Policy(sight.vocab, watching.dim, watching.layers, watching.heads, watching.context),
+            new_policy(watching, sight.vocab),
             (grids[:, : watching.context], actions, torch.ones(batch)),
         ),
     }  # fmt: skip

@@ -81,7 +81,7 @@ class DictEncoder(nn.Module):
     def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(dict(parts))
-        self.width = int(sum(int(part.width) for part in parts.values()))  # type: ignore[arg-type]
+        self.width = int(sum(int(part.width) for part in parts.values()))  # type: ignore[arg-type, misc]
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """{name: (B, …)} to (B, width)."""
@@ -104,4 +104,6 @@ def build_encoder(space: gymnasium.Space[Any], where: str = "observation") -> nn
         return MLPEncoder(int(np.prod(space.shape)))
     if isinstance(space, gymnasium.spaces.MultiBinary | gymnasium.spaces.MultiDiscrete):
         return MLPEncoder(int(np.prod(space.shape)))
-    raise InputError(f"{where}: a space of kind {type(space).__name__}, expected Box, Discrete, MultiBinary, MultiDiscrete or a Dict of them")
+    raise InputError(
+        f"{where}: a space of kind {type(space).__name__}, expected Box, Discrete, MultiBinary, MultiDiscrete or a Dict of them"
+    )

@@ -98,7 +98,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
 
 def _videos(store: Store | None, folder: Path, count: int) -> tuple[list[Path], str]:
     """Up to `count` videos and where they are from."""
-    if store is not None and store.versions("videos"):
+    if store is not None and store.versions("speedrun", "videos"):
         artifact = store.get("videos")
         table = pd.read_parquet(artifact.path("videos.parquet"))
         files = table[table["status"] == "ok"].sort_values("duration_s")["file"].head(count)

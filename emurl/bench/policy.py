@@ -9,48 +9,57 @@ from typing import Any
 import numpy as np
 import torch
 
-from emurl.agents.ppo.update import Experience, Knobs, make_optimizer, update
+from emurl.agents.ppo.agent import PPOAgent
+from emurl.agents.ppo.buffer import RolloutBuffer
+from emurl.agents.ppo.networks import FrameMemory
 from emurl.bench.emulator import alternate
+from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
 from emurl.core.store import Store
 from emurl.models.policy import Policy
-from emurl.models.reward import RewardModel
-from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun.behavior import new_policy
 from emurl.pipelines.speedrun.players import consoles
+from emurl.pipelines.speedrun.reward import new_reward_model
+from emurl.pipelines.speedrun.tokenizer import new_tokenizer
+from emurl.rewards.progress import ProgressReward
 from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
-from emurl.training.perception import Eyes
-from emurl.training.rollout import Collector, Rollout
-from emurl.training.supervised import resolve_device
+from emurl.training.console_source import ConsoleSource
+from emurl.training.perception import Perception
+from emurl.training.rollout import Rollout
+from emurl.training.supervised import resolve_device, seeded
 
 REPEATS = 5
 ROLLOUT = 32  # steps a repeat
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
-    """Steps per second of rollouts with networks of the settings' sizes, untrained: what they weigh decides, not what they know.
+    """Steps per second of rollouts with the networks of the settings, untrained: what they weigh decides, not what they know.
 
     `env`: the same consoles with random buttons, no network. `update_samples_per_second`: learning, a step seen once.
     """
-    device = resolve_device(config.policy.device)
-    eyes, policy = untrained(config, device)
-    envs = consoles(config.emulator, ScreenSpec(), config.policy.envs)
+    settings = config.policy
+    device = resolve_device(settings.device)
+    spec = ScreenSpec(channels=config.screen.channels, shades=config.screen.shades)
+    perception, policy = untrained(config, spec, device)
+    envs = consoles(settings.emulator, spec, settings.num_envs)
     rng = np.random.default_rng(0)
+    agent = PPOAgent(FrameMemory(policy), settings.model_copy(update={"update_epochs": 1, "kl_coef": 0.0}), rng)
     try:
-        collector = Collector(
-            envs, eyes, policy.context, episode_steps=config.policy.episode_steps, time_penalty=config.policy.time_penalty,
-            archive=StateArchive(), archive_share=config.policy.archive_share, rng=rng,
+        source = ConsoleSource(
+            envs, agent, ROLLOUT, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
+            episode_steps=settings.episode_steps, archive=StateArchive(settings.archive_capacity, settings.archive_save_every),
+            archive_share=settings.archive_share,
         )  # fmt: skip
-        rollout = collector.collect(policy, ROLLOUT)  # warm
-        steps = config.policy.envs * ROLLOUT
+        rollout = source.collect()  # warm
+        steps = settings.num_envs * ROLLOUT
 
         def step_alone() -> None:
             for _ in range(ROLLOUT):
-                envs.step(rng.integers(0, 8, config.policy.envs))
+                envs.step(rng.integers(0, agent.actions, settings.num_envs))
 
-        contenders = {"rollout": lambda: collector.collect(policy, ROLLOUT), "env": step_alone}
-        speeds = alternate(contenders, steps, REPEATS, seconds=0.5)
-        learning = _update_speed(policy, rollout, config, rng)
+        speeds = alternate({"rollout": source.collect, "env": step_alone}, steps, REPEATS, seconds=0.5)
+        learning = _update_speed(agent, rollout)
     finally:
         envs.close()
     return {
@@ -58,36 +67,31 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         "env_steps_per_second": speeds["env"],
         "ratio_to_env": round(speeds["rollout"] / speeds["env"], 3),
         "update_samples_per_second": learning,
-        "envs": config.policy.envs,
-        "frame_skip": config.emulator.frame_skip,
+        "num_envs": settings.num_envs,
+        "frame_skip": settings.emulator.frame_skip,
         "device": str(device),
         "torch_threads": torch.get_num_threads(),
     }
 
 
-def untrained(config: Config, device: torch.device) -> tuple[Eyes, Policy]:
-    """Networks of the settings' sizes."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        tokens, clone = config.tokenizer, config.behavior
-        tokenizer = Tokenizer(
-            dim=tokens.dim, depth=tokens.depth, vocab=tokens.vocab, code_dim=tokens.code_dim, codebook=tokens.codebook
-        )
-        reward = RewardModel(config.reward.arch)
-        policy = Policy(tokens.vocab, clone.dim, clone.layers, clone.heads, clone.context)
-    return Eyes(tokenizer.to(device).eval(), reward.to(device).eval(), device), policy.to(device).eval()
+def untrained(config: Config, spec: ScreenSpec, device: torch.device) -> tuple[Perception, Policy]:
+    """The very networks that the settings describe."""
+    frames = in_screen(np.stack(list(synthetic_screens(256, per_second=2.0))), spec)
+    tokenizer = seeded(0, lambda: new_tokenizer(config.tokenizer, spec, lambda: frames))
+    reward = seeded(0, lambda: new_reward_model(config.reward, spec))
+    policy: Policy = seeded(0, lambda: new_policy(config.behavior, config.tokenizer.vocab))
+    return Perception(tokenizer.to(device).eval(), reward.to(device).eval(), device), policy.to(device).eval()
 
 
-def _update_speed(policy: Policy, rollout: Rollout, config: Config, rng: np.random.Generator) -> float:
+def _update_speed(agent: PPOAgent, rollout: Rollout) -> float:
     """Samples a second of one pass of PPO over a rollout: the median of three."""
-    contexts = rollout.contexts.reshape(-1, *rollout.contexts.shape[2:])
-    flat = [array.ravel() for array in (rollout.actions, rollout.log_probs, rollout.values, rollout.rewards, rollout.values)]
-    experience = Experience(contexts, *flat)
-    knobs = Knobs(1, config.policy.minibatch, config.policy.clip, config.policy.entropy, 0.0, config.policy.learning_rate)
-    optimizer = make_optimizer(policy, config.policy.learning_rate)
+    batch = RolloutBuffer(
+        rollout.observations, rollout.carry, rollout.episode_starts, rollout.actions, rollout.log_probs, rollout.values,
+        rollout.rewards, rollout.values,
+    )  # fmt: skip
     speeds = []
     for _ in range(3):
         began = time.perf_counter()
-        update(policy, optimizer, experience, knobs, rng)
-        speeds.append(len(contexts) / (time.perf_counter() - began))
+        agent.learn(batch)
+        speeds.append(rollout.actions.size / (time.perf_counter() - began))
     return round(statistics.median(speeds), 1)

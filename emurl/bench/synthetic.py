@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emurl.screen import HEIGHT, WIDTH
+from emurl.envs.gameboy.console import FRAMES_PER_SECOND
+from emurl.screen import HEIGHT, WIDTH, ScreenSpec, to_gray
 
 _STEP = 16
 
@@ -25,7 +26,7 @@ def synthetic_screens(count: int, seed: int = 0, per_second: float = 30.0) -> It
     world = world.transpose(0, 2, 1, 3).reshape(480, 480)
     box_until, walk_until, text, pose = 0, 0, _box(rng, letters), np.zeros((HEIGHT, WIDTH), np.uint8)
     at, move = np.array([100.0, 100.0]), np.array([0.0, 0.0])
-    speed = 59.7 / per_second  # pixels a screen: a step of 16 pixels takes 16 ticks
+    speed = FRAMES_PER_SECOND / per_second  # pixels a screen: a step of 16 pixels takes 16 ticks
     for number in range(count):
         if number >= walk_until:
             ahead = [(0, 1), (1, 0), (0, -1), (-1, 0), (0, 0)][int(rng.integers(5))]
@@ -46,6 +47,12 @@ def synthetic_screens(count: int, seed: int = 0, per_second: float = 30.0) -> It
         if number % 400 < 6:
             pose[:] = 3 if number % 800 < 6 else 0
         yield pose.astype(np.uint8)
+
+
+def in_screen(screens: np.ndarray, spec: ScreenSpec) -> np.ndarray:
+    """Screens uint8 (N, 144, 160) of four shades as frames of the screen `spec`: uint8 (N, *spec.shape)."""
+    frames = to_gray(screens) if spec.shades == 256 else screens
+    return np.repeat(frames[..., None], 3, axis=-1) if spec.channels == 3 else frames
 
 
 def _tiles(rng: np.random.Generator) -> np.ndarray:

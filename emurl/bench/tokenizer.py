@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from emurl.bench.emulator import alternate
-from emurl.bench.synthetic import synthetic_screens
+from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
 from emurl.core.store import Store
 from emurl.models.base import parameter_count
@@ -30,7 +30,7 @@ BATCH = 16
 REPEATS = 3
 SCREENS = 2000
 SECONDS = 30.0  # each is trained, to compare what it then reconstructs
-RATE = 6e-3  # ours, at its peak
+RATE = 6e-3  # ours at the original's size, at its peak
 WIDTHS = (64, 96, 144, 168)
 
 
@@ -87,22 +87,23 @@ class OriginalLayout(nn.Module):
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
-    """Ours (at the original's size, and at the settings' size) beside the original's layout: frames trained on a second, medians of
-    alternating repeats, then the error on held-out screens after each was trained for the same time."""
+    """Ours (at the original's size, and as the settings describe it) beside the original's layout: frames trained on a second, medians
+    of alternating repeats, then the error on held-out screens after each was trained for the same time."""
     device = resolve_device(config.tokenizer.device)
     screens = np.stack(list(synthetic_screens(SCREENS, per_second=2.0)))
     unseen = screens[np.arange(SCREENS) % 200 >= 160]  # whole stretches of the walk
     known = screens[np.arange(SCREENS) % 200 < 160]
-    size, chosen = TokenizerSettings(), config.tokenizer
+    chosen, spec = config.tokenizer, ScreenSpec(channels=config.screen.channels, shades=config.screen.shades)
+    size = TokenizerSettings(learning_rate=RATE, optimizer=chosen.optimizer)
     contenders: dict[str, Contender] = {
-        "ours": Ours(size, chosen.optimizer, device, known),
+        "ours": Ours(size, ScreenSpec(), device, known),
         "original": Original(device),
-        "settings": Ours(chosen, chosen.optimizer, device, known),
+        "settings": Ours(chosen, spec, device, known),
     }
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def step(contender: Contender) -> None:
-        contender.step(known[dice.integers(0, len(known), BATCH)])
+        contender.step(known[rng.integers(0, len(known), BATCH)])
 
     for contender in contenders.values():
         step(contender)  # warm
@@ -159,37 +160,38 @@ class Contender(ABC):
 class Ours(Contender):
     """The tokenizer, trained as the stage trains it: mixed precision where it pays, its own optimizers, cosine schedule."""
 
-    def __init__(self, size: TokenizerSettings, optimizer: str, device: torch.device, known: np.ndarray) -> None:
-        self.size, self.optimizer, self.device, self.known = size, optimizer, device, known
+    def __init__(self, settings: TokenizerSettings, spec: ScreenSpec, device: torch.device, known: np.ndarray) -> None:
+        self.settings, self.spec, self.device, self.known = settings, spec, device, known
         self.start()
 
     def start(self) -> None:
         """Begin anew, with the weights of the first moment."""
-        size = self.size
-        self.model = seeded(0, lambda: new_tokenizer(size, ScreenSpec(), lambda: self.known)).to(self.device)
-        self.model.train()
-        self.optimizers = make_optimizers(self.model, self.optimizer, RATE, size.weight_decay)
+        self.model = seeded(0, lambda: new_tokenizer(self.settings, self.spec, lambda: in_screen(self.known, self.spec)))
+        self.model.to(self.device).train()
+        self.optimizers = make_optimizers(self.model, self.settings)
         self.half = bf16_is_quicker(self.model, self.device)
 
     def progress(self, done: float) -> None:
         """Schedule of the learning rate and of the codebook."""
         self.model.on_progress(done)
+        rate = learning_rate_at(int(1000 * done), 1000, self.settings.learning_rate, 20, self.settings.schedule)
         for one in self.optimizers.values():
             for group in one.param_groups:
-                group["lr"] = learning_rate_at(int(1000 * done), 1000, RATE, 20)
+                group["lr"] = rate
 
     def step(self, frames: np.ndarray) -> None:
         """Forward, backward, update."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            loss, _ = self.model.loss(frames)
+            loss, _ = self.model.loss(in_screen(frames, self.spec))
         update(self.model, loss, self.optimizers.values())
 
     def error(self, frames: np.ndarray) -> float:
         """Mean squared error on the 0–1 scale."""
         self.model.eval()
-        said = self.model.decode(self.model.encode(frames)).cpu().numpy()
+        wanted = in_screen(frames, self.spec)
+        said = self.model.decode(self.model.encode(wanted)).cpu().numpy()
         self.model.train()
-        return float(np.square((said.astype(np.float32) - frames) / 3.0).mean())
+        return float(np.square((said.astype(np.float32) - wanted) / (self.spec.shades - 1)).mean())
 
 
 class Original(Contender):

@@ -29,18 +29,18 @@ class RenamedKey(FutureWarning):
 class TrackingSettings(Settings):
     """Where numbers and pictures go besides the console."""
 
-    tensorboard: bool = True
-    wandb: bool = True  # offline unless a key is set
-    project: str = "emurl"
+    tensorboard: bool = True  # event files in `<store>/.tracking/tensorboard`
+    wandb: bool = True  # runs in W&B; offline unless a key is set
+    project: str = "emurl"  # the W&B project
 
 
 class Config(Settings):
     """A whole settings file; `config_class` adds the sections of a pipeline's stages and what they share."""
 
-    pipeline: str = DEFAULT
-    seed: Natural = 0
-    device: Device = "auto"
-    store: PathText = "data"
+    pipeline: str = DEFAULT  # whose settings they are
+    seed: Natural = 0  # of every random draw of every stage
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps; auto: a GPU where there is one
+    store: PathText = "data"  # where artifacts are kept: a folder or a URL such as s3://bucket/prefix
     tracking: TrackingSettings = TrackingSettings()
 
     if TYPE_CHECKING:

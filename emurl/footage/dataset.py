@@ -29,6 +29,7 @@ from emurl.screen import ScreenSpec, decode, encode
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
 SKIPPED = BLANK | NOT_GAME
+CHUNK = 256  # frames that whoever goes through all of the footage looks at in one go
 
 
 @dataclass(frozen=True)
@@ -182,23 +183,23 @@ class FrameReader:
         """Random frames of a split: uint8 (n, 144, 160)."""
         return self.gather(*self._draw(rng, n, split, 1, 0))
 
-    def pairs(self, rng: np.random.Generator, n: int, split: str, gap: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frames and those `gap` frames later in the same video, each uint8 (n, 144, 160)."""
-        clips = self.clips(rng, n, split, 2, gap)
+    def pairs(self, rng: np.random.Generator, n: int, split: str, stride: int) -> tuple[np.ndarray, np.ndarray]:
+        """Frames and those `stride` frames later in the same video, each uint8 (n, 144, 160)."""
+        clips = self.clips(rng, n, split, 2, stride)
         return clips[:, 0], clips[:, 1]
 
-    def clips(self, rng: np.random.Generator, n: int, split: str, length: int, gap: int = 1) -> np.ndarray:
-        """Runs of `length` usable frames of one video, `gap` frames apart: uint8 (n, length, 144, 160)."""
-        videos, starts = self._draw(rng, n, split, length, gap)
-        steps = gap * np.arange(length)
+    def clips(self, rng: np.random.Generator, n: int, split: str, length: int, stride: int = 1) -> np.ndarray:
+        """Runs of `length` usable frames of one video, `stride` frames apart: uint8 (n, length, 144, 160)."""
+        videos, starts = self._draw(rng, n, split, length, stride)
+        steps = stride * np.arange(length)
         return self.gather(np.repeat(videos[:, None], length, axis=1), starts[:, None] + steps)
 
     def ordered_pairs(
-        self, rng: np.random.Generator, n: int, split: str, max_gap: int | None = None
+        self, rng: np.random.Generator, n: int, split: str, max_distance: int | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Two different usable frames of one video, earlier first: (n, 144, 160), (n, 144, 160), seconds between them (n,).
 
-        `max_gap` is the largest distance in frames; None: anywhere in the video.
+        `max_distance` is the largest number of frames between them; None: anywhere in the video.
         """
         videos, first = self._draw(rng, n, split, 2, 0)
         second = np.empty_like(first)
@@ -206,7 +207,7 @@ class FrameReader:
             here = np.flatnonzero(videos == video)
             usable = self.usable(video)
             place = np.searchsorted(usable, first[here])
-            reach = len(usable) if max_gap is None else max_gap
+            reach = len(usable) if max_distance is None else max_distance
             low = np.searchsorted(usable, first[here] - reach)
             high = np.searchsorted(usable, first[here] + reach, side="right") - 1
             # Any usable frame within reach but the frame itself; where there is none, its neighbor.
@@ -239,41 +240,41 @@ class FrameReader:
             found = self._maps[video] = found.reshape(-1, self.spec.frame_bytes)
         return found
 
-    def _first(self, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    def _first(self, length: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
         """Usable frames that start a run of `length` usable ones, video after video: int32; and where each's begin: (videos + 1,)."""
-        if (length, gap) not in self._starts:
+        if (length, stride) not in self._starts:
             found = [np.zeros(0, np.int32)]
             for video in range(len(self.videos)):
                 good = self.flags(video) & SKIPPED == 0
-                if gap == 0:  # only as many usable frames are asked for, wherever they are
+                if stride == 0:  # only as many usable frames are asked for, wherever they are
                     fits = good if np.count_nonzero(good) >= length else good[:0]
                 else:
-                    fits = good[: max(len(good) - gap * (length - 1), 0)].copy()
+                    fits = good[: max(len(good) - stride * (length - 1), 0)].copy()
                     for step in range(1, length):
-                        fits &= good[step * gap : step * gap + len(fits)]
+                        fits &= good[step * stride : step * stride + len(fits)]
                 found.append(np.flatnonzero(fits).astype(np.int32))
-            self._starts[length, gap] = np.concatenate(found), np.cumsum([len(one) for one in found])
-        return self._starts[length, gap]
+            self._starts[length, stride] = np.concatenate(found), np.cumsum([len(one) for one in found])
+        return self._starts[length, stride]
 
-    def _range(self, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _range(self, split: str, length: int, stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The runs of a split, numbered: its videos (v,), where each's numbers end, what to add to find them in `_first`."""
-        key = (split, length, gap)
+        key = (split, length, stride)
         if key not in self._ranges:
-            _, bounds = self._first(length, gap)
+            _, bounds = self._first(length, stride)
             places = np.array(self.split(split), np.int64)
             ends = np.cumsum(bounds[places + 1] - bounds[places])
             self._ranges[key] = places, ends, bounds[places + 1] - ends
         return self._ranges[key]
 
-    def _draw(self, rng: np.random.Generator, n: int, split: str, length: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, rng: np.random.Generator, n: int, split: str, length: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
         """`n` runs, uniform over all runs of the split: videos (n,) and first frames (n,)."""
-        gap = gap if length > 1 else 0
-        places, ends, shift = self._range(split, length, gap)
+        stride = stride if length > 1 else 0
+        places, ends, shift = self._range(split, length, stride)
         if not len(ends) or ends[-1] == 0:
-            raise InputError(f"{self.folder}: the {split} split has no {length} usable frames {max(gap, 1)} apart")
+            raise InputError(f"{self.folder}: the {split} split has no {length} usable frames {max(stride, 1)} apart")
         drawn = rng.integers(int(ends[-1]), size=n)
         owner = np.searchsorted(ends, drawn, side="right")
-        return places[owner], self._first(length, gap)[0][drawn + shift[owner]].astype(np.int64)
+        return places[owner], self._first(length, stride)[0][drawn + shift[owner]].astype(np.int64)
 
 
 def _in_order(videos: np.ndarray, bounds: np.ndarray) -> bool:

@@ -22,6 +22,7 @@ class EmulatorSettings(Settings):
     `rom` is a path, `embedded`, or the name of any game that ships with its ROM. Its content decides the result, not its path.
     """
 
+    # A path, `embedded`, or the name of a game that ships with its ROM.
     rom: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "embedded"
     frame_skip: Positive = 30  # emulator frames an action takes
     press_ticks: Positive = 8  # of which the button is held down
@@ -39,11 +40,12 @@ class EmulatorSettings(Settings):
 class BroadcastSettings(Settings):
     """The demo leaderboard on loopback, of a game that has one; absent when a real site is read."""
 
-    game: str = EMBEDDED
-    port: Annotated[int, Field(ge=0, le=65535)] = 8571
-    runs: Positive = 12
+    game: str = EMBEDDED  # the game whose recorded runs are shown
+    port: Annotated[int, Field(ge=0, le=65535)] = 8571  # of the leaderboard on this machine; 0: any free one
+    runs: Positive = 12  # runs on the leaderboard
+    # The folder of the rendered videos.
     cache: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "data/.broadcast"
-    seed: Natural = 0
+    seed: Natural = 0  # of the runs and of how their videos look
 
     def files(self) -> dict[str, Path]:
         """The ROM that is played on it."""

@@ -19,9 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from emurl.core.errors import InputError
+from emurl.core.files import write_atomically
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+_RENAMED = {"quantiser": "quantizer", "neighbours": "neighbors"}  # parts of names in weights of older artifacts
 
 Metrics = dict[str, torch.Tensor]
 
@@ -45,21 +48,23 @@ class Pretrained(nn.Module):
         return next(self.parameters()).device
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
-        """The training loss of `batch` (a scalar) and further scalars worth a look."""
+        """The training loss of `batch` (a scalar, with gradient) and further scalars worth a look, by name."""
         raise TypeError(f"{type(self).__name__} has no loss: a model defines its own")
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
-        """Write weights and configuration into `folder` (made if missing); each file appears whole or not at all."""
+        """Write weights and configuration into `folder` (made if missing); each file appears whole or not at all.
+
+        Returns:
+            The folder.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.state_dict().items()}
-        aside = folder / f".{WEIGHTS}.part"
-        save_file(tensors, aside)
-        os.replace(aside, folder / WEIGHTS)
+        with write_atomically(folder / WEIGHTS) as aside:
+            save_file(tensors, aside)
         described = {"class": type(self).__name__, "config": self.config}
-        aside = folder / f".{CONFIG}.part"
-        aside.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(aside, folder / CONFIG)
+        with write_atomically(folder / CONFIG) as aside:
+            aside.write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return folder
 
     @classmethod
@@ -81,12 +86,17 @@ class Pretrained(nn.Module):
             raise InputError(f"{folder}: holds a {name}, expected a {cls.__name__}")
         try:
             model = cls(**config)
-            model.load_state_dict(load_file(folder / WEIGHTS))
+            weights = load_file(folder / WEIGHTS)
+            model.load_state_dict({_renamed(name): tensor for name, tensor in weights.items()})
         except FileNotFoundError:
             raise InputError(f"{folder}: no {WEIGHTS}, expected a folder written by save_pretrained") from None
         except (SafetensorError, RuntimeError, TypeError, OSError) as error:
             raise InputError(f"{folder}: not a {cls.__name__} of this version ({str(error).splitlines()[0]})") from None
         return model.to(device).eval()
+
+
+def _renamed(name: str) -> str:
+    return ".".join(_RENAMED.get(part, part) for part in name.split("."))
 
 
 def parameter_count(*modules: nn.Module) -> int:

@@ -9,7 +9,6 @@ from torch import nn
 from emurl.models.layers import TILE, merge_tiles
 
 PIXELS = 4 * TILE * TILE  # of a cell
-DISTINCT = 65_536  # different cells, at most, that anything is set by
 
 
 class CellEncoder(nn.Module):
@@ -52,15 +51,15 @@ class CellEncoder(nn.Module):
         self.offset.copy_(torch.cat([-mean @ axes, torch.ones(1, device=axes.device)]))
 
 
-def distinct_cells(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def distinct_cells(tiles: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The different cells in tiles (B, 18, 20, 64·C) uint8, (N, 256·C), and how often each is there, float32 (N,).
 
-    Of more than `DISTINCT` that many are drawn, from torch's random state.
+    Of more than `most` that many are drawn, from torch's random state.
     """
     cells = merge_tiles(tiles).flatten(0, 2).cpu().numpy()
     # Compared as strings of bytes: hundreds of thousands of cells in a second or two.
     _, first, count = np.unique(cells.view(f"V{cells.shape[1]}")[:, 0], return_index=True, return_counts=True)
-    if len(first) > DISTINCT:
-        some = np.sort(torch.randperm(len(first))[:DISTINCT].numpy())
+    if len(first) > most:
+        some = np.sort(torch.randperm(len(first))[:most].numpy())
         first, count = first[some], count[some]
     return torch.from_numpy(cells[first]).to(tiles.device), torch.from_numpy(count).float().to(tiles.device)

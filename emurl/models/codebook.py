@@ -23,8 +23,6 @@ from vector_quantize_pytorch import FSQ, VectorQuantize
 
 FSQ_LEVELS = {16: [4, 4], 64: [8, 8], 128: [8, 4, 4], 256: [8, 8, 4], 512: [8, 8, 8], 1024: [8, 8, 4, 4]}
 
-ROUNDS = 10  # of Lloyd's algorithm, where codes start as clusters
-
 Kind = Literal["cosine", "plain", "fsq"]
 
 
@@ -36,24 +34,34 @@ def spread_samples(
     `weights` (N,): how often each of them stands for the same vector.
     """
     if codes is None:
-        gap = torch.ones(len(samples), device=samples.device)
+        distance = torch.ones(len(samples), device=samples.device)
     else:
-        gap = 1.0 - (samples @ codes.T).amax(dim=1)
+        distance = 1.0 - (samples @ codes.T).amax(dim=1)
     drawn = []
     for _ in range(count):
-        odds = gap.clamp(min=0.0) * weights + 1e-7  # all cells covered: any of them
-        pick = samples[torch.multinomial(odds, 1)]  # (1, D)
+        likely = distance.clamp(min=0.0) * weights + 1e-7  # all cells covered: any of them
+        pick = samples[torch.multinomial(likely, 1)]  # (1, D)
         drawn.append(pick)
-        gap = torch.minimum(gap, 1.0 - (samples @ pick.T).squeeze(1))
+        distance = torch.minimum(distance, 1.0 - (samples @ pick.T).squeeze(1))
     return torch.cat(drawn)
 
 
 class Codebook(nn.Module):
-    """Vectors (B, N, code_dim) to their nearest codes. `vocab` codes; `kind` as the module docstring tells."""
+    """Vectors (B, N, code_dim) to their nearest codes. Of fsq nothing but `vocab` and `code_dim` matters.
 
-    def __init__(self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95) -> None:
+    Args:
+        vocab: how many codes there are; kind: as the module docstring tells.
+        decay: what a batch leaves of the codes' moving averages. commitment: weight of the commitment loss.
+        dead_below: a code that so few vectors a batch, on a moving average, are nearest to is dead, and replaced.
+        kmeans_iterations: of Lloyd's algorithm, where codes start as clusters.
+    """
+
+    def __init__(
+        self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95, commitment: float = 0.25,
+        dead_below: float = 0.1, kmeans_iterations: int = 10,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.vocab, self.kind = vocab, kind
+        self.vocab, self.kind, self.kmeans_iterations = vocab, kind, kmeans_iterations
         self.quantizer: Any  # VectorQuantize or FSQ: what is inside them has no types
         if kind == "fsq":
             if vocab not in FSQ_LEVELS:
@@ -61,8 +69,8 @@ class Codebook(nn.Module):
             self.quantizer = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
         elif kind == "cosine":
             self.quantizer = VectorQuantize(
-                code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=ROUNDS, decay=decay,
-                threshold_ema_dead_code=0.1, commitment_weight=0.25, rotation_trick=True,
+                code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=kmeans_iterations, decay=decay,
+                threshold_ema_dead_code=dead_below, commitment_weight=commitment, rotation_trick=True,
             )  # fmt: skip
             codes = self.quantizer._codebook
             codes.reset_cluster_size = 1.0  # a revived code lives some batches before it is judged again
@@ -70,7 +78,7 @@ class Codebook(nn.Module):
             codes.replace_sample_fn = lambda samples, count: spread_samples(samples[0], count, codes.embed[0])[None]
         else:
             self.quantizer = VectorQuantize(
-                code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=0.25
+                code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=commitment
             )
 
     @torch.no_grad()
@@ -84,7 +92,7 @@ class Codebook(nn.Module):
             raise ValueError(f"codebook {self.kind}: only cosine codes can be clustered")
         samples = F.normalize(vectors.float(), dim=-1)
         codes = spread_samples(samples, self.vocab, weights=weights)
-        for _ in range(ROUNDS):
+        for _ in range(self.kmeans_iterations):
             sums = torch.zeros_like(codes).index_add_(0, (samples @ codes.T).argmax(dim=-1), samples * weights[:, None])
             codes = torch.where(sums.any(dim=-1, keepdim=True), F.normalize(sums, dim=-1), codes)
         own = self.quantizer._codebook

@@ -1,7 +1,7 @@
 """The dynamics model: which token grid comes next. A transformer over the 90 cells that predicts all of them in parallel (cf.
-MaskGIT, 2202.04200, with everything masked), after a context of one to eight grids, optionally told the action taken.
+MaskGIT, 2202.04200, with everything masked), after a context of one to eight grids, optionally conditioned on the action taken.
 
-Two things make scrolling easy to say, which a transformer over token numbers hardly learns from little footage: it is told
+Two things make scrolling easy to say, which a transformer over token numbers hardly learns from little footage: it is shown
 which shift explains the last move best, and its output can point at a cell nearby ("what was there comes here"; pointer
 networks, 1506.03134) instead of naming a token.
 """
@@ -17,16 +17,18 @@ from torch import nn
 from emurl.models.base import Metrics, Pretrained, as_tensor
 from emurl.models.layers import COLUMNS, ROWS, Conv3, TransformerBlock
 
-REACH = 2  # cells a pointer reaches each way
-SHIFTS = [(down, right) for down in range(-REACH, REACH + 1) for right in range(-REACH, REACH + 1)]
-NARROW = 32  # width in which a cell sees its neighbors' tokens
-SHORT = 0.2  # share of the training batches that see the newest grid alone, as callers may show no more
+
+def shifts_of(reach: int) -> list[tuple[int, int]]:
+    """Every shift by at most `reach` cells each way, as (down, right)."""
+    return [(down, right) for down in range(-reach, reach + 1) for right in range(-reach, reach + 1)]
 
 
-def around(grids: torch.Tensor) -> torch.Tensor:
-    """Token grids (B, 9, 10) to what a shift by each of `SHIFTS` would bring: (B, 9, 10, 25); -1 from beyond the edge."""
-    wide = F.pad(grids, (REACH, REACH, REACH, REACH), value=-1)
-    shifted = [wide[:, REACH - down : REACH - down + ROWS, REACH - right : REACH - right + COLUMNS] for down, right in SHIFTS]
+def around(grids: torch.Tensor, reach: int) -> torch.Tensor:
+    """Token grids (B, 9, 10) to what each of `shifts_of(reach)` would bring: (B, 9, 10, S); -1 from beyond the edge."""
+    wide = F.pad(grids, (reach, reach, reach, reach), value=-1)
+    shifted = [
+        wide[:, reach - down : reach - down + ROWS, reach - right : reach - right + COLUMNS] for down, right in shifts_of(reach)
+    ]
     return torch.stack(shifted, dim=-1)
 
 
@@ -35,28 +37,37 @@ class Dynamics(Pretrained):
 
     Args:
         vocab: the tokenizer's; dim, layers, heads: the transformer; context: most frames seen (1 … 8).
-        actions: how many actions the prediction may be told (0: none). It need not be told: half of its training it is not.
+        actions: how many actions the prediction may be conditioned on (0: none). `action_dropout`: share of the training samples
+            that are not told theirs, so that the model also predicts without.
+        reach: cells a pointer reaches each way. narrow: width in which a cell sees its neighbors' tokens.
+        short_context: share of the training batches that see the newest grid alone, as callers may show no more.
     """
 
     edges = ("out", "point", "moved")
     bf16_pays = True
 
     def __init__(
-        self, vocab: int = 512, dim: int = 192, layers: int = 3, heads: int = 4, context: int = 1, actions: int = 0
-    ) -> None:
-        super().__init__(vocab=vocab, dim=dim, layers=layers, heads=heads, context=context, actions=actions)
-        self.vocab, self.context = vocab, context
+        self, vocab: int = 512, dim: int = 192, layers: int = 3, heads: int = 4, context: int = 1, actions: int = 0,
+        reach: int = 2, narrow: int = 32, short_context: float = 0.2, action_dropout: float = 0.5,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            vocab=vocab, dim=dim, layers=layers, heads=heads, context=context, actions=actions, reach=reach, narrow=narrow,
+            short_context=short_context, action_dropout=action_dropout,
+        )  # fmt: skip
+        self.vocab, self.context, self.reach = vocab, context, reach
+        self.short_context, self.action_dropout = short_context, action_dropout
+        shifts = len(shifts_of(reach))
         # One cell, one position: the frames seen are added up, each with an embedding of its own age. Index `vocab` is no frame.
         self.token = nn.Embedding(context * (vocab + 1), dim)
-        self.narrow = nn.Embedding(vocab + 1, NARROW)
-        self.neighbors = Conv3(context * NARROW, dim)
+        self.narrow = nn.Embedding(vocab + 1, narrow)
+        self.neighbors = Conv3(context * narrow, dim)
         self.place = nn.Parameter(torch.randn(ROWS, COLUMNS, dim) * 0.02)
-        self.moved = nn.Linear(2 * len(SHIFTS), dim)
+        self.moved = nn.Linear(2 * shifts, dim)
         self.action = nn.Embedding(actions + 1, dim) if actions else None  # the last: not told
         self.blocks = nn.ModuleList(TransformerBlock(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, vocab)
-        self.point = nn.Linear(dim, len(SHIFTS) + context - 1)
+        self.point = nn.Linear(dim, shifts + context - 1)
         nn.init.normal_(self.token.weight, std=0.05)
         for part in (self.point.weight, self.point.bias):
             nn.init.zeros_(part)
@@ -83,7 +94,7 @@ class Dynamics(Pretrained):
             x = block(x)
         x = self.norm(x).unflatten(1, (ROWS, COLUMNS))
         # A pointer adds to the logit of the token it points at: what stands nearby now, and what stood here before.
-        targets = torch.cat([around(tokens[:, -1]), seen[:, :-1].permute(0, 2, 3, 1)], dim=-1)
+        targets = torch.cat([around(tokens[:, -1], self.reach), seen[:, :-1].permute(0, 2, 3, 1)], dim=-1)
         real = (targets >= 0) & (targets < self.vocab)
         scores = torch.where(real, self.point(x).float(), 0.0)
         return self.out(x).float().scatter_add(-1, torch.where(real, targets, 0), scores)
@@ -92,7 +103,7 @@ class Dynamics(Pretrained):
         """What is seen of the last move (B, 9, 10, D): for each shift, whether it explains this cell, and how many of all."""
         if tokens.shape[1] == 1:
             return self.moved.weight.new_zeros(())
-        same = (around(tokens[:, -2]) == tokens[:, -1, ..., None]).to(self.moved.weight.dtype)
+        same = (around(tokens[:, -2], self.reach) == tokens[:, -1, ..., None]).to(self.moved.weight.dtype)
         return self.moved(torch.cat([same, same.mean(dim=(1, 2), keepdim=True).expand_as(same)], dim=-1))
 
     def _grids(self, tokens: Any) -> torch.Tensor:
@@ -117,8 +128,8 @@ class Dynamics(Pretrained):
         for _ in range(steps):
             logits = self(seen[:, -self.context :]).float()
             if temperature > 0:
-                odds = (logits / temperature).softmax(dim=-1).flatten(0, 2)
-                grid = torch.multinomial(odds, 1, generator=generator).reshape(logits.shape[:3])
+                probabilities = (logits / temperature).softmax(dim=-1).flatten(0, 2)
+                grid = torch.multinomial(probabilities, 1, generator=generator).reshape(logits.shape[:3])
             else:
                 grid = logits.argmax(dim=-1)
             dreamed.append(grid)
@@ -128,16 +139,16 @@ class Dynamics(Pretrained):
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
         """Cross-entropy of the last grid of `batch` after the ones before: tokens (B, T+1, 9, 10), or (tokens, actions (B,)).
 
-        In training some batches see less than all: the newest grid alone, or half of the actions.
+        In training some batches see less than all: the newest grid alone, or a part of the actions.
         """
         tokens, actions = batch if isinstance(batch, tuple | list) else (batch, None)
         tokens = self._grids(tokens)
         actions = None if actions is None else as_tensor(actions, self.device).long()
         before, wanted = tokens[:, :-1], tokens[:, -1]
-        if self.training and before.shape[1] > 1 and float(torch.rand(())) < SHORT:
+        if self.training and before.shape[1] > 1 and float(torch.rand(())) < self.short_context:
             before = before[:, -1:]
         if self.training and actions is not None:
-            actions = torch.where(torch.rand(len(actions)).to(self.device) < 0.5, -1, actions)
+            actions = torch.where(torch.rand(len(actions)).to(self.device) < self.action_dropout, -1, actions)
         logits = self(before, actions)
         loss = F.cross_entropy(logits.float().flatten(0, 2), wanted.flatten())
         with torch.no_grad():

@@ -11,8 +11,9 @@ from torch import nn
 from emurl.models.base import Metrics, Pretrained, as_tensor
 from emurl.models.layers import TILE, as_channels_last_frames, planes, shade_planes, to_tiles
 from emurl.models.resnet import BasicBlock
+from emurl.screen import CELL
 
-REACH = 16  # pixels: one walking step
+REACH = CELL  # pixels: one walking step
 MOVES = (
     (0, 0),
     *((sign * step * down, sign * step * (1 - down)) for down in (1, 0) for sign in (1, -1) for step in (4, 8, 12, 16)),
@@ -38,14 +39,28 @@ class InverseModel(Pretrained):
 
     Two looks at 8×8 tiles are added up. The *motion*: how well each tile is explained by the first frame moved by so many pixels (a
     correlation layer as in FlowNet, 1504.06852), here and over the whole screen. The *picture*: both frames' shades and where they
-    differ. A walk scrolls the screen whatever is drawn on it, so motion holds where play never went; in training half of
+    differ. A walk scrolls the screen whatever is drawn on it, so motion holds where play never went; in training some of
     the pictures are left out, or the model would learn places instead. Then residual convolutions and a flattened
     5×5 grid, because where something changed matters (a text box is at the bottom, the player in the middle).
+
+    Args:
+        actions: how many buttons there are; shades, channels: of the frames; dim: width of the first convolutions.
+        dropout: on the features the head reads. picture_dropout: share of the training samples whose picture is left out.
     """
 
-    def __init__(self, actions: int = 8, shades: int = 4, channels: int = 1, dim: int = 32, dropout: float = 0.1) -> None:
-        super().__init__(actions=actions, shades=shades, channels=channels, dim=dim, dropout=dropout)
-        self.shades, self.channels = shades, channels
+    def __init__(
+        self,
+        actions: int = 8,
+        shades: int = 4,
+        channels: int = 1,
+        dim: int = 32,
+        dropout: float = 0.1,
+        picture_dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            actions=actions, shades=shades, channels=channels, dim=dim, dropout=dropout, picture_dropout=picture_dropout
+        )
+        self.shades, self.channels, self.picture_dropout = shades, channels, picture_dropout
         self.motion = nn.Linear(2 * len(MOVES), dim)
         self.picture = nn.Linear(TILE * TILE * channels * (2 * planes(shades) + 1), dim)
         self.blocks = nn.Sequential(
@@ -66,7 +81,8 @@ class InverseModel(Pretrained):
         seen = [shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
         picture = self.picture(torch.cat(seen, dim=-1))
         if self.training:
-            picture = picture * (torch.rand(len(picture), 1, 1, 1, device=picture.device) < 0.5)
+            kept = torch.rand(len(picture), 1, 1, 1, device=picture.device) < 1.0 - self.picture_dropout
+            picture = picture * kept
         x = self.blocks((self.motion(motion) + picture).permute(0, 3, 1, 2))
         return self.head(self.dropout(x.flatten(1)))
 

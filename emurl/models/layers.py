@@ -73,7 +73,7 @@ def group_norm(width: int) -> nn.GroupNorm:
 class Conv3(nn.Module):
     """A 3×3 convolution of channels-last grids, with its kernel kept as one matrix.
 
-    As a matrix (out, 9·in) it is a thing Muon can orthogonalise; channels last it needs no copy between linear layers, and
+    As a matrix (out, 9·in) it is a thing Muon can orthogonalize; channels last it needs no copy between linear layers, and
     in bf16 it is four times as fast as in fp32 where the processor multiplies bf16 matrices.
     """
 

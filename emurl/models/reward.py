@@ -49,8 +49,8 @@ class RewardModel(Pretrained):
         scale 1.
         """
         scores, seconds = scores.double(), seconds.double()
-        centerd = seconds - seconds.mean()
-        slope = (centerd * (scores - scores.mean())).sum() / centerd.square().sum().clamp(min=1e-12)
+        centered = seconds - seconds.mean()
+        slope = (centered * (scores - scores.mean())).sum() / centered.square().sum().clamp(min=1e-12)
         if slope > 1e-6:
             self.scale.fill_(float(1.0 / slope))
             self.offset.fill_(float(scores.mean() - slope * seconds.mean()))

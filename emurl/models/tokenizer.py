@@ -37,9 +37,6 @@ from emurl.models.layers import (
     to_tiles,
 )
 
-SURE = 6.0  # largest log odds a code's picture starts with
-UNQUANTIZED = 0.15  # share of the steps before the codebook comes in: by then there are features worth clustering
-
 
 class Encoder(nn.Module):
     """Tiles (B, 18, 20, 64·C) uint8 to cell vectors (B, 90, code_dim)."""
@@ -92,9 +89,11 @@ class Tokenizer(Pretrained):
         shades: 4 (the decoder classifies) or 256 (it regresses); channels: 1 or 3.
         dim: width on the 9×10 grid, and of the decoder's tiles; the encoder's tiles have half of it.
         depth: blocks of the encoder on the 9×10 grid; those of the decoder are decoder_depth (0: as many).
-        vocab, code_dim, codebook: see `Codebook`.
-        decay: what a batch leaves of the codes' moving averages.
+        vocab, code_dim, codebook, decay, commitment, dead_below, kmeans_iterations: see `Codebook`.
         encoder: context or cells, see above. One of cells has cosine codes, and is given footage by `start` before it is trained.
+        unquantized: share of the steps, with an encoder of context, before the codebook comes in: by then there are features worth
+            clustering. revive_until: share of the steps after which dead codes stay dead, so that the decoder knows every code.
+        max_cells: different cells, at most, that `start` looks at. max_log_odds: largest that a code's picture starts with.
     """
 
     # What reads pixels and codes, and what says them: no matrices between two hidden layers.
@@ -113,11 +112,22 @@ class Tokenizer(Pretrained):
         decay: float = 0.95,
         decoder_depth: int = 0,
         encoder: Literal["context", "cells"] = "context",
+        commitment: float = 0.25,
+        dead_below: float = 0.1,
+        kmeans_iterations: int = 10,
+        unquantized: float = 0.15,
+        revive_until: float = 0.8,
+        max_cells: int = 65_536,
+        max_log_odds: float = 6.0,
     ) -> None:
         super().__init__(
             shades=shades, channels=channels, dim=dim, depth=depth, vocab=vocab, code_dim=code_dim, codebook=codebook,
-            decay=decay, decoder_depth=decoder_depth, encoder=encoder,
+            decay=decay, decoder_depth=decoder_depth, encoder=encoder, commitment=commitment, dead_below=dead_below,
+            kmeans_iterations=kmeans_iterations, unquantized=unquantized, revive_until=revive_until, max_cells=max_cells,
+            max_log_odds=max_log_odds,
         )  # fmt: skip
+        self.unquantized, self.revive_until = unquantized, revive_until
+        self.max_cells, self.max_log_odds = max_cells, max_log_odds
         self.of_cells = encoder == "cells"
         if self.of_cells and codebook != "cosine":
             raise ValueError(f"codebook is {codebook}, expected cosine with the encoder of cells")
@@ -127,7 +137,7 @@ class Tokenizer(Pretrained):
         self.encoder: Any = (
             CellEncoder(code_dim, shades, channels) if self.of_cells else Encoder(dim, depth, code_dim, shades, channels)
         )
-        self.codebook = Codebook(vocab, code_dim, codebook, decay)
+        self.codebook = Codebook(vocab, code_dim, codebook, decay, commitment, dead_below, kmeans_iterations)
         outputs = TILE * TILE * channels * (2 if self.classifies else 1)
         self.decoder = Decoder(vocab, dim, decoder_depth or depth, code_dim, outputs)
 
@@ -138,14 +148,14 @@ class Tokenizer(Pretrained):
         Directions by principal components, codes by k-means, each code's picture by what its cells are. Draws from torch's
         random state. A tokenizer with an encoder of context has nothing to set and is not started.
         """
-        distinct, weights = distinct_cells(self._tiles(frames))
+        distinct, weights = distinct_cells(self._tiles(frames), self.max_cells)
         self.encoder.start(distinct, weights)
         tokens = self.codebook.cluster(self.encoder.project(distinct), weights)
         targets = torch.cat([self._targets(tile) for tile in distinct.chunk(4, dim=-1)], dim=-1)  # (N, 4·outputs)
         mean = targets.new_zeros(self.vocab, targets.shape[1]).index_add_(0, tokens, targets * weights[:, None])
         total = targets.new_zeros(self.vocab, 1).index_add_(0, tokens, weights[:, None])
         if self.classifies:  # log odds, as if each bit had been seen half a time more each way
-            mean = torch.log((mean + 0.5) / (total - mean + 0.5)).clamp(-SURE, SURE)
+            mean = torch.log((mean + 0.5) / (total - mean + 0.5)).clamp(-self.max_log_odds, self.max_log_odds)
         else:
             mean = mean / total.clamp(min=1.0)
         self.decoder.picture.weight.copy_(mean)
@@ -237,10 +247,13 @@ class Tokenizer(Pretrained):
     def on_progress(self, done: float) -> None:
         """Told by the training loop which share of the steps is done.
 
-        With an encoder of context the first `UNQUANTIZED` of them train an autoencoder, and the codes start as clusters of what
-        that has learned, not of what random weights say. Revival of dead codes ends at 80 %.
+        With an encoder of context the first `unquantized` of them train an autoencoder, and the codes start as clusters of what
+        that has learned, not of what random weights say. Revival of dead codes ends at `revive_until`.
+
+        Raises:
+            RuntimeError: a tokenizer of cells has not been started.
         """
         if done == 0 and self.of_cells and not self.codebook.started:
             raise RuntimeError("a tokenizer of cells is trained before `start` has shown it any footage")
-        self.quantizes = done >= UNQUANTIZED or self.codebook.kind == "fsq"
-        self.codebook.revive(done < 0.8)
+        self.quantizes = done >= self.unquantized or self.codebook.kind == "fsq"
+        self.codebook.revive(done < self.revive_until)

@@ -9,28 +9,25 @@ import torch
 
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
-from emurl.report.panel import write_film
+from emurl.report.film import write_gif
 from emurl.screen import ScreenSpec, to_gray
-
-STARTS = 3  # moments the model goes on from, side by side
-STEPS = 30  # grids it dreams of each
-TEMPERATURE = 0.7  # below 1: ninety independent draws a grid spoil more than they vary
 
 
 def dream_film(
-    path: Path, model: Dynamics, tokenizer: Tokenizer, before: np.ndarray, after: np.ndarray, spec: ScreenSpec, milliseconds: int
-) -> None:
+    path: Path, model: Dynamics, tokenizer: Tokenizer, before: np.ndarray, after: np.ndarray, spec: ScreenSpec,
+    milliseconds: int, temperature: float,
+) -> None:  # fmt: skip
     """Write an endless GIF: above what happened, below what the model dreamed from the same start.
 
     Args:
-        before: token grids (n, T, 9, 10) the model is shown; after: the frames (n, steps, 144, 160[, 3]) that came next.
-        milliseconds: how long each picture stays.
+        before: token grids (n, T, 9, 10) the model is shown. after: the frames (n, steps, 144, 160[, 3]) that came next.
+        milliseconds: how long each picture stays. temperature: of the draws; 0 takes the likeliest token everywhere.
     """
     generator = torch.Generator(model.device).manual_seed(0)
     with torch.no_grad():
-        dreamed = model.dream(before, after.shape[1], generator, TEMPERATURE)
+        dreamed = model.dream(before, after.shape[1], generator, temperature)
     said = np.stack([tokenizer.decode(grids).cpu().numpy() for grids in dreamed])  # (n, steps, 144, 160)
-    write_film(path, (_picture(after[:, step], said[:, step], spec) for step in range(after.shape[1])), milliseconds)
+    write_gif(path, (_picture(after[:, step], said[:, step], spec) for step in range(after.shape[1])), milliseconds)
 
 
 def _picture(happened: np.ndarray, dreamed: np.ndarray, spec: ScreenSpec) -> np.ndarray:

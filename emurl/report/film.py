@@ -1,4 +1,4 @@
-"""Pictures to a film file."""
+"""Pictures to a film file: an endless GIF for a page, H.264 for a player."""
 
 from __future__ import annotations
 
@@ -6,34 +6,62 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from emurl.core.errors import WorkError
+from emurl.core.files import write_atomically
 
-FRAME_RATE = 59.7275  # of the console, a second
+LAST_STAYS_MS = 2000  # of an endless film, so that its end is seen
+
+
+def write_gif(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80) -> None:
+    """Write an endless GIF of few colors; the last picture stays for two seconds.
+
+    Args:
+        pictures: uint8 (H, W, 3), all of one size. milliseconds: how long each stays.
+
+    Raises:
+        WorkError: there are no pictures.
+    """
+    frames: list[Image.Image] = []
+    for picture in pictures:
+        image = Image.fromarray(picture)
+        # One palette for all: the grays and inks of the first picture are those of every other.
+        frames.append(image.quantize(palette=frames[0], dither=Image.Dither.NONE) if frames else image.quantize(32))
+    if not frames:
+        raise WorkError(f"{path}: there is nothing to film, expected at least one picture")
+    durations = [milliseconds] * (len(frames) - 1) + [LAST_STAYS_MS]
+    with write_atomically(path) as aside:
+        frames[0].save(aside, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)
 
 
 def write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
-    """Pictures uint8 (H, W, 3) as H.264, `rate` a second, written aside and renamed. Raises `WorkError` where ffmpeg fails."""
+    """Write H.264, `rate` pictures a second.
+
+    Args:
+        pictures: uint8 (H, W, 3), all of one size, at least one.
+
+    Raises:
+        WorkError: ffmpeg fails.
+    """
     import ffmpeg
     import imageio_ffmpeg
 
     waiting = iter(pictures)
     first = next(waiting)
-    aside = path.with_suffix(".part.mp4")
-    process = (
-        ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
-        .output(str(aside), vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
-        .overwrite_output()
-        .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
-    )
-    try:
-        process.stdin.write(first.tobytes())
-        for picture in waiting:
-            process.stdin.write(picture.tobytes())
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # ffmpeg has said why on stderr
-    if process.wait() != 0:
-        aside.unlink(missing_ok=True)
-        raise WorkError(f"--video {path}: ffmpeg could not write it")
-    aside.replace(path)
+    with write_atomically(path) as aside:
+        process = (
+            ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
+            .output(str(aside), vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
+            .overwrite_output()
+            .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
+        )
+        try:
+            process.stdin.write(first.tobytes())
+            for picture in waiting:
+                process.stdin.write(picture.tobytes())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # ffmpeg has said why on stderr
+        if process.wait() != 0:
+            raise WorkError(f"--video {path}: ffmpeg could not write it")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from emurl.core.errors import WorkError
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.screen import ScreenSpec, to_gray
 from emurl.training.evaluate import Moment
@@ -31,7 +27,7 @@ class Panel:
         self.size = (2 * wide + SIDE + 4 * GAP, tall + 2 * GAP)
 
     def draw(self, moment: Moment, reconstruction: np.ndarray, step: int) -> np.ndarray:
-        """The panel of a moment at action number `step`; `reconstruction` is a frame as the tokenizer decodes it."""
+        """The panel of a moment at action number `step`, uint8 (H, W, 3); `reconstruction`: the frame as the tokenizer decodes it."""
         self.curve.append((step, moment.progress))
         picture = Image.new("RGB", self.size, GROUND)
         pen = ImageDraw.Draw(picture)
@@ -67,19 +63,3 @@ class Panel:
             pen.text((x, top), name, fill=INK if pressed else SOFT, font=self.font)
             room = SIDE - 44 - GAP
             pen.rectangle((x + 44, top + 2, x + 44 + max(1, round(room * chance)), top + 12), fill=PRESSED if pressed else ACCENT)
-
-
-def write_film(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80) -> None:
-    """Pictures uint8 (H, W, 3) as an endless GIF of few colors; the last one stays for two seconds.
-
-    Raises `WorkError` if there are no pictures.
-    """
-    frames: list[Image.Image] = []
-    for picture in pictures:
-        image = Image.fromarray(picture)
-        # One palette for all: the grays and inks of the first picture are those of every other.
-        frames.append(image.quantize(palette=frames[0], dither=Image.Dither.NONE) if frames else image.quantize(32))
-    if not frames:
-        raise WorkError(f"{path}: there is nothing to film, expected at least one picture")
-    durations = [milliseconds] * (len(frames) - 1) + [2000]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)

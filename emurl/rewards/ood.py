@@ -7,6 +7,7 @@ the agent for leaving the distribution.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 
 from emurl.core.errors import InputError
-from emurl.core.store import Store
+from emurl.core.store import Store, split_ref
+from emurl.models.base import as_tensor
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
 from emurl.screen import EMULATOR_THRESHOLDS, quantize
@@ -25,6 +27,28 @@ BATCH = 256
 USUAL = "ood.json"
 FIELDS = ("reconstruction_mean", "reconstruction_std", "surprise_mean", "surprise_std")
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+@torch.inference_mode()
+def signs(
+    tokenizer: Tokenizer, dynamics: Dynamics, grids: Any, grids_next: Any, frames_next: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The two signs of being out of distribution, each float32 (N,): misreading in nats a pixel, surprise in nats a token.
+
+    Args:
+        grids, grids_next: tokens (N, 9, 10) of the frames before and after. frames_next: the frames after, uint8 (N, 144, 160[, 3]).
+    """
+    grids, grids_next = as_tensor(grids, tokenizer.device).long(), as_tensor(grids_next, tokenizer.device).long()
+    misread = tokenizer.reconstruction_error(frames_next, grids_next).cpu().numpy()
+    return misread, dynamics.nll(grids, grids_next).cpu().numpy()
+
+
+def usual_statistics(misread: np.ndarray, surprise: np.ndarray) -> dict[str, float]:
+    """What is usual, as `OODDetector` takes it: mean and standard deviation of both signs (N,) on held-out footage."""
+    return {
+        "reconstruction_mean": float(misread.mean()), "reconstruction_std": float(misread.std()),
+        "surprise_mean": float(surprise.mean()), "surprise_std": float(surprise.std()),
+    }  # fmt: skip
 
 
 class OODDetector:
@@ -36,6 +60,9 @@ class OODDetector:
             held-out footage.
         free: scores up to here (standard deviations) cost nothing; softness: standard deviations beyond it that halve a gain
             once more.
+
+    Raises:
+        InputError: `usual` lacks a number, or the models have different vocabularies.
     """
 
     def __init__(
@@ -56,6 +83,8 @@ class OODDetector:
         dynamics: str | os.PathLike[str],
         store: str | os.PathLike[str] = "data",
         device: str | torch.device = "cpu",
+        free: float = 2.0,
+        softness: float = 2.0,
     ) -> OODDetector:
         """The detector over two artifacts, each named by a ref (`tokenizer`, `tokenizer@v3`) in `store` or by its folder.
 
@@ -73,7 +102,12 @@ class OODDetector:
             usual = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read ({error})") from None
-        return cls(*models, usual=usual)
+        return cls(*models, usual=usual, free=free, softness=softness)
+
+    @property
+    def frame_stride(self) -> int:
+        """Footage frames between the two of a pair, as the dynamics model learned it; 1 where `usual` does not tell."""
+        return int(self.usual.get("frame_stride") or self.usual.get("gap") or 1)  # `gap`: in artifacts of an older emurl
 
     def compute_combined_ood_scores(self, frames_t: np.ndarray, frames_t1: np.ndarray) -> np.ndarray:
         """Scores float32 (N,) of frames and those one action later; higher is stranger, 0 is ordinary.
@@ -104,14 +138,13 @@ class OODDetector:
     @torch.inference_mode()
     def _scores(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         grids = self.tokenizer.encode(before), self.tokenizer.encode(after)
-        misread = self.tokenizer.reconstruction_error(after, grids[1]).cpu().numpy()
-        surprise = self.dynamics.nll(*grids).cpu().numpy()
+        misread, surprise = signs(self.tokenizer, self.dynamics, *grids, after)
         usual = self.usual
-        signs = (
+        standardized = (
             (misread - usual["reconstruction_mean"]) / max(usual["reconstruction_std"], 1e-6),
             (surprise - usual["surprise_mean"]) / max(usual["surprise_std"], 1e-6),
         )
-        return (0.5 * (signs[0] + signs[1])).astype(np.float32)
+        return (0.5 * (standardized[0] + standardized[1])).astype(np.float32)
 
     def _canonical(self, frames: np.ndarray, name: str) -> np.ndarray:
         frames = np.asarray(frames)
@@ -137,9 +170,20 @@ def _folder(where: str | os.PathLike[str], store: str | os.PathLike[str]) -> Pat
     path = Path(where)
     if path.is_dir():
         return path / "model" if (path / "model").is_dir() else path
-    if isinstance(where, str) and os.sep not in where:
-        return Store(store).get(where).path("model")
+    if isinstance(where, str) and _is_ref(where):
+        artifact = Store(store).get(where)
+        with contextlib.suppress(InputError):  # a tokenizer has none
+            artifact.path(USUAL)  # lies beside the model; a remote store's files are there once they are asked for
+        return artifact.path("model")
     raise InputError(f"{where}: no such folder, expected an artifact's folder or a ref such as tokenizer@v3")
+
+
+def _is_ref(text: str) -> bool:
+    try:
+        split_ref(text)
+    except InputError:
+        return False
+    return True
 
 
 def describe(detector: OODDetector, frames_t: np.ndarray, frames_t1: np.ndarray) -> dict[str, Any]:

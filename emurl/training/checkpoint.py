@@ -6,7 +6,7 @@ One file and one rename, because two files could be of two different moments aft
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,49 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from emurl.core.errors import WorkError
+from emurl.core.files import is_disk_full, write_atomically
 
-def write_checkpoint(file: Path, parts: dict[str, Any], state: dict[str, Any], signature: dict[str, Any]) -> None:
-    """Write `parts` (modules, an optimizer, dicts of tensors, None) and `state` to `file`, whole or not at all."""
+Saved = Callable[[Path], None]
+"""Told which file of the scratch folder is new: `Output.scratch_saved`, by which another machine can go on from it."""
+
+
+def write_checkpoint(
+    file: Path, parts: dict[str, Any], state: dict[str, Any], signature: dict[str, Any], saved: Saved | None = None
+) -> None:
+    """Write `parts` and `state` to `file`, whole or not at all, and then call `saved(file)`.
+
+    Args:
+        parts: modules, optimizers, dicts of tensors or None, by name. state: everything else, JSON-ready.
+        signature: which run it is, JSON-ready; `read_checkpoint` takes no other run's.
+
+    Raises:
+        WorkError: the disk is full.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for part, value in parts.items():
         for key, tensor in _tensors(value).items():
             tensors[f"{part}/{key}"] = tensor.detach().cpu().contiguous().clone()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.part")
-    save_file(tensors, aside, metadata={"state": json.dumps(state), "signature": json.dumps(signature, sort_keys=True)})
-    with aside.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(aside, file)
+    try:
+        with write_atomically(file, sync=True) as aside:
+            save_file(tensors, aside, metadata={"state": json.dumps(state), "signature": json.dumps(signature, sort_keys=True)})
+    except (OSError, SafetensorError) as error:
+        if not is_disk_full(error):
+            raise
+        raise WorkError(f"{file}: the disk is full, so no checkpoint can be kept; free some and run again") from None
+    if saved is not None:
+        saved(file)
 
 
 def read_checkpoint(file: Path, parts: dict[str, Any], signature: dict[str, Any]) -> dict[str, Any] | None:
-    """Load `file` into `parts` and return its state; None if there is none, or it is of another run, or damaged."""
+    """Load `file` into `parts` and return its state.
+
+    Args:
+        parts: as for `write_checkpoint`; modules, optimizers and tensors are filled in place, and `parts["rng"]` is set.
+
+    Returns:
+        The state, or None if there is no such file, it is of another run (`signature`), or damaged.
+    """
     try:
         with safe_open(str(file), framework="pt") as opened:
             header = opened.metadata()

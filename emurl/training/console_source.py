@@ -41,6 +41,7 @@ class ConsoleSource(VectorSource):
         self.episode_steps, self.archive_share = episode_steps, archive_share
         self.consoles = envs
         super().__init__(envs, agent, num_steps, rng, reward)
+        self.tokens: np.ndarray = np.asarray(self.observation)
         n = self.n
         self.left = rng.integers(1, episode_steps + 1, n) if n > 1 else np.full(n, episode_steps)
         self.power_on = np.ones(n, bool)
@@ -58,13 +59,13 @@ class ConsoleSource(VectorSource):
         """As `VectorSource.step`; an episode that is over by its length begins anew."""
         frames, rewards, terminated, _, _ = self.consoles.step(actions)
         self.raw[:] = frames
-        self.observation = self.observe(self.raw)
+        self.tokens = self.observation = self.observe(self.raw)
         self.left -= 1
         self.archive.earn(self.n)
         truncated = (self.left <= 0) & ~terminated
         last = {}
         for i in np.flatnonzero(terminated | truncated).tolist():
-            last[i] = (self.raw[i].copy(), self.observation[i].copy())
+            last[i] = (self.raw[i].copy(), self.tokens[i].copy())
             self._begin(i)
         return np.asarray(rewards, np.float32), np.asarray(terminated), truncated, last
 
@@ -75,7 +76,7 @@ class ConsoleSource(VectorSource):
         """Start a new episode on console `i`."""
         state = self.archive.choose(self.rng) if self.rng.random() < self.archive_share else None
         self.raw[i] = self.consoles.restart(i, state)
-        self.observation[i] = self.observe(self.raw[i : i + 1])[0]
+        self.tokens[i] = self.observe(self.raw[i : i + 1])[0]
         self.left[i], self.power_on[i] = self.episode_steps, state is None
 
     def began_at_power_on(self, i: int) -> bool:
@@ -85,7 +86,7 @@ class ConsoleSource(VectorSource):
     def stepped(self, t: int, ended: np.ndarray) -> None:
         """Save the consoles whose screen the archive has not seen."""
         for i in self.rng.permutation(self.n).tolist():
-            key = self.archive.key(self.observation[i])
+            key = self.archive.key(self.tokens[i])
             if not ended[i] and self.archive.wants(key):
                 self.archive.add(key, self.consoles.save_state(i), 0.0)
                 self.kept.append((key, t + 1, i))
@@ -108,7 +109,7 @@ class ConsoleSource(VectorSource):
         for i, state in enumerate(states):
             self.consoles.load_state(i, state)
         self.perception.forget()
-        arrays: dict[str, Any] = {"frames": self.raw, "tokens": self.observation, "left": self.left, "power_on": self.power_on}
+        arrays: dict[str, Any] = {"frames": self.raw, "tokens": self.tokens, "left": self.left, "power_on": self.power_on}
         saved = {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
         consoles = {f"console_{i}": torch.frombuffer(bytearray(state), dtype=torch.uint8) for i, state in enumerate(states)}
         archive = {f"archive_{name}": tensor for name, tensor in self.archive.tensors().items()}
@@ -117,7 +118,8 @@ class ConsoleSource(VectorSource):
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
         super().restore(tensors)
-        self.raw, self.observation = tensors["frames"].numpy().copy(), tensors["tokens"].numpy().copy()
+        self.raw, self.tokens = tensors["frames"].numpy().copy(), tensors["tokens"].numpy().copy()
+        self.observation = self.tokens
         self.left, self.power_on = tensors["left"].numpy().copy(), tensors["power_on"].numpy().copy()
         for i in range(self.n):
             self.consoles.load_state(i, tensors[f"console_{i}"].numpy().tobytes())

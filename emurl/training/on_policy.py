@@ -145,9 +145,7 @@ def train(
     return state
 
 
-def learn(
-    agent: PPOAgent, rollout: Rollout, normalizer: ReturnNormalizer, config: PPOConfig, done: float
-) -> dict[str, float]:
+def learn(agent: PPOAgent, rollout: Rollout, normalizer: ReturnNormalizer, config: PPOConfig, done: float) -> dict[str, float]:
     """One update from one rollout, when share `done` of the run is over; every number worth logging."""
     rewards = normalizer(rollout.rewards, rollout.ended) if config.norm_reward else rollout.rewards
     advantages = advantages_of(

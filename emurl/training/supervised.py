@@ -2,7 +2,8 @@
 
 A run is counted in steps, never in seconds, and every random draw comes from the seed: on a CPU the same call gives the same weights,
 bit for bit. State is written to `scratch` now and then (one file, one rename) and only read back when the process was
-killed: a checkpoint changes nothing of what is computed, so a killed and resumed run ends where an unkilled one does.
+killed: a checkpoint changes nothing of what is computed, so a killed and resumed run ends where an unkilled one does. On a remote
+store each checkpoint is uploaded, so the run may go on on another machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,15 @@ import torch
 from torch import nn
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.models.base import Pretrained
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.optimizers import bf16_is_quicker, learning_rate_at, make_optimizers
+from emurl.training.settings import OptimizerSettings
 
 Evaluate = Callable[[Any], dict[str, float]]
 Picture = Callable[[Any], dict[str, np.ndarray]]
-LOG_EVERY = 20  # steps between looks at the loss (each makes a GPU wait)
 
 
 @dataclass
@@ -114,77 +115,65 @@ def seeded(seed: int, build: Callable[[], nn.Module]) -> Any:
 def fit(
     model: Pretrained,
     sample: Callable[[np.random.Generator], Any],
+    settings: OptimizerSettings,
     *,
-    steps: int,
-    learning_rate: float,
-    device: torch.device | str,
-    seed: int,
-    scratch: Path,
+    output: Output,
     tracker: Tracker,
     name: str = "model",
-    warmup_steps: int = 100,
-    weight_decay: float = 0.01,
-    clip: float = 1.0,
-    ema: float = 0.0,
+    device: torch.device | str | None = None,
+    steps: int | None = None,
     evaluate: Evaluate | None = None,
-    eval_every: int = 500,
+    eval_every: int | None = None,
     best_by: str | None = None,
-    patience: int | None = None,
     picture: Picture | None = None,
-    checkpoint_every: int = 200,
-    precision: str = "auto",
-    optimizer: str = "adamw",
 ) -> FitResult:
-    """Train `model` in place for `steps` batches; afterwards it is in evaluation mode and holds the final (or best) weights.
+    """Train `model` in place; afterwards it is in evaluation mode and holds the final (or best) weights.
 
     Args:
         sample: draws one batch for `model.loss` from the generator it is given, and from nothing else.
-        scratch: folder for `<name>.safetensors`, the checkpoint this run resumes from if there is one.
-        clip: largest norm of the gradient. ema: decay of a moving average of the weights that is evaluated and kept
-            instead of the last weights (0: none).
-        evaluate: metrics of a model on held-out data, every `eval_every` steps and at the end. best_by: keep the weights of
-            the evaluation where this metric was lowest (`-name`: highest). patience: stop after so many evaluations without
-            a new best.
+        settings: the optimizer's and the loop's. steps, eval_every, device: where they are not the settings' own.
+        output: its scratch holds `<name>.safetensors`, the checkpoint this run resumes from if there is one.
+        evaluate: metrics of a model on held-out data, every `eval_every` steps and at the end. best_by: where `settings.patience`
+            is set, keep the weights of the evaluation at which this metric was lowest (`-name`: highest).
         picture: pictures (H, W[, 3]) uint8 by name for the tracker, at each evaluation.
-        checkpoint_every: steps between checkpoints. precision: fp32, bf16, or auto: bf16 on CUDA, and on processors that
-            multiply bf16 matrices in hardware for models that say it pays (`bf16_pays`).
-        optimizer: adamw, or muon: the matrices between hidden layers by Muon (Jordan 2024; 2502.16982), all else by AdamW.
+
+    Returns:
+        The numbers of the run, and which step's weights the model has.
 
     Raises:
-        WorkError: the loss or the gradient is no longer a number.
+        WorkError: the loss or the gradient is no longer a number, or the disk is full.
     """
-    device = torch.device(device)
-    half = precision == "bf16" or (precision == "auto" and bf16_is_quicker(model, device))
+    device = resolve_device(settings.device) if device is None else torch.device(device)
+    steps, eval_every = steps or settings.steps, eval_every or settings.eval_every
+    best_by = best_by if settings.patience else None
+    half = settings.precision == "bf16" or (settings.precision == "auto" and bf16_is_quicker(model, device))
     model.to(device).train()
-    optimizers = make_optimizers(model, optimizer, learning_rate, weight_decay)
-    average = copy.deepcopy(model).eval().requires_grad_(False) if ema else None
+    optimizers = make_optimizers(model, settings)
+    average = copy.deepcopy(model).eval().requires_grad_(False) if settings.ema else None
     best = {} if best_by is None else {key: value.clone() for key, value in model.state_dict().items()}
-    file = scratch / f"{name}.safetensors"
+    file = output.scratch / f"{name}.safetensors"
     signature = {
+        **settings.fingerprint_values(),
         "steps": steps,
-        "seed": seed,
-        "learning_rate": learning_rate,
         "class": type(model).__name__,
         "config": model.config,
-        "optimizer": optimizer,
         "bf16": half,
     }
-    rng = np.random.default_rng([seed, 0x7E])
+    rng = np.random.default_rng([settings.seed, 0x7E])
     state = _State()
     parts: dict[str, Any] = {"model": model, **optimizers, "average": average, "best": best}
 
-    with reproducible(device, seed), tracker.progress(steps, f"train {name}", "steps") as bar:
+    with reproducible(device, settings.seed), tracker.progress(steps, f"train {name}", "steps") as bar:
         saved = read_checkpoint(file, parts, signature)
         if saved is not None:
             state = _State(**saved)
             _restore_rng(rng, device, state.rng, parts)
             tracker.message(f"train {name}: goes on from step {state.step} of {steps}")
-            if hasattr(bar, "start_at"):
-                bar.start_at(state.step)
+            bar.start_at(state.step)
         seen = average if average is not None else model
         began = time.monotonic()
         while state.step < steps and not state.stopped:
-            rate = learning_rate_at(state.step, steps, learning_rate, warmup_steps)
+            rate = learning_rate_at(state.step, steps, settings.learning_rate, settings.warmup_steps, settings.schedule)
             for one in optimizers.values():
                 for group in one.param_groups:
                     group["lr"] = rate
@@ -196,27 +185,27 @@ def fit(
                 loss, metrics = model.loss(batch)
             model.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             for one in optimizers.values():
                 one.step()
             if average is not None:
-                _follow(average, model, min(ema, (1 + state.step) / (10 + state.step)))
+                _follow(average, model, min(settings.ema, (1 + state.step) / (settings.ema_warmup + state.step)))
             state.step += 1
             state.frames += _length(batch)
             bar.update(1)
 
             last = state.step == steps
-            if state.step % LOG_EVERY == 0 or last:
+            if state.step % settings.log_every == 0 or last:
                 _look(name, state, loss, norm, rate, metrics, tracker, bar, state.seconds + time.monotonic() - began)
             if evaluate is not None and (state.step % eval_every == 0 or last):
                 _evaluate(seen, evaluate, picture, state, tracker, device)
-                _judge(seen, best, best_by, patience, state)
+                _judge(seen, best, best_by, settings.patience, state)
                 model.train()
-            if state.step % checkpoint_every == 0 or last or state.stopped:
+            if state.step % settings.checkpoint_every == 0 or last or state.stopped:
                 now = time.monotonic()
                 state.seconds, began = state.seconds + now - began, now
                 state.rng = _save_rng(rng, device, parts)
-                write_checkpoint(file, parts, asdict(state), signature)
+                write_checkpoint(file, parts, asdict(state), signature, output.scratch_saved)
 
     if best and state.best is not None:
         model.load_state_dict(best)
@@ -274,7 +263,7 @@ def _evaluate(
         tracker.image(name, array, state.step)
 
 
-def _judge(seen: nn.Module, best: dict[str, torch.Tensor], best_by: str | None, patience: int | None, state: _State) -> None:
+def _judge(seen: nn.Module, best: dict[str, torch.Tensor], best_by: str | None, patience: int, state: _State) -> None:
     """Keep the weights if they are the best so far; stop if none were for `patience` evaluations."""
     if best_by is None:
         return
@@ -287,7 +276,7 @@ def _judge(seen: nn.Module, best: dict[str, torch.Tensor], best_by: str | None, 
         state.since_best = 0
         return
     state.since_best += 1
-    state.stopped = patience is not None and state.since_best >= patience
+    state.stopped = state.since_best >= patience
 
 
 def _save_rng(rng: np.random.Generator, device: torch.device, parts: dict[str, Any]) -> dict[str, Any]:

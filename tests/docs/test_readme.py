@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
+from emurl.cli import build_parser
+from tests.test_house import FLOORS
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -37,6 +40,15 @@ def checkout(tiny, tmp_path_factory):
     return folder
 
 
+def test_every_command_is_one_that_emurl_knows():
+    parser = build_parser()
+    lines = commands("emurl ")
+    assert len(lines) >= 10
+    for line in lines:
+        assert parser.parse_args(shlex.split(line)[1:]).do, line
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_commands_do_what_their_comments_say(checkout):
     outputs = {}
@@ -65,6 +77,7 @@ def test_make_knows_the_two_commands():
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_python_runs_as_it_stands(checkout, monkeypatch):
     monkeypatch.chdir(checkout)
     rng = np.random.default_rng(0)
@@ -88,17 +101,31 @@ def test_its_links_and_pictures_exist():
             assert (ROOT / target).exists(), target
 
 
-def test_its_map_names_what_is_there():
+def test_its_map_is_that_of_the_house():
     table = README[README.index("## The map") :].split("\n\n`configs/demo.yaml`")[0]
-    for name in re.findall(r"`([\w/]+(?:\.py|/))`", table):
-        assert (ROOT / name).exists() or (ROOT / "emurl" / name).exists(), name
+    rooms = {}
+    for row in re.findall(r"^\| \d .*$", table, flags=re.M):
+        _, floor, names, what, _ = row.split("|")
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", names + what):
+            assert (ROOT / name).exists() or (ROOT / "emurl" / name).exists(), name
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", names):
+            rooms[Path(name).stem] = int(floor)
+    checked = [floor - {"__init__", "__main__"} for floor in FLOORS]
+    checked = [floor for floor in checked if floor]
+    assert rooms == {name: len(checked) - place for place, floor in enumerate(checked) for name in floor}
 
 
+@pytest.mark.slow
 def test_results_land_where_it_says(checkout):
+    tree = README[README.index("## Where results land") :].split("```")[1]
+    data = checkout / "data/speedrun"
+    for stage in data.iterdir():
+        assert stage.name in tree, stage.name
+        assert (stage / "v1/manifest.json").exists()
     for stage in ("tokenizer", "dynamics", "reward"):
-        assert (checkout / "data" / stage / "v1/model/model.safetensors").exists()
-        assert json.loads((checkout / "data" / stage / "v1/history.json").read_text())
-    assert (checkout / "data/runs/v1/runs.parquet").exists()
-    assert (checkout / "data/behavior/v1/inverse").is_dir()
-    assert (checkout / "data/policy/v1/policy").is_dir()
-    assert (checkout / "data/evaluation/v1/report.html").exists()
+        assert (data / stage / "v1/model/model.safetensors").exists()
+        assert json.loads((data / stage / "v1/history.json").read_text())
+    assert (data / "runs/v1/runs.parquet").exists()
+    assert (data / "behavior/v1/inverse").is_dir()
+    assert (data / "policy/v1/policy").is_dir()
+    assert (data / "evaluation/v1/report.html").exists()

@@ -111,7 +111,7 @@ def test_samplers_give_usable_frames_of_one_video_at_the_right_distance(
         with pytest.raises(InputError, match=f"no {length} usable frames {gap} apart"):
             reader.clips(rng, 3, "train", length, gap)
     if any(sum(v == video for v, _ in good) > 1 for video in range(len(flags))):
-        earlier, later, seconds = reader.ordered_pairs(rng, 200, "train", max_gap=5)
+        earlier, later, seconds = reader.ordered_pairs(rng, 200, "train", max_distance=5)
         for a, b, between in zip(earlier, later, seconds, strict=True):
             (va, ia), (vb, ib) = name_of(a), name_of(b)
             assert va == vb and ia < ib and {(va, ia), (vb, ib)} <= good and between == pytest.approx((ib - ia) / FPS)

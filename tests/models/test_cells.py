@@ -102,13 +102,12 @@ def test_clusters_by_hand():
         Codebook(2, 2, "plain").cluster(vectors, torch.ones(4))
 
 
-def test_many_different_cells_are_drawn_from(monkeypatch):
+def test_many_different_cells_are_drawn_from():
     frames = np.random.default_rng(1).integers(0, 4, (2, 144, 160), dtype=np.uint8)
     model = Tokenizer(**SMALL, vocab=8)
-    found, weights = distinct_cells(model._tiles(frames))
+    found, weights = distinct_cells(model._tiles(frames), 1000)
     assert found.shape == (180, 256) and weights.tolist() == [1.0] * 180
-    monkeypatch.setattr("emurl.models.cells.DISTINCT", 50)
-    assert distinct_cells(model._tiles(frames))[0].shape == (50, 256)
+    assert distinct_cells(model._tiles(frames), 50)[0].shape == (50, 256)
     with pytest.raises(RuntimeError, match="before `start`"):
         model.on_progress(0.0)
 

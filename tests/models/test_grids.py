@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emurl.models.dynamics import SHIFTS, Dynamics, around
+from emurl.models.dynamics import Dynamics, around, shifts_of
 from emurl.models.layers import CellBlock, CellMixer, Conv3, merge_tiles, split_cells, to_tiles
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.dynamics import shifted
 from emurl.training.optimizers import bf16_is_quicker, make_optimizers
+from emurl.training.settings import OptimizerSettings
 
+SHIFTS = shifts_of(2)
 SMALL = {"dim": 16, "depth": 1, "vocab": 16, "code_dim": 8}
 
 
@@ -94,7 +96,7 @@ def test_codes_come_in_after_the_features():
 
 def test_what_a_pointer_points_at():
     grids = torch.from_numpy(np.arange(180).reshape(2, 9, 10))
-    found = around(grids)
+    found = around(grids, 2)
     for place, (down, right) in enumerate(SHIFTS):
         assert np.array_equal(found[..., place].numpy(), shifted(grids.numpy(), down, right))
 
@@ -140,7 +142,7 @@ def test_less_context_than_it_could_have():
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_each_weight_has_one_optimizer(kind):
     for model in (Tokenizer(**SMALL), Dynamics(vocab=16, dim=16, layers=1, heads=2)):
-        made = make_optimizers(model, kind, 1e-3, 0.01)
+        made = make_optimizers(model, OptimizerSettings(optimizer=kind))
         taken = [id(p) for one in made.values() for group in one.param_groups for p in group["params"]]
         assert sorted(taken) == sorted(id(p) for p in model.parameters())
         assert ("muon" in made) == (kind == "muon")

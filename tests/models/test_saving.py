@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
@@ -13,6 +14,9 @@ from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy, agent_parameter_count
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun.behavior import new_policy
+from emurl.pipelines.speedrun.dynamics import new_dynamics
+from emurl.pipelines.speedrun.reward import new_reward_model
 from emurl.pipelines.speedrun.tokenizer import new_tokenizer
 from emurl.screen import ScreenSpec
 
@@ -58,14 +62,35 @@ def test_what_is_not_there_is_said(tmp_path):
         Policy.from_pretrained(tmp_path)
 
 
+def test_weights_of_an_older_emurl_are_read(tmp_path):
+    """Names of weights were spelled `quantiser` and `neighbours`, and fewer arguments were written down."""
+    for model, known in ((TINY[0], {"dim": 16, "depth": 1, "vocab": 16, "code_dim": 8}), (TINY[4], TINY[4].config | {})):
+        folder = model.save_pretrained(tmp_path / type(model).__name__)
+        weights = load_file(folder / "model.safetensors")
+        old = {
+            name.replace("quantizer", "quantiser").replace("neighbors", "neighbours"): value for name, value in weights.items()
+        }
+        assert old.keys() != weights.keys()
+        save_file(old, folder / "model.safetensors")
+        known = {
+            name: value
+            for name, value in known.items()
+            if name in ("dim", "depth", "vocab", "code_dim", "layers", "heads", "context")
+        }
+        (folder / "config.json").write_text(json.dumps({"class": type(model).__name__, "config": known}))
+        again = type(model).from_pretrained(folder)
+        assert again.config == model.config
+        assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
 def test_pokemon_red_has_the_sizes_of_the_original():
     config = load_config("configs/pokemon_red.yaml")
     sight, foresight, watching = config.tokenizer, config.dynamics, config.behavior
     some = torch.randint(0, 4, (2, 144, 160)).to(torch.uint8)
     tokenizer = new_tokenizer(sight, ScreenSpec(), lambda: some)
-    dynamics = Dynamics(sight.vocab, foresight.dim, foresight.layers, foresight.heads, foresight.context)
-    policy = Policy(sight.vocab, watching.dim, watching.layers, watching.heads, watching.context)
-    reward = RewardModel(config.reward.arch)
+    dynamics = new_dynamics(foresight, sight.vocab)
+    policy = new_policy(watching, sight.vocab)
+    reward = new_reward_model(config.reward, ScreenSpec())
     assert config.reward.arch == "resnet34"
     assert parameter_count(tokenizer) == pytest.approx(3.9e6, rel=0.1)
     assert parameter_count(dynamics) == pytest.approx(1.6e6, rel=0.1)

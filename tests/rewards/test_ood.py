@@ -1,4 +1,4 @@
-"""The detector's shapes, units and errors; what trained models make of strangers is in test_learning_stages_seeing."""
+"""The detector's shapes, units and errors; what trained models make of strangers is in tests/pipelines/speedrun/test_seeing.py."""
 
 import json
 import subprocess
@@ -12,10 +12,11 @@ from emurl.core.errors import InputError
 from emurl.core.store import Store
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
-from emurl.rewards.ood import OODDetector
+from emurl.rewards.ood import OODDetector, signs, usual_statistics
 from emurl.screen import to_gray
 from emurl.training.supervised import seeded
 from tests.fixtures.learning import walks, write_frames
+from tests.fixtures.store import facts
 from tools.ood_detector import OODDetector as FromTools
 from tools.ood_detector import main
 
@@ -37,6 +38,18 @@ def test_a_score_is_the_mean_of_two_standardized_signs():
     wanted = 0.5 * ((misread - 1.0) / 0.5 + (surprise - 2.0) / 0.25)
     assert np.allclose(detector().compute_combined_ood_scores(now, later), wanted, atol=1e-5)
     assert detector().compute_combined_ood_scores(now[:0], later[:0]).shape == (0,)
+
+
+def test_a_pair_is_as_far_apart_as_the_model_learned_it():
+    assert detector(frame_stride=3).frame_stride == 3 and detector().frame_stride == 1
+    assert detector(gap=2).frame_stride == 2  # an artifact of an older emurl
+
+
+def test_what_is_usual_is_what_scores_zero():
+    now, later = WALK[:8], WALK[2:10]
+    usual = usual_statistics(*signs(SIGHT, FORESIGHT, SIGHT.encode(now), SIGHT.encode(later), later))
+    scores = detector(**usual).compute_combined_ood_scores(now, later)
+    assert abs(float(scores.mean())) < 1e-4 and 0.3 < float(scores.std()) < 1.1
 
 
 def test_color_pictures_of_the_same_frames_score_the_same():
@@ -80,27 +93,26 @@ def store(tmp_path) -> Path:
     """A store with a tokenizer, a dynamics model and frames."""
     shelf = Store(tmp_path / "store")
     for stage in ("tokenizer", "dynamics", "frames"):
-        with shelf.writing(stage, stage * 8) as output:
+        with shelf.making("speedrun", stage, stage * 8) as output:
             if stage == "frames":
                 write_frames(output.folder, walks(3, steps=15))
             else:
                 (SIGHT if stage == "tokenizer" else FORESIGHT).save_pretrained(output.path("model"))
             if stage == "dynamics":
-                output.path("ood.json").write_text(json.dumps(USUAL | {"gap": 2}))
-            shelf.publish(
-                output,
-                {"stage": stage, "fingerprint": stage * 8, "settings": {}, "parents": {}, "code_version": 1, "duration_s": 0.0},
-            )
+                output.path("ood.json").write_text(json.dumps(USUAL | {"frame_stride": 2}))
+            shelf.publish(output, facts("speedrun", stage, stage * 8))
     return tmp_path / "store"
 
 
 def test_found_by_ref_and_by_folder(store):
     assert FromTools is OODDetector
+    made = store / "speedrun"
     wanted = detector().compute_combined_ood_scores(WALK[:3], WALK[2:5])
     for words in (
         ("tokenizer@v1", "dynamics", store),
-        (store / "tokenizer" / "v1", store / "dynamics" / "v1"),
-        (store / "tokenizer" / "v1" / "model", store / "dynamics" / "v1" / "model"),
+        ("speedrun/tokenizer@v1", "speedrun/dynamics@latest", store),
+        (made / "tokenizer" / "v1", made / "dynamics" / "v1"),
+        (made / "tokenizer" / "v1" / "model", made / "dynamics" / "v1" / "model"),
     ):
         assert np.array_equal(OODDetector.from_tokenizer(*words).compute_combined_ood_scores(WALK[:3], WALK[2:5]), wanted)
 
@@ -112,7 +124,7 @@ def test_what_is_missing_is_said(store):
         OODDetector.from_tokenizer(store / "nothing", "dynamics", store)
     with pytest.raises(InputError, match="holds a Dynamics, expected a Tokenizer"):
         OODDetector.from_tokenizer("dynamics", "dynamics", store)
-    (store / "dynamics" / "v1" / "ood.json").unlink()
+    (store / "speedrun" / "dynamics" / "v1" / "ood.json").unlink()
     with pytest.raises(InputError, match=r"ood\.json: no such file"):
         OODDetector.from_tokenizer("tokenizer", "dynamics", store)
 

@@ -13,6 +13,8 @@ from gymnasium.vector import AutoresetMode
 from safetensors.torch import load_file
 
 import emurl.training.on_policy as training
+from emurl.agents.ppo.agent import PPOAgent, evaluate
+from emurl.agents.ppo.networks import FrameMemory, unroll
 from emurl.core.errors import InputError, WorkError
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -21,8 +23,6 @@ from emurl.models.policy import Policy
 from emurl.pipelines.speedrun import players as agents
 from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.policy import PolicySettings
-from emurl.agents.ppo.agent import PPOAgent, evaluate
-from emurl.agents.ppo.networks import FrameMemory, unroll
 from emurl.rewards.progress import ProgressReward
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
@@ -208,7 +208,8 @@ def test_chance_presses_every_button_alike(rom: Path) -> None:
 def settings(rom: Path, **changes: Any) -> PolicySettings:
     options: dict[str, Any] = {
         "emulator": EmulatorSettings(rom=str(rom), frame_skip=SKIP, press_ticks=4), "device": "cpu", "total_steps": 6 * 2 * 16,
-        "num_envs": 2, "num_steps": 16, "update_epochs": 2, "minibatch_size": 16, "episode_steps": 12, "evaluation_episodes": 2, "alarm": "warn", "learning_rate": 1e-3,
+        "num_envs": 2, "num_steps": 16, "update_epochs": 2, "minibatch_size": 16, "episode_steps": 12,
+        "evaluation_episodes": 2, "alarm": "warn", "learning_rate": 1e-3,
     }  # fmt: skip
     return PolicySettings(**(options | changes))
 
@@ -252,7 +253,15 @@ def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: P
     stage.run(settings(rom), inputs, done, Tracker.silent())
     metrics = done.metrics
     assert next(iter(metrics)) == "return_mean"
-    for name in ("return_mean_clone", "return_std", "selection_return_last", "entropy", "approx_kl", "explained_variance", "steps_per_second"):
+    for name in (
+        "return_mean_clone",
+        "return_std",
+        "selection_return_last",
+        "entropy",
+        "approx_kl",
+        "explained_variance",
+        "steps_per_second",
+    ):
         assert np.isfinite(metrics[name]), name
     trials = json.loads((done.folder / "trials.json").read_text())
     assert [row["update"] for row in trials] == [0, 1, 2, 3, 4, 5, 6]

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
 from emurl.training.optimizers import learning_rate_at
+from emurl.training.settings import AdamSettings, MuonSettings, OptimizerSettings, ScheduleSettings
 from emurl.training.supervised import fit, resolve_device, seeded
 
 HERE = Path(__file__).parent
@@ -31,18 +33,17 @@ def cells(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 4, (4, 9, 10), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
 
 
-def train(scratch: Path, steps: int = 12, sample=cells, **options):
+LOOP = {"evaluate", "eval_every", "best_by", "picture", "tracker", "device"}
+
+
+def train(scratch: Path, sample=cells, output: Output | None = None, **options):
+    """A few steps of a tiny tokenizer; `options` are the loop's own or settings."""
     model = tokenizer()
-    known = {
-        "learning_rate": 1e-3,
-        "device": "cpu",
-        "seed": 5,
-        "tracker": Tracker.silent(),
-        "warmup_steps": 2,
-        "checkpoint_every": 3,
-    }
-    result = fit(model, sample, steps=steps, scratch=scratch, **(known | options))
-    return model, result
+    known = {"steps": 12, "learning_rate": 1e-3, "seed": 5, "warmup_steps": 2, "checkpoint_every": 3, "eval_every": 500}
+    given = {name: value for name, value in options.items() if name in LOOP}
+    settings = OptimizerSettings(**(known | {name: value for name, value in options.items() if name not in LOOP}))
+    output = output or Output(scratch, scratch)
+    return model, fit(model, sample, settings, output=output, **({"tracker": Tracker.silent(), "device": "cpu"} | given))
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -56,6 +57,8 @@ def test_learning_rate_by_hand():
     assert learning_rate_at(55, 100, 1.0, 10) == pytest.approx(0.02 + 0.98 * 0.5)
     assert learning_rate_at(100, 100, 1.0, 10) == pytest.approx(0.02)
     assert learning_rate_at(0, 4, 1.0, 1000) == pytest.approx(1.0)  # a short run warms up in a quarter of it
+    flat = ScheduleSettings(min_lr_ratio=1.0, max_warmup_share=1.0)
+    assert learning_rate_at(99, 100, 0.5, 0, flat) == 0.5 and learning_rate_at(3, 8, 1.0, 8, flat) == pytest.approx(0.5)
 
 
 def test_same_seed_same_weights_and_other_seed_others(tmp_path):
@@ -77,7 +80,13 @@ def test_torch_is_left_as_it_was(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"ema": 0.9}, {"best_by": "loss", "eval_every": 4}, {"optimizer": "muon", "precision": "bf16"}, {"precision": "fp32"}],
+    [
+        {},
+        {"ema": 0.9},
+        {"best_by": "loss", "eval_every": 4, "patience": 99},
+        {"optimizer": "muon", "precision": "bf16"},
+        {"precision": "fp32"},
+    ],
     ids=["plain", "averaged", "best", "muon-bf16", "fp32"],
 )
 def test_a_run_that_stops_half_way_ends_as_if_it_had_not(tmp_path, options):
@@ -103,13 +112,14 @@ def test_a_run_that_stops_half_way_ends_as_if_it_had_not(tmp_path, options):
     assert result.history == again.history and result.best_step == again.best_step
 
 
+@pytest.mark.slow
 def test_a_sigkill_changes_nothing(tmp_path):
     script = textwrap.dedent("""
         import sys, torch
         sys.path.insert(0, sys.argv[1])
         torch.set_num_threads(1)
         from pathlib import Path
-        from test_training_loop import train
+        from test_supervised import train
         model, result = train(Path(sys.argv[2]), steps=60, checkpoint_every=1, optimizer="muon")
         model.save_pretrained(Path(sys.argv[2]) / "model")
         print(len(result.history))
@@ -143,6 +153,46 @@ def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
     assert same(train(tmp_path, steps=6, seed=8)[0], train(tmp_path / "fresh", steps=6, seed=8)[0])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adam": AdamSettings(beta1=0.5)}, {"adam": AdamSettings(beta2=0.5)}, {"adam": AdamSettings(eps=1e-2)},
+        {"max_grad_norm": 1e-3}, {"weight_decay": 0.5}, {"schedule": ScheduleSettings(min_lr_ratio=0.5)},
+        {"muon": MuonSettings(momentum=0.1)}, {"muon": MuonSettings(iterations=1)}, {"muon": MuonSettings(update_rms=0.9)},
+        {"ema": 0.9, "ema_warmup": 1},
+    ],
+    ids=lambda change: "-".join(change),
+)  # fmt: skip
+def test_every_number_is_a_setting(tmp_path, change):
+    known = {"steps": 4, "optimizer": "muon"}
+    if "ema" in change:
+        known["ema"] = 0.9
+    assert not same(train(tmp_path / "as-it-was", **known)[0], train(tmp_path / "changed", **(known | change))[0])
+
+
+def test_each_checkpoint_is_told_of(tmp_path):
+    told = []
+
+    class Remote(Output):
+        def scratch_saved(self, path):
+            told.append((path.name, path.exists()))
+
+    train(tmp_path, steps=7, output=Remote(tmp_path, tmp_path))
+    assert told == [("model.safetensors", True)] * 3  # after steps 3, 6 and the last
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(tensors, file, metadata):
+        with Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"x")
+
+    monkeypatch.setattr("emurl.training.checkpoint.save_file", full)
+    with pytest.raises(WorkError, match=r"model\.safetensors: the disk is full, so no checkpoint can be kept") as caught:
+        train(tmp_path, steps=3)
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_checkpoint_is_not_taken(tmp_path):
     whole, _ = train(tmp_path, steps=6)
     (tmp_path / "model.safetensors").write_bytes(b"half of it")
@@ -157,7 +207,7 @@ def test_no_number_stops_the_run(tmp_path):
     model = Broken(vocab=16, dim=16, layers=1, heads=2)
     with pytest.raises(WorkError, match=r"broken: the loss is nan .* at step 2, .*learning_rate"):
         fit(
-            model, lambda rng: np.zeros(1), steps=2, learning_rate=1e-3, device="cpu", seed=0, scratch=tmp_path,
+            model, lambda rng: np.zeros(1), OptimizerSettings(steps=2, device="cpu"), output=Output(tmp_path, tmp_path),
             tracker=Tracker.silent(), name="broken",
         )  # fmt: skip
 

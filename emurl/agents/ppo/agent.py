@@ -29,7 +29,11 @@ class PPOAgent:
     """
 
     def __init__(
-        self, network: Network, config: PPOConfig | None = None, rng: np.random.Generator | None = None, reference: Network | None = None
+        self,
+        network: Network,
+        config: PPOConfig | None = None,
+        rng: np.random.Generator | None = None,
+        reference: Network | None = None,
     ) -> None:
         self.network, self.config, self.reference = network, config or PPOConfig(), reference
         self.rng = rng or np.random.default_rng(self.config.seed)
@@ -164,9 +168,7 @@ class _Flat:
         self.agent = agent
         read = unroll(agent.network, batch.carry, batch.observations, batch.episode_starts)
         self.inputs = _flatten(read)
-        self.columns = {
-            name: batch.flat(name) for name in ("actions", "log_probs", "values", "advantages", "returns", "masks")
-        }
+        self.columns = {name: batch.flat(name) for name in ("actions", "log_probs", "values", "advantages", "returns", "masks")}
         reference = agent.reference
         if reference is not None and agent.config.kl_coef > 0:
             self.columns["reference"] = self._reference(reference)

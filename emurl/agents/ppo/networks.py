@@ -28,7 +28,11 @@ class Network(Protocol):
     """What PPO needs of a network."""
 
     actions: int
-    recurrent: bool
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether gradients flow through time."""
+        ...
 
     @property
     def module(self) -> Pretrained:

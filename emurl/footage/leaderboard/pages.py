@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 from requests import Request
 
+from emurl.core.files import write_atomically
 from emurl.footage.leaderboard.http import Session
 
 SCHEMA = 1
@@ -66,12 +66,9 @@ class Shelf:
         """Keep `value` as `key`, known since `at` (None: now)."""
         if self.folder is None:
             return
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with gzip.open(aside, "wt", encoding="utf-8", compresslevel=5) as file:
-            json.dump({"schema": SCHEMA, "key": key, "at": self.now() if at is None else at, "value": value}, file)
-        os.replace(aside, path)
+        page = {"schema": SCHEMA, "key": key, "at": self.now() if at is None else at, "value": value}
+        with write_atomically(self._path(key)) as aside, gzip.open(aside, "wt", encoding="utf-8", compresslevel=5) as file:
+            json.dump(page, file)
 
     def forget(self, key: str) -> None:
         """Keep nothing as `key`."""

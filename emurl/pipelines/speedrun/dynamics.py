@@ -8,164 +8,201 @@ dream.gif     above what happened, below what the model makes up by itself from 
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
-from emurl.core.settings import Positive
+from emurl.core.settings import NonNegative, Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
-from emurl.footage.dataset import FrameReader
-from emurl.footage.learning import (
-    CHUNK,
-    TokenStore,
-    past,
-    require_screen,
-    spread,
-    train,
-    transitions,
-    write_history,
-    write_picture,
-    write_screen,
-)
+from emurl.footage.catalog import evenly_spread
+from emurl.footage.dataset import CHUNK, FrameReader
+from emurl.footage.tokens import Tokens
+from emurl.footage.transitions import past, transitions
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
-from emurl.report.dream import STARTS, STEPS, dream_film
+from emurl.report.dream import dream_film
+from emurl.rewards.ood import signs, usual_statistics
 from emurl.screen import ScreenSpec, to_gray
+from emurl.training.outputs import require_screen, write_history, write_picture, write_screen
 from emurl.training.settings import OptimizerSettings
-from emurl.training.supervised import resolve_device, seeded
+from emurl.training.supervised import fit, resolve_device, seeded
 
-CODE_VERSION = 1
-HELD_OUT = 4096  # held-out transitions the final numbers are of
-GLANCE = 512
-NEIGHBORS = 2048  # windows of the training footage among which the nearest is sought, and held-out ones that ask
-FURTHEST_SHIFT = 2  # cells
-STEPS_OF_ONE = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # (down, right)
+MOTIONS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # none, and a walking step each way, in cells (down, right)
+
+METRICS: dict[str, str] = {
+    "accuracy": "↑ share of the next frame's tokens foreseen, on held-out videos; beside `copy_accuracy`, `shift_accuracy`,"
+    " `neighbor_accuracy`",
+    "accuracy_changed": "↑ the same among tokens that change; beside `shift_accuracy_changed`, `neighbor_accuracy_changed`",
+    "nll_per_token": "↓ negative log-likelihood of the next frame's tokens, in nats a token",
+    "accuracy_conditioned": "`accuracy` when the model is told which way the screen moved; only with motion conditioning",
+    "accuracy_changed_conditioned": "`accuracy_changed` when the model is told which way the screen moved",
+    "nll_per_token_conditioned": "`nll_per_token` when the model is told which way the screen moved",
+    "copy_accuracy": "`accuracy` of copying the last frame's tokens",
+    "shift_accuracy": "`accuracy` of the whole-cell shift of the last tokens that fits best, chosen in hindsight",
+    "shift_accuracy_changed": "the same among tokens that change",
+    "neighbor_accuracy": "`accuracy` of what followed the nearest window of the training videos",
+    "neighbor_accuracy_changed": "the same among tokens that change",
+    "changed": "share of tokens that change from one frame to the next",
+    "frames_per_second": "windows a second in training",
+}
+
+
+class DreamSettings(Settings):
+    """`dream.gif`: the model goes on from held-out footage by itself."""
+
+    starts: Positive = 3  # moments it goes on from, side by side
+    steps: Positive = 30  # grids it dreams of each
+    temperature: NonNegative = 0.7  # of the draws; below 1, because ninety independent draws a grid spoil more than they vary
+
+
+class DynamicsEvaluation(Settings):
+    """How many transitions the numbers are of."""
+
+    transitions: Positive = 4096  # held-out ones of the final numbers
+    quick_transitions: Positive = 512  # of those, the ones looked at during training
+    neighbor_pool: Positive = 2048  # windows of the training footage among which the nearest is sought
+    neighbor_transitions: Positive = 2048  # held-out ones it is sought for
+    max_shift: Positive = 2  # cells each way that the baseline of the best shift tries
+    ood_transitions: Positive = 1024  # held-out ones that say what surprise and misreading are usual
 
 
 class DynamicsSettings(OptimizerSettings):
     """`dynamics`: next-token transformer over the grid."""
 
-    dim: Positive = 192
-    layers: Positive = 3
-    heads: Positive = 4
+    renamed: ClassVar[dict[str, str]] = {**OptimizerSettings.renamed, "gap": "frame_stride", "told": "motion_conditioning"}
+
+    dim: Positive = 192  # width
+    layers: Positive = 3  # transformer blocks
+    heads: Positive = 4  # of attention; `dim` is a multiple of it
     context: Positive = 1  # frames seen
-    gap: Positive = 2  # footage frames between one grid and the next
-    optimizer: Literal["adamw", "muon"] = "muon"
-    told: bool = False  # whether the model may be told which way the screen moves, as inferred from the footage
+    frame_stride: Positive = 2  # footage frames between one grid and the next
+    optimizer: Literal["adamw", "muon"] = "muon"  # muon: for the matrices between hidden layers, AdamW for all else
+    motion_conditioning: bool = False  # the model can be told which way the screen moves, as inferred from the footage
+    motion_dropout: Share = 0.5  # training samples that are not told, so that the model also predicts without
+    reach: Positive = 2  # cells each way that the output can point at to say "what is there comes here"
+    narrow: Positive = 32  # width in which a cell sees its neighbors' tokens
+    short_context: Share = 0.2  # training batches that see the newest grid alone, as callers may show no more
+    change_sampling: Share = 0.5  # draws by how much changed: much footage stands still, and still frames teach only to copy
+    evaluation: DynamicsEvaluation = DynamicsEvaluation()  # what the numbers are of
+    dream: DreamSettings = DreamSettings()  # of `dream.gif`
 
 
 def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train a `Dynamics` on the tokens of the train split; measure it beside copying and shifting the last grid."""
-    device = resolve_device(settings.device)
+    device, asked_for, stride = resolve_device(settings.device), settings.evaluation, settings.frame_stride
     reader = FrameReader(inputs["frames"].folder)
     require_screen(inputs["tokenizer"], reader.spec)
     tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)
-    tokens = TokenStore(reader, tokenizer, output.scratch, tracker, inputs["tokenizer"].digest)
+    tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
 
-    video, index = transitions(reader, "train", settings.gap)
-    # Half of the draws by how much changed: much footage stands still, and still frames teach only to copy.
-    changed = changed_share(tokens, video, index, settings.gap)
-    odds = np.cumsum(0.5 / len(video) + 0.5 * changed / max(changed.sum(), 1e-9))
-    asked = clips(tokens, *transitions(reader, "val", settings.gap), settings, HELD_OUT)
-    glance = asked[spread(GLANCE, len(asked))]
+    video, index = transitions(reader, "train", stride)
+    changed, share = changed_share(tokens, video, index, stride), settings.change_sampling
+    cumulative = np.cumsum((1.0 - share) / len(video) + share * changed / max(changed.sum(), 1e-9))
+    asked = clips(tokens, *transitions(reader, "val", stride), settings, asked_for.transitions)
+    quick = asked[evenly_spread(asked_for.quick_transitions, len(asked))]
 
     def sample(rng: np.random.Generator) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        places = np.minimum(np.searchsorted(odds, rng.random(settings.batch_size) * odds[-1]), len(video) - 1)
+        places = np.minimum(np.searchsorted(cumulative, rng.random(settings.batch_size) * cumulative[-1]), len(video) - 1)
         grids = tokens.read(video[places], window(index[places], settings))
-        return (grids, inferred_moves(grids[:, -2], grids[:, -1])) if settings.told else grids
+        return (grids, inferred_motion(grids[:, -2], grids[:, -1])) if settings.motion_conditioning else grids
 
-    model: Dynamics = seeded(
-        settings.seed,
-        lambda: Dynamics(
-            tokenizer.vocab, settings.dim, settings.layers, settings.heads, settings.context, len(STEPS_OF_ONE) * settings.told
-        ),
-    )
-    few = asked[spread(6, len(asked))]
-    result = train(
-        model, sample, settings, device, output, tracker, "dynamics",
-        evaluate=lambda model: measure(model, glance), best_by="nll_per_token",
+    model: Dynamics = seeded(settings.seed, lambda: new_dynamics(settings, tokenizer.vocab))
+    few = asked[evenly_spread(6, len(asked))]
+    result = fit(
+        model, sample, settings, output=output, tracker=tracker, name="dynamics", device=device,
+        evaluate=lambda model: measure(model, quick), best_by="nll_per_token",
         picture=lambda model: {"prediction": picture(model, tokenizer, few, reader.spec)},
     )  # fmt: skip
 
     output.metrics.update(measure(model, asked))
-    if settings.told:
-        told = measure(model, asked, inferred_moves(asked[:, -2], asked[:, -1]))
-        output.metrics.update({f"{name}_told": value for name, value in told.items()})
-    output.metrics.update(baselines(asked))
-    known = clips(tokens, video, index, settings, NEIGHBORS)
-    output.metrics.update(neighbors(asked[spread(NEIGHBORS, len(asked))], known))
+    if settings.motion_conditioning:
+        conditioned = measure(model, asked, inferred_motion(asked[:, -2], asked[:, -1]))
+        output.metrics.update({f"{name}_conditioned": value for name, value in conditioned.items()})
+    output.metrics.update(baselines(asked, asked_for.max_shift))
+    known = clips(tokens, video, index, settings, asked_for.neighbor_pool)
+    output.metrics.update(neighbors(asked[evenly_spread(asked_for.neighbor_transitions, len(asked))], known))
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
-    usual = usual_scores(model, tokenizer, reader, settings)
+    usual = usual_signs(model, tokenizer, tokens, settings)
     output.path("ood.json").write_text(json.dumps(usual, indent=2, sort_keys=True), encoding="utf-8")
     write_picture(output, "prediction.png", picture(model, tokenizer, few, reader.spec))
-    dream(output, model, tokenizer, tokens, reader, settings)
+    dream(output, model, tokenizer, tokens, settings)
     write_history(output, dynamics=result)
     write_screen(output, reader.spec)
 
 
-def window(index: np.ndarray, settings: DynamicsSettings) -> np.ndarray:
-    """Frame numbers (n, context + 1): those seen, newest at `index` (n,), and the one to foresee."""
-    return np.concatenate([past(index, settings.context, settings.gap), index[:, None] + settings.gap], axis=1)
-
-
-def clips(tokens: TokenStore, video: np.ndarray, index: np.ndarray, settings: DynamicsSettings, count: int) -> np.ndarray:
-    """At most `count` evenly spread windows as tokens: (n, context + 1, 9, 10)."""
-    places = spread(count, len(video))
-    return tokens.read(video[places], window(index[places], settings))
-
-
-def dream(
-    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: TokenStore, reader: FrameReader, settings: DynamicsSettings
-) -> None:
-    """`dream.gif` from a few evenly spread moments of the held-out videos that have enough footage after them."""
-    video, index = transitions(reader, "val", settings.gap)
-    steps = min(STEPS, min(reader.videos[int(v)].count for v in np.unique(video)) // settings.gap // 2)
-    last = np.array([reader.videos[int(v)].count for v in video]) - 1 - steps * settings.gap
-    video, index = video[index <= last], index[index <= last]
-    # Not the ends of the spread: the first moment is the title's, the last the ending's.
-    places = spread(STARTS + 2, len(video))[1:-1] if len(video) > STARTS + 2 else np.arange(len(video))
-    if steps == 0 or not len(places):
-        return
-    video, index = video[places], index[places]
-    later = index[:, None] + settings.gap * np.arange(1, steps + 1)
-    after = reader.gather(np.repeat(video[:, None], steps, axis=1), later)
-    fps = reader.videos[int(video[0])].fps
-    dream_film(
-        output.path("dream.gif"), model, tokenizer, tokens.read(video, past(index, settings.context, settings.gap)), after,
-        reader.spec, round(1000 * settings.gap / fps),
+def new_dynamics(settings: DynamicsSettings, vocab: int) -> Dynamics:
+    """An untrained dynamics model of these settings for a tokenizer of `vocab` tokens."""
+    return Dynamics(
+        vocab, settings.dim, settings.layers, settings.heads, settings.context, len(MOTIONS) * settings.motion_conditioning,
+        settings.reach, settings.narrow, settings.short_context, settings.motion_dropout,
     )  # fmt: skip
 
 
-def changed_share(tokens: TokenStore, video: np.ndarray, index: np.ndarray, gap: int) -> np.ndarray:
-    """Share of the 90 tokens (M,) that differ `gap` frames later."""
+def window(index: np.ndarray, settings: DynamicsSettings) -> np.ndarray:
+    """Frame numbers (n, context + 1): those seen, newest at `index` (n,), and the one to foresee."""
+    stride = settings.frame_stride
+    return np.concatenate([past(index, settings.context, stride), index[:, None] + stride], axis=1)
+
+
+def clips(tokens: Tokens, video: np.ndarray, index: np.ndarray, settings: DynamicsSettings, count: int) -> np.ndarray:
+    """At most `count` evenly spread windows as tokens: int64 (n, context + 1, 9, 10)."""
+    places = evenly_spread(count, len(video))
+    return tokens.read(video[places], window(index[places], settings))
+
+
+def dream(output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings) -> None:
+    """`dream.gif` from a few evenly spread moments of the held-out videos that have enough footage after them."""
+    reader, stride, starts = tokens.reader, settings.frame_stride, settings.dream.starts
+    video, index = transitions(reader, "val", stride)
+    steps = min(settings.dream.steps, min(reader.videos[int(v)].count for v in np.unique(video)) // stride // 2)
+    last = np.array([reader.videos[int(v)].count for v in video]) - 1 - steps * stride
+    video, index = video[index <= last], index[index <= last]
+    # Not the ends of the spread: the first moment is the title's, the last the ending's.
+    places = evenly_spread(starts + 2, len(video))[1:-1] if len(video) > starts + 2 else np.arange(len(video))
+    if steps == 0 or not len(places):
+        return
+    video, index = video[places], index[places]
+    later = index[:, None] + stride * np.arange(1, steps + 1)
+    after = reader.gather(np.repeat(video[:, None], steps, axis=1), later)
+    fps = reader.videos[int(video[0])].fps
+    dream_film(
+        output.path("dream.gif"), model, tokenizer, tokens.read(video, past(index, settings.context, stride)), after,
+        reader.spec, round(1000 * stride / fps), settings.dream.temperature,
+    )  # fmt: skip
+
+
+def changed_share(tokens: Tokens, video: np.ndarray, index: np.ndarray, stride: int) -> np.ndarray:
+    """Share of the 90 tokens that differ `stride` frames later: float64 (M,)."""
     shares = np.empty(len(video))
     for start in range(0, len(video), 4096):
         part = slice(start, start + 4096)
-        pair = tokens.read(video[part], np.stack([index[part], index[part] + gap], axis=1))
+        pair = tokens.read(video[part], np.stack([index[part], index[part] + stride], axis=1))
         shares[part] = (pair[:, 0] != pair[:, 1]).mean(axis=(1, 2))
     return shares
 
 
-def inferred_moves(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Which of `STEPS_OF_ONE` turns most of grids (N, 9, 10) into the grids after them: long (N,), 0 where none is better."""
-    fits = [(shifted(before, *step) == after).sum(axis=(1, 2)) for step in STEPS_OF_ONE]
+def inferred_motion(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which of `MOTIONS` turns most of grids (N, 9, 10) into the grids after them: int64 (N,), 0 where none is better."""
+    fits = [(shifted(before, *motion) == after).sum(axis=(1, 2)) for motion in MOTIONS]
     return np.argmax(fits, axis=0)
 
 
-def measure(model: Dynamics, asked: np.ndarray, moves: np.ndarray | None = None) -> dict[str, float]:
+def measure(model: Dynamics, asked: np.ndarray, motion: np.ndarray | None = None) -> dict[str, float]:
     """accuracy: share of next tokens foreseen; accuracy_changed: among those that change; nll_per_token: nats.
 
-    `moves` (N,) tell the model what it may be told. They are read off the answer: never the headline.
+    Args:
+        asked: windows of tokens (N, T, 9, 10), the last of each the answer.
+        motion: what a model with motion conditioning is told, int64 (N,). It is read off the answer: never the headline.
     """
     right = changed_right = changed = nats = 0.0
     for start in range(0, len(asked), CHUNK):
         part = torch.as_tensor(asked[start : start + CHUNK], device=model.device)
         before, wanted = part[:, :-1], part[:, -1]
         with torch.no_grad():
-            taken = None if moves is None else torch.as_tensor(moves[start : start + CHUNK], device=model.device)
+            taken = None if motion is None else torch.as_tensor(motion[start : start + CHUNK], device=model.device)
             logits = model(before, taken).float()
         hit = logits.argmax(dim=-1) == wanted
         moved = before[:, -1] != wanted
@@ -181,8 +218,8 @@ def measure(model: Dynamics, asked: np.ndarray, moves: np.ndarray | None = None)
     }
 
 
-def baselines(asked: np.ndarray) -> dict[str, float]:
-    """What the last grid gives when copied, and when shifted by the whole cells (at most 2 each way) that fit best.
+def baselines(asked: np.ndarray, max_shift: int) -> dict[str, float]:
+    """What the last grid gives when copied, and when shifted by the whole cells (at most `max_shift` each way) that fit best.
 
     The shift is chosen for each pair in hindsight, by the answer: it is a bound no model of one moving window is given.
     Cells that a shift uncovers count as wrong. `copy_accuracy_changed` is 0 by definition and left out; `changed` is the
@@ -192,8 +229,8 @@ def baselines(asked: np.ndarray) -> dict[str, float]:
     moved = before != wanted
     best = np.full(len(asked), -1)
     best_changed = np.zeros(len(asked))
-    for down in range(-FURTHEST_SHIFT, FURTHEST_SHIFT + 1):
-        for right in range(-FURTHEST_SHIFT, FURTHEST_SHIFT + 1):
+    for down in range(-max_shift, max_shift + 1):
+        for right in range(-max_shift, max_shift + 1):
             hit = shifted(before, down, right) == wanted
             count = hit.sum(axis=(1, 2))
             better = count > best
@@ -233,23 +270,19 @@ def shifted(grids: np.ndarray, down: int, right: int) -> np.ndarray:
     return moved
 
 
-def usual_scores(model: Dynamics, tokenizer: Tokenizer, reader: FrameReader, settings: DynamicsSettings) -> dict[str, float]:
-    """Mean and standard deviation of the two out-of-distribution signs on held-out footage, pair by pair as play gives them."""
-    video, index = transitions(reader, "val", settings.gap)
-    places = spread(1024, len(video))
+def usual_signs(model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings) -> dict[str, float]:
+    """What `OODDetector` takes for usual: its two signs on held-out footage, pair by pair as play gives them."""
+    reader, stride = tokens.reader, settings.frame_stride
+    video, index = transitions(reader, "val", stride)
+    places = evenly_spread(settings.evaluation.ood_transitions, len(video))
     misread, surprise = [], []
     for start in range(0, len(places), CHUNK):
         part = places[start : start + CHUNK]
-        now = reader.gather(video[part], index[part])
-        later = reader.gather(video[part], index[part] + settings.gap)
-        tokens, tokens_later = tokenizer.encode(now), tokenizer.encode(later)
-        misread.append(tokenizer.reconstruction_error(later, tokens_later).cpu().numpy())
-        surprise.append(model.nll(tokens, tokens_later).cpu().numpy())
-    misread_all, surprise_all = np.concatenate(misread), np.concatenate(surprise)
-    return {
-        "reconstruction_mean": float(misread_all.mean()), "reconstruction_std": float(misread_all.std()),
-        "surprise_mean": float(surprise_all.mean()), "surprise_std": float(surprise_all.std()), "gap": settings.gap,
-    }  # fmt: skip
+        now, later = tokens.read(video[part], index[part]), tokens.read(video[part], index[part] + stride)
+        both = signs(tokenizer, model, now, later, reader.gather(video[part], index[part] + stride))
+        misread.append(both[0])
+        surprise.append(both[1])
+    return {**usual_statistics(np.concatenate(misread), np.concatenate(surprise)), "frame_stride": stride}
 
 
 def picture(model: Dynamics, tokenizer: Tokenizer, asked: np.ndarray, spec: ScreenSpec) -> np.ndarray:

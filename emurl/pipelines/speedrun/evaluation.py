@@ -25,10 +25,10 @@ from emurl.games import mossdale as cartridge
 from emurl.games.mossdale.atlas import atlas
 from emurl.games.settings import EmulatorSettings
 from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
-from emurl.pipelines.speedrun.table import BY_NAME
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report import Player as Finding
-from emurl.report.panel import Panel, write_film
+from emurl.report.film import write_gif
+from emurl.report.panel import Panel
 from emurl.screen import ScreenSpec
 from emurl.training.evaluate import Player, RandomAgent, Record, play, replay
 from emurl.training.perception import Perception
@@ -86,7 +86,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
             title, settings.episodes, settings.max_steps, milestones, findings, output.path("agent.gif"), picture, names,
         ),
         lineage(list(inputs.values())),
-        {name: stage.headline for name, stage in BY_NAME.items()},
+        {artifact.stage: artifact.headline or "" for artifact in inputs.values()},
         settings.model_dump(mode="json"),
     )  # fmt: skip
     output.path("report.html").write_text(page, encoding="utf-8")
@@ -253,4 +253,4 @@ def film(path: Path, envs: ThreadedVectorEnv, perception: Perception, player: Pl
     moments = list(replay(envs, perception, player, record, every=every))
     reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
     places = [min(place * every, record.steps) for place in range(len(moments))]
-    write_film(path, (panel.draw(*shown) for shown in zip(moments, reconstructions, places, strict=True)))
+    write_gif(path, (panel.draw(*shown) for shown in zip(moments, reconstructions, places, strict=True)))

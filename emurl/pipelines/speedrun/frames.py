@@ -18,9 +18,10 @@ import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.files import write_atomically
+from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
-from emurl.core.progress import Progress
 from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
 from emurl.footage.decode import decode, plan
@@ -34,15 +35,29 @@ from emurl.screen import ScreenSettings, ScreenSpec
 CODE_VERSION = 3
 SHOWN = 12  # videos on the contact sheet
 
+METRICS: dict[str, str] = {
+    "frames": "frames in the shards",
+    "videos": "videos whose screen was found; beside `rejected`",
+    "rejected": "↓ videos whose screen was not found or not trusted; rejected.json says why",
+    "val_videos": "videos held out for measuring",
+    "blank_share": "share of frames of a single shade",
+    "duplicate_share": "share of frames equal to the one before",
+    "not_game_share": "share of frames that show a card or a menu of the stream instead of the game",
+    "confidence_min": "↑ lowest confidence in a screen that was accepted, 0 … 1",
+    "residual_mean": "↓ mean distance of pixels from the shade they were read as: 0 clean, about 0.5 where there are no shades",
+    "bytes_per_frame": "size of a frame on disk, in bytes",
+}
+
 
 class FramesSettings(Settings):
     """`frames`: how often to look, and how sure to be of the screen."""
 
-    fps: Rate = 8.0
-    val_share: Share = 0.2
-    min_confidence: Share = 0.5
+    fps: Rate = 8.0  # frames a second of video
+    val_share: Share = 0.2  # share of the videos that is held out for measuring
+    min_confidence: Share = 0.5  # of a screen, below which a video is rejected
+    # Screens given by hand, by video; the default file may be absent.
     crop_config: Annotated[PathText | None, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "configs/video_crop_config.json"
-    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)  # videos decoded at the same time
     screen: ScreenSettings = ScreenSettings()
 
     def files(self) -> dict[str, Path]:
@@ -162,9 +177,8 @@ def _video(
         facts["reason"] = str(error)
     bar.update(max(0, expected - shown))
     # Last, and by rename: what has its facts is whole.
-    aside = done.with_suffix(".part")
-    aside.write_text(json.dumps(facts), encoding="utf-8")
-    aside.replace(done)
+    with write_atomically(done) as aside:
+        aside.write_text(json.dumps(facts), encoding="utf-8")
     return facts
 
 

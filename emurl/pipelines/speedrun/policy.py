@@ -24,7 +24,15 @@ from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.games.settings import EmulatorSettings
 from emurl.models.policy import Policy
-from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, familiarity, load_perception, load_policy, write_play
+from emurl.pipelines.speedrun.players import (
+    agent_of,
+    consoles,
+    emulator_of,
+    familiarity,
+    load_perception,
+    load_policy,
+    write_play,
+)
 from emurl.rewards.progress import ProgressReward
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource

@@ -6,73 +6,111 @@ history.json  every number of training                                screen.jso
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
-from emurl.core.settings import Positive
+from emurl.core.settings import Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
-from emurl.footage.dataset import FrameReader
-from emurl.footage.learning import CHUNK, spread, train, write_history, write_picture, write_screen
+from emurl.footage.catalog import evenly_spread
+from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.models.reward import RewardModel
+from emurl.screen import ScreenSpec
 from emurl.training.augment import stream_faults
-from emurl.training.settings import OptimizerSettings
-from emurl.training.supervised import resolve_device, seeded
+from emurl.training.outputs import write_history, write_picture, write_screen
+from emurl.training.settings import Augment, AugmentSettings, OptimizerSettings
+from emurl.training.supervised import fit, resolve_device, seeded
 
-CODE_VERSION = 1
-GAPS_S = (1, 5, 30)
-PER_VIDEO = 400  # frames of a held-out video the numbers are of
-NEIGHBORS = 4000  # training frames the nearest one is sought among
+METRICS: dict[str, str] = {
+    "pairwise_accuracy": "↑ share of pairs of frames of a held-out video whose order is told; beside `neighbor_pairwise_accuracy`,"
+    " `chance_accuracy`",
+    "pairwise_accuracy_*s": "↑ the same for pairs so many seconds apart, give or take a third",
+    "neighbor_pairwise_accuracy": "`pairwise_accuracy` when a frame is as far on as the training frame that looks most like it",
+    "neighbor_pairwise_accuracy_*s": "the same for pairs so many seconds apart",
+    "chance_accuracy": "`pairwise_accuracy` of guessing",
+    "frames_per_second": "frames a second in training",
+}
+
+
+class ClosePairs(Settings):
+    """Pairs drawn anywhere in a run are mostly easy, so a part of them is drawn close together."""
+
+    share: Share = 0.5  # of a batch
+    unit: Positive = 8  # frames that the two below count
+    min_distance: Positive = 2  # units: each batch draws its largest distance, from here
+    max_distance: Positive = 30  # to below here
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.min_distance >= self.max_distance:
+            raise ValueError(f"min_distance {self.min_distance}, expected less than max_distance {self.max_distance}")
+        return self
+
+
+class RewardEvaluation(Settings):
+    """How many frames the numbers are of."""
+
+    gaps_s: Annotated[tuple[Positive, ...], Field(strict=False)] = (1, 5, 30)  # seconds apart, each with an accuracy of its own
+    frames_per_video: Positive = 400  # of a held-out video
+    quick_stride: Positive = 4  # every so many of them are looked at during training
+    neighbor_pool: Positive = 4000  # training frames among which the nearest is sought
+    calibration_frames: Positive = 200  # of each training video, by which Φ is brought to seconds
 
 
 class RewardSettings(OptimizerSettings):
-    """`reward`: Bradley–Terry ranker, later is better."""
+    """`reward`: Bradley–Terry ranker, later is better. It is trained for `epochs` · `steps_per_epoch` steps, whatever `steps` says."""
 
-    arch: Literal["small", "resnet18", "resnet34"] = "resnet34"
-    epochs: Positive = 50
-    steps_per_epoch: Positive = 200
+    arch: Literal["small", "resnet18", "resnet34"] = "resnet34"  # the network
+    dropout: Share = 0.1  # on the features that the score is read from
+    epochs: Positive = 50  # each ends with an evaluation
+    steps_per_epoch: Positive = 200  # batches
+    close_pairs: ClosePairs = ClosePairs()  # the harder part of a batch
+    augment: Augment = AugmentSettings()  # stream-like faults on the frames it learns from
+    evaluation: RewardEvaluation = RewardEvaluation()  # what the numbers are of
 
 
 def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train a `RewardModel` on pairs of the train split, calibrate it to seconds, and measure it on held-out videos."""
-    device = resolve_device(settings.device)
+    device, asked = resolve_device(settings.device), settings.evaluation
     reader = FrameReader(inputs["frames"].folder)
     spec = reader.spec
-    held_out = [timeline(reader, video, PER_VIDEO) for video in reader.split("val")]
-    glance = [(frames[::4], seconds[::4]) for frames, seconds in held_out]
+    held_out = [timeline(reader, video, asked.frames_per_video) for video in reader.split("val")]
+    quick = [(frames[:: asked.quick_stride], seconds[:: asked.quick_stride]) for frames, seconds in held_out]
 
-    model: RewardModel = seeded(
-        settings.seed, lambda: RewardModel(arch=settings.arch, shades=spec.shades, channels=spec.channels)
-    )
+    model: RewardModel = seeded(settings.seed, lambda: new_reward_model(settings, spec))
 
     def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        # Pairs drawn anywhere in a run are mostly easy; half of them are drawn close together.
-        near = settings.batch_size // 2
-        far = reader.ordered_pairs(rng, settings.batch_size - near, "train")
-        close = reader.ordered_pairs(rng, near, "train", max_gap=int(rng.integers(2, 30)) * 8) if near else far
-        parts = (far, close) if near else (far,)
+        near = int(settings.batch_size * settings.close_pairs.share)
+        parts = []
+        if near < settings.batch_size:
+            parts.append(reader.ordered_pairs(rng, settings.batch_size - near, "train"))
+        if near:
+            distance = rng.integers(settings.close_pairs.min_distance, settings.close_pairs.max_distance)
+            parts.append(reader.ordered_pairs(rng, near, "train", max_distance=int(distance) * settings.close_pairs.unit))
         earlier, later = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
-        faulty = stream_faults(np.concatenate([earlier, later]), rng, 0.5, spec.shades)
+        faulty = stream_faults(np.concatenate([earlier, later]), rng, settings.augment, spec.shades)
         return faulty[: len(earlier)], faulty[len(earlier) :]
 
-    result = train(
-        model, sample, settings, device, output, tracker, "reward",
+    result = fit(
+        model, sample, settings, output=output, tracker=tracker, name="reward", device=device,
         steps=settings.epochs * settings.steps_per_epoch, eval_every=settings.steps_per_epoch,
-        evaluate=lambda model: measure([(score(model, frames), seconds) for frames, seconds in glance]),
+        evaluate=lambda model: measure([(score(model, frames), seconds) for frames, seconds in quick], asked),
         best_by="-pairwise_accuracy",
     )  # fmt: skip
 
-    known = [timeline(reader, video, 200) for video in reader.split("train")]
+    known = [timeline(reader, video, asked.calibration_frames) for video in reader.split("train")]
     with torch.no_grad():
         raw = torch.cat([model.raw(frames[i : i + CHUNK]).cpu() for frames, _ in known for i in range(0, len(frames), CHUNK)])
     model.calibrate(raw, torch.as_tensor(np.concatenate([seconds for _, seconds in known])))
 
     scores = [(score(model, frames), seconds) for frames, seconds in held_out]
-    output.metrics.update(measure(scores))
+    output.metrics.update(measure(scores, asked))
     output.metrics["chance_accuracy"] = 0.5
-    output.metrics.update({f"neighbor_{name}": value for name, value in measure(neighbor_scores(reader, held_out)).items()})
+    neighbors = neighbor_scores(reader, held_out, asked.neighbor_pool)
+    output.metrics.update({f"neighbor_{name}": value for name, value in measure(neighbors, asked).items()})
     output.metrics["frames_per_second"] = 2 * result.frames_per_second  # two frames a pair
     model.save_pretrained(output.path("model"))
     write_picture(output, "progress.png", progress_picture(scores))
@@ -80,10 +118,15 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     write_screen(output, spec)
 
 
+def new_reward_model(settings: RewardSettings, spec: ScreenSpec) -> RewardModel:
+    """An untrained reward model of these settings for this screen."""
+    return RewardModel(settings.arch, spec.shades, spec.channels, settings.dropout)
+
+
 def timeline(reader: FrameReader, video: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """At most `count` evenly spread usable frames of a video and their times: (n, 144, 160[, 3]), seconds (n,)."""
     usable = reader.usable(video)
-    index = usable[spread(count, len(usable))]
+    index = usable[evenly_spread(count, len(usable))]
     return reader.read(video, index), index / reader.videos[video].fps
 
 
@@ -94,7 +137,7 @@ def score(model: RewardModel, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def measure(timelines: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+def measure(timelines: list[tuple[np.ndarray, np.ndarray]], asked: RewardEvaluation) -> dict[str, float]:
     """Of all pairs of frames of a video, the share whose order the scores (n,) at seconds (n,) tell; ties count half.
 
     pairwise_accuracy: pairs of any distance; _1s, _5s, _30s: pairs so far apart, give or take a third. Videos count alike.
@@ -103,22 +146,24 @@ def measure(timelines: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     for scores, seconds in timelines:
         lead = scores[None, :] - scores[:, None]
         apart = seconds[None, :] - seconds[:, None]
-        told = (lead > 0) + 0.5 * (lead == 0)
+        in_order = (lead > 0) + 0.5 * (lead == 0)
         kinds = {"pairwise_accuracy": apart > 0}
-        kinds |= {f"pairwise_accuracy_{gap}s": (apart >= gap * 2 / 3) & (apart <= gap * 4 / 3) for gap in GAPS_S}
+        kinds |= {f"pairwise_accuracy_{gap}s": (apart >= gap * 2 / 3) & (apart <= gap * 4 / 3) for gap in asked.gaps_s}
         for name, chosen in kinds.items():
             if chosen.any():
-                right.setdefault(name, []).append(float(told[chosen].mean()))
+                right.setdefault(name, []).append(float(in_order[chosen].mean()))
     return {name: float(np.mean(shares)) for name, shares in right.items()}
 
 
-def neighbor_scores(reader: FrameReader, held_out: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+def neighbor_scores(
+    reader: FrameReader, held_out: list[tuple[np.ndarray, np.ndarray]], pool: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The baseline that learns nothing: a frame is as far on as the training frame that looks most like it was in its own run.
 
-    Looks are compared by the mean brightness of 8×8 tiles.
+    Looks are compared by the mean brightness of 8×8 tiles, with about `pool` training frames.
     """
     videos = reader.split("train")
-    known = [timeline(reader, video, max(1, NEIGHBORS // len(videos))) for video in videos]
+    known = [timeline(reader, video, max(1, pool // len(videos))) for video in videos]
     looks = np.concatenate([tile_means(frames) for frames, _ in known])
     when = np.concatenate([seconds / max(seconds.max(initial=0), 1e-9) for _, seconds in known])
     answers = []

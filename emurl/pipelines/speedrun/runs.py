@@ -32,17 +32,26 @@ CODE_VERSION = 2
 DAY_S = 86_400.0
 SPEAK_EVERY = 1000  # runs
 
+METRICS: dict[str, str] = {
+    "videos": "videos that the chosen runs link to, a row each",
+    "runs": "runs with at least one video; beside `runs_read`",
+    "runs_read": "verified runs of the chosen categories",
+    "dropped": "runs left out altogether; dropped.json says why",
+    "requests": "requests to the leaderboard; pages kept from before cost none",
+    "fastest_s": "time of the fastest run, in seconds",
+}
+
 
 class RunsSettings(Settings):
     """`runs`: which leaderboard to read."""
 
-    api_base: str = "https://www.speedrun.com/api/v1"
-    game: str = "46w22l6r"
+    api_base: str = "https://www.speedrun.com/api/v1"  # the leaderboard's API
+    game: str = "46w22l6r"  # id or abbreviation of the game on the leaderboard
     # Names or ids. Empty: the glitchless ones where a game has such (a glitch's order is not progress), else every one;
     # never those the site calls miscellaneous.
     categories: list[str] = []
-    max_runs: Positive = 50
-    timeout_s: Rate = 30.0
+    max_runs: Positive = 50  # runs to take, the fastest first
+    timeout_s: Rate = 30.0  # seconds to wait for an answer
     # Pages once read are kept beside the store; this many days later even old runs are looked at again. 0: always.
     recheck_days: Annotated[float, Field(ge=0, json_schema_extra=NOT_IN_FINGERPRINT)] = 7.0
     broadcast: BroadcastSettings | None = None

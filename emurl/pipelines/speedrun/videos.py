@@ -24,9 +24,9 @@ import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
 from emurl.core.store import Artifact, Output
-from emurl.core.progress import Progress
 from emurl.core.tracking import Tracker
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
 from emurl.games.mossdale.broadcast import Broadcast, serving
@@ -34,18 +34,26 @@ from emurl.games.settings import BroadcastSettings
 
 CODE_VERSION = 2
 
+METRICS: dict[str, str] = {
+    "downloaded": "↑ videos downloaded, probed and found to hold their run; beside `failed`",
+    "failed": "↓ videos that are of no use; videos.parquet says why",
+    "status_*": "videos by what became of them: ok, gone, login, private, network, not_video, too_short, too_long",
+    "hours": "length of the downloaded videos, in hours",
+    "megabytes": "size of the downloaded videos, in megabytes",
+}
+
 
 class VideosSettings(Settings):
     """`videos`: how to download."""
 
-    max_height: Positive = 720
-    max_videos: Positive = 50
-    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
+    max_height: Positive = 720  # pixels; the best quality up to it is downloaded
+    max_videos: Positive = 50  # videos to download, those of the fastest runs first
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)  # downloads at the same time
     rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second of all together, 0 for none
     cookies: PathText | None = Field(
         default=None, json_schema_extra=NOT_IN_FINGERPRINT
     )  # a file in Netscape format, never written to
-    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)
+    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)  # of a download that failed on the network
     broadcast: BroadcastSettings | None = None
 
 

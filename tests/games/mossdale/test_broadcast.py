@@ -317,7 +317,7 @@ def test_a_rendering_killed_in_the_middle_leaves_no_half_video(settings: Broadca
     assert process.stdout is not None
     target = Path(process.stdout.readline().strip())
     deadline = time.monotonic() + 60
-    while not list(target.parent.glob(".*.part.mp4")) and time.monotonic() < deadline:
+    while not list(target.parent.glob(".part-*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -17,7 +17,8 @@ from emurl.envs.gameboy.console import BUTTONS
 from emurl.games.settings import EmulatorSettings
 from emurl.pipelines.speedrun import evaluation
 from emurl.pipelines.speedrun.evaluation import EvaluationSettings
-from emurl.report.panel import Panel, write_film
+from emurl.report.film import write_gif
+from emurl.report.panel import Panel
 from emurl.screen import ScreenSpec
 from emurl.training.evaluate import Moment, Record
 from tests.fixtures import playing as rl_fixtures
@@ -137,7 +138,7 @@ def test_the_panel_shows_the_button_that_is_pressed() -> None:
 
 def test_a_film_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="nothing to film"):
-        write_film(tmp_path / "film.gif", [])
+        write_gif(tmp_path / "film.gif", [])
     assert not (tmp_path / "film.gif").exists()
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emurl.core.config import RenamedKey, load_config
 from emurl.core.errors import InputError
 from emurl.footage.dataset import FrameReader
-from emurl.footage.learning import Catalog, past, spread, transitions
+from emurl.footage.tokens import Tokens
 from emurl.models.dynamics import Dynamics
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
@@ -22,7 +23,7 @@ from tests.fixtures.learning import run_stage, walks, write_frames
 
 QUICK = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 5, "eval_every": 40, "checkpoint_every": 20}
 SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=240, **QUICK)
-FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, gap=2, steps=60, **QUICK)
+FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, **QUICK)
 JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=40, **QUICK)
 
 
@@ -56,6 +57,20 @@ def test_tokenizer_beats_its_baselines(learned):
     assert rows[-1]["step"] == 240 and "val_recon_mse" in rows[-1]
 
 
+def test_the_footage_is_tokenized_once(learned, tmp_path, monkeypatch):
+    artifact, frames = learned["tokenizer"][0], learned["frames"][0]
+    reader, model = FrameReader(frames.folder), Tokenizer.from_pretrained(artifact.path("model"))
+    tokens = Tokens(reader, frames, artifact)
+    assert np.array_equal(tokens.grids(1), model.encode(reader.read(1, np.arange(reader.videos[1].count))).numpy())
+
+    looks = []
+    encode = Tokenizer.encode
+    monkeypatch.setattr(Tokenizer, "encode", lambda self, some: looks.append(len(some)) or encode(self, some))
+    few = FORESIGHT.model_copy(update={"steps": 2})
+    run_stage(dynamics, few, {"frames": frames, "tokenizer": artifact}, tmp_path)
+    assert not looks
+
+
 def test_dynamics_measures_itself(learned):
     artifact, output = learned["dynamics"]
     metrics = output.metrics
@@ -67,7 +82,7 @@ def test_dynamics_measures_itself(learned):
     with Image.open(artifact.path("dream.gif")) as film:
         assert film.size[1] == 2 * 144 + 6 and film.size[0] % 160 == 0 and film.n_frames > 5
     usual = json.loads(artifact.path("ood.json").read_text())
-    assert usual["gap"] == 2 and usual["reconstruction_std"] > 0 and usual["surprise_mean"] > 0
+    assert usual["frame_stride"] == 2 and usual["reconstruction_std"] > 0 and usual["surprise_mean"] > 0
     assert Dynamics.from_pretrained(artifact.path("model")).vocab == 128
 
 
@@ -128,38 +143,40 @@ def test_best_shift_by_hand():
         and moved[0, 5, 8:].tolist() == [-1, -1]
     )
     asked = np.stack([grid[0], np.where(dynamics.shifted(grid, 0, 1)[0] == -1, 777, dynamics.shifted(grid, 0, 1)[0])])[None]
-    figures = dynamics.baselines(asked)
+    figures = dynamics.baselines(asked, 2)
     assert figures["copy_accuracy"] == 0.0 and figures["changed"] == 1.0
     assert figures["shift_accuracy"] == figures["shift_accuracy_changed"] == pytest.approx(0.9)  # a column is new
 
 
-def test_moves_are_read_off_the_footage():
+def test_motion_is_read_off_the_footage():
     grid = np.random.default_rng(0).integers(0, 99, (1, 9, 10))
-    for number, step in enumerate(dynamics.STEPS_OF_ONE):
-        assert dynamics.inferred_moves(grid, dynamics.shifted(grid, *step)).tolist() == [number]
-    assert dynamics.inferred_moves(grid, grid + 100).tolist() == [0]
+    for number, motion in enumerate(dynamics.MOTIONS):
+        assert dynamics.inferred_motion(grid, dynamics.shifted(grid, *motion)).tolist() == [number]
+    assert dynamics.inferred_motion(grid, grid + 100).tolist() == [0]
 
 
-def test_a_model_that_may_be_told_is_measured_untold(learned, tmp_path):
+def test_a_model_with_motion_conditioning_is_measured_without(learned, tmp_path):
     inputs = {name: learned[name][0] for name in ("frames", "tokenizer")}
-    _, output = run_stage(dynamics, FORESIGHT.model_copy(update={"told": True, "steps": 40}), inputs, tmp_path)
+    _, output = run_stage(dynamics, FORESIGHT.model_copy(update={"motion_conditioning": True, "steps": 40}), inputs, tmp_path)
     metrics = output.metrics
-    assert next(iter(metrics)) == "accuracy" and 0 <= metrics["accuracy_told"] <= 1
-    assert metrics["nll_per_token"] != metrics["nll_per_token_told"]
+    assert next(iter(metrics)) == "accuracy" and 0 <= metrics["accuracy_conditioned"] <= 1
+    assert metrics["nll_per_token"] != metrics["nll_per_token_conditioned"]
 
 
 def test_copying_by_hand():
     grid = np.zeros((1, 9, 10), np.int64)
     later = grid.copy()
     later[0, 0, 0] = 5
-    figures = dynamics.baselines(np.stack([grid, later], axis=1))
+    figures = dynamics.baselines(np.stack([grid, later], axis=1), 2)
     assert figures["copy_accuracy"] == pytest.approx(89 / 90) == figures["shift_accuracy"]
     assert figures["shift_accuracy_changed"] == 0.0
 
 
 def test_pairwise_accuracy_by_hand():
     seconds = np.array([0.0, 1.0, 5.0])
-    figures = reward.measure([(np.array([0.0, 2.0, 1.0]), seconds), (np.array([1.0, 1.0, 1.0]), seconds)])
+    figures = reward.measure(
+        [(np.array([0.0, 2.0, 1.0]), seconds), (np.array([1.0, 1.0, 1.0]), seconds)], reward.RewardEvaluation()
+    )
     # first video: 0<1 right, 0<5 right, 1<5 wrong; second: all ties
     assert figures["pairwise_accuracy"] == pytest.approx((2 / 3 + 0.5) / 2)
     assert figures["pairwise_accuracy_1s"] == pytest.approx((1.0 + 0.5) / 2)
@@ -180,34 +197,18 @@ def test_tokenizer_figures_by_hand():
     assert figures == {"recon_mse": 0.5, "pixel_accuracy": 0.5, "active_codes": 1 / 16, "perplexity": pytest.approx(1.0)}
 
 
-def test_what_stands_still_is_drawn_less_often(tmp_path):
-    world = walks(2, steps=20)
-    still = np.concatenate([world[0][:30], np.repeat(world[0][30:31], 100, axis=0)])
-    reader = FrameReader(write_frames(tmp_path, [still, world[1]]).folder)
-    seen = Catalog.of(reader, "train")
-    odds = seen.weights()
-    assert len(seen) == 130 and odds.sum() == pytest.approx(1.0)
-    assert seen.repeats[-1] >= 100 and odds[30:].sum() < 0.6
-    assert np.array_equal(seen.read(reader, np.array([129, 0])), still[[129, 0]])
-    with pytest.raises(InputError, match="no usable frame in the all-of-it split"):
-        Catalog.of(reader, "all-of-it")
-
-
-def test_windows_of_the_past():
-    assert past(np.array([9, 1, 4]), 3, 2).tolist() == [[5, 7, 9], [1, 1, 1], [0, 2, 4]]
-    assert spread(3, 10).tolist() == [0, 4, 9] and spread(5, 2).tolist() == [0, 1] and len(spread(5, 0)) == 0
-
-
-def test_transitions_skip_what_is_no_game(tmp_path, monkeypatch):
-    reader = FrameReader(write_frames(tmp_path, walks(2, steps=10)).folder)
-    flags = np.zeros(reader.videos[0].count, np.uint8)
-    flags[3], flags[5] = 4, 1  # not the game; blank
-    monkeypatch.setattr(reader, "flags", lambda video: flags)
-    _, index = transitions(reader, "train", 2)
-    assert 1 not in index and 3 not in index  # to it, from it
-    assert {0, 2, 4, 5} <= set(index.tolist()) and index.max() == len(flags) - 3
-
-
 def test_wrong_vocabulary_for_fsq(tmp_path):
     with pytest.raises(InputError, match=r"tokenizer\.vocab: 100 with codebook fsq"):
         tokenizer.run(TokenizerSettings(vocab=100, codebook="fsq"), {}, None, None)
+
+
+def test_old_names_of_settings_are_read_with_a_warning(tmp_path):
+    (tmp_path / "old.yaml").write_text("dynamics: {gap: 3, told: true}\ntokenizer: {augment: 0.25}\n")
+    with pytest.warns(RenamedKey) as warned:
+        config = load_config(tmp_path / "old.yaml")
+    assert config.dynamics.frame_stride == 3 and config.dynamics.motion_conditioning
+    assert ["dynamics.gap is now called dynamics.frame_stride" in str(one.message) for one in warned].count(True) == 1
+    assert config.tokenizer.augment.share == 0.25  # a number alone is the section's share, as it was
+    with pytest.raises(InputError, match=r"close_pairs.*min_distance 9, expected less than max_distance 4"):
+        load_config(None, ["reward.close_pairs.min_distance=9", "reward.close_pairs.max_distance=4"])
+    assert load_config(None, ["reward.evaluation.gaps_s=[2, 60]"]).reward.evaluation.gaps_s == (2, 60)

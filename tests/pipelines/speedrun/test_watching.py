@@ -6,19 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emurl.core.errors import WorkError
+from emurl.core.config import load_config
+from emurl.core.errors import InputError, WorkError
+from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage import inverse_labels as naming
 from emurl.footage.dataset import FrameReader
-from emurl.footage.exploration import Explorer, Pairs, changed, place_key
+from emurl.footage.exploration import ExplorationSettings, Explorer, place_key
+from emurl.footage.pairs import Pairs, changed
+from emurl.footage.tokens import write_tokens
 from emurl.games.mossdale import rom_path
 from emurl.games.settings import EmulatorSettings
 from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import behavior
-from emurl.pipelines.speedrun.behavior import BehaviorSettings
+from emurl.pipelines.speedrun.behavior import BehaviorSettings, CloningSettings
 from emurl.screen import ScreenSpec
 from emurl.training.supervised import seeded
 from tests.fixtures.learning import artifact, run_stage, write_frames
@@ -29,8 +33,8 @@ SETTINGS = BehaviorSettings(
 )  # fmt: skip
 
 
-def explorer(seed: int = 0) -> Explorer:
-    return Explorer(rom_path(), 16, 8, 2, seed, ScreenSpec(), consoles=4)
+def explorer(seed: int = 0, **changes: float) -> Explorer:
+    return Explorer(rom_path(), 16, 8, 2, seed, ScreenSpec(), ExplorationSettings(consoles=4, **changes))
 
 
 def footage(seed: int, actions: int = 160) -> np.ndarray:
@@ -58,6 +62,8 @@ def watched(tmp_path_factory):
         model.train().loss(footage(seed, actions=80)[40::4])  # fills the codebook
     model.save_pretrained(root / "tokenizer" / "model")
     (root / "tokenizer" / "screen.json").write_text(json.dumps(ScreenSpec().to_dict()))
+    output = Output(root / "tokenizer", root / "scratch")
+    write_tokens(output, FrameReader(frames.folder), frames, model.eval(), Tracker.silent())
     inputs = {"frames": frames, "tokenizer": artifact("tokenizer", root / "tokenizer")}
     return inputs, *run_stage(behavior, SETTINGS, inputs, root / "behavior"), root
 
@@ -105,8 +111,8 @@ def test_play_is_of_its_dice_and_new_places_are_kept():
     assert not (len(one) == len(other) and np.array_equal(one.packed, other.packed))
     assert len(one) > 30 and kept >= 3
     frames = one.frames(np.arange(len(one)))
-    assert changed(frames[:, 0], frames[:, 1]).all()
-    assert one.actions.min() >= 0 and one.actions.max() <= 7 and (np.diff(one.stretch) >= 0).all()
+    assert changed(frames[:, 0], frames[:, 1], 24).all()
+    assert one.actions.min() >= 0 and one.actions.max() <= 7 and (np.diff(one.episode) >= 0).all()
 
 
 def test_pairs_are_saved_and_joined(tmp_path):
@@ -117,19 +123,36 @@ def test_pairs_are_saved_and_joined(tmp_path):
     again = Pairs.load(tmp_path / "pairs.npz", ScreenSpec())
     assert np.array_equal(again.frames(np.array([4, 0])), pairs.frames(np.array([4, 0])))
     both = pairs.join(again)
-    assert both.stretch.tolist() == [0, 0, 1, 1, 2, 3, 3, 4, 4, 5] and len(both.moment_frames()) == 4
+    assert both.episode.tolist() == [0, 0, 1, 1, 2, 3, 3, 4, 4, 5] and len(both.moment_frames()) == 4
 
 
 def test_a_held_button_names_its_pairs():
     """A console that only ever walks down: every pair that shows a walk is called down."""
-    player = explorer()
+    player = explorer(policy_share=1.0)
     with GameBoy(rom_path()) as console:
         for button in [6] * 12 + [0] * 40:
             console.step(button, 16)
         player.power_on = console.save()
-    pairs = player.gather(96, Tracker.silent(), act=lambda frames, begun: np.full(len(frames), 3), act_share=1.0)
+    pairs = player.gather(96, Tracker.silent(), act=lambda frames, begun: np.full(len(frames), 3))
     player.close()
     assert len(pairs) and set(pairs.actions.tolist()) == {3}
+
+
+def test_chance_presses_what_its_settings_say():
+    player = explorer(probabilities={"down": 1.0, "start": 3.0}, idle=0.0)
+    pairs = player.gather(200, Tracker.silent())
+    player.close()
+    assert set(pairs.actions.tolist()) <= {BUTTONS.index("down"), BUTTONS.index("start")}
+
+
+def test_wrong_exploration_is_refused_in_one_line():
+    for wrong, line in (
+        ("probabilities={jump: 1.0}", r"behavior\.exploration\.probabilities: .*expected a weight for some of a, b, up"),
+        ("save_every=30", r"behavior\.exploration: .*save_every 30, expected at most episode_length 24"),
+    ):
+        with pytest.raises(InputError, match=line) as caught:
+            load_config(None, [f"behavior.exploration.{wrong}"])
+        assert "\n" not in str(caught.value)
 
 
 def test_changes_and_places():
@@ -138,7 +161,7 @@ def test_changes_and_places():
     noisy[0, :10] = 1
     moved = frame.copy()
     moved[:16, :16] = 3
-    assert changed(np.stack([frame, frame]), np.stack([noisy, moved])).tolist() == [False, True]
+    assert changed(np.stack([frame, frame]), np.stack([noisy, moved]), 24).tolist() == [False, True]
     assert place_key(frame) == place_key(noisy) != place_key(moved)
 
 
@@ -163,6 +186,7 @@ def test_frames_like_the_agents_count_more(watched):
 
         def __init__(self):
             self.reader = reader
+            self.all = np.concatenate([self.grids(video) for video in range(len(reader.videos))])
 
         def grids(self, video):
             grids = np.zeros((reader.videos[video].count, 9, 10), np.uint16)
@@ -175,7 +199,7 @@ def test_frames_like_the_agents_count_more(watched):
 
             return torch.zeros(len(frames), 9, 10, dtype=torch.long)  # play shows only whole steps
 
-    weights = behavior.likeness(np.zeros((3, 144, 160), np.uint8), Sight(), Tokens())[0]
+    weights = behavior.importance_weights(np.zeros((3, 144, 160), np.uint8), Sight(), Tokens(), CloningSettings())[0]
     assert weights[20] > 1 > weights[21] or weights[20] / weights[21] > 5
 
 
@@ -183,4 +207,7 @@ def test_footage_that_stands_still_is_no_use(tmp_path):
     still = np.zeros((20, 144, 160), np.uint8)
     reader = FrameReader(write_frames(tmp_path, [still, still]).folder)
     with pytest.raises(WorkError, match="nothing ever changes in the footage"):
-        naming.label(InverseModel(dim=8).eval(), reader, 2, 0.5, None, Tracker.silent())
+        naming.label(
+            InverseModel(dim=8).eval(), reader, 2,
+            min_confidence=0.5, min_labels=64, min_changed_pixels=24, output=None, tracker=Tracker.silent(),
+        )  # fmt: skip

@@ -7,7 +7,6 @@ Python, the slowest part.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from emurl.core.errors import WorkError
+from emurl.core.files import write_atomically
 from emurl.games.mossdale.broadcast import paint
 from emurl.games.mossdale.broadcast.look import CANVAS, FPS, SMOOTHING, Look, Rect
 
@@ -134,28 +134,24 @@ def render(
 
     Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
-    process = subprocess.Popen(_command(aside, bit_rate, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    pipe = process.stdin
-    assert pipe is not None
-    count = 0
-    try:
-        for canvas in stream(look, show, screens):
-            pipe.write(canvas.buffer.data)
-            count += 1
-    except BrokenPipeError:
-        pass  # ffmpeg says why on its way out
-    except BaseException:
-        process.kill()
-        process.communicate()
-        aside.unlink(missing_ok=True)
-        raise
-    _, complaint = process.communicate()
-    if process.returncode:
-        aside.unlink(missing_ok=True)
-        raise WorkError(f"rendering {path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()[-300:]}")
-    aside.replace(path)
+    with write_atomically(path) as aside:
+        process = subprocess.Popen(_command(aside, bit_rate, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe = process.stdin
+        assert pipe is not None
+        count = 0
+        try:
+            for canvas in stream(look, show, screens):
+                pipe.write(canvas.buffer.data)
+                count += 1
+        except BrokenPipeError:
+            pass  # ffmpeg says why on its way out
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        _, complaint = process.communicate()
+        if process.returncode:
+            raise WorkError(f"rendering {path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()[-300:]}")
     return count
 
 

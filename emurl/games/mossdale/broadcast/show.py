@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ import numpy as np
 import requests
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.files import write_atomically
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games import mossdale as cartridge
 from emurl.games.mossdale.broadcast import compose
@@ -172,10 +172,8 @@ class Broadcast:
             play = Playthrough.from_dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             play = self.play(self.rom, seed)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            aside = file.with_name(f"{file.name}.{os.getpid()}.part")
-            aside.write_text(json.dumps(play.to_dict()), encoding="utf-8")
-            aside.replace(file)
+            with write_atomically(file) as aside:
+                aside.write_text(json.dumps(play.to_dict()), encoding="utf-8")
         name = hashlib.sha256(f"{self.key}/{number}".encode()).hexdigest()[:8]
         day = date(2024, 3, 1) + timedelta(days=int(np.random.default_rng([seed, 7]).integers(0, 600)))
         return Entry(name, look, day.isoformat(), play)

@@ -47,6 +47,11 @@ def test_adding_a_game(copy):
     assert follow(PAGES["add-a-game"], copy) == 2
 
 
+@pytest.mark.slow
+def test_adding_an_agent(copy):
+    assert follow(PAGES["add-an-agent"], copy) == 4
+
+
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory):
     """An S3 server on loopback with a bucket called `runs`: the environment in which commands find it."""

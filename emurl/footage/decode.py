@@ -7,7 +7,6 @@ fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is writte
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -140,6 +139,10 @@ def _ahead(process: subprocess.Popen[bytes], size: int) -> Iterator[np.ndarray]:
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
+    try:
+        import fcntl
+    except ImportError:  # a system without it
+        return
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # more pipes than the system allows a user: slower, no worse
             fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)

@@ -25,6 +25,9 @@ with warnings.catch_warnings():
 BUTTONS = ("a", "b", "up", "down", "left", "right", "start", "select")
 """The eight buttons; an action is an index into this tuple."""
 
+FRAMES_PER_SECOND = 4194304 / 70224
+"""Frames (ticks) of the console a second, 59.7275: its clock in Hz over the clocks a frame takes (Pan Docs, "Rendering")."""
+
 PRESS_TICKS = 8
 """Ticks a button stays down: long enough for a game that polls every few frames, released long before the next step,
 because a button held across steps makes no new press."""

@@ -16,16 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emurl.core.registry import module_of
 from emurl.core.settings import Device, Natural, Positive, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
-from emurl.games import mossdale as cartridge
-from emurl.games.mossdale.atlas import atlas
-from emurl.games.settings import EmulatorSettings
+from emurl.games import game_of_title
+from emurl.games.settings import EmulatorSettings, game_of
 from emurl.pipelines.speedrun.players import consoles, load_eyes, load_policy
-from emurl.pipelines.speedrun.table import BY_NAME
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report import Player as Finding
 from emurl.report.panel import Panel, write_film
@@ -34,9 +33,7 @@ from emurl.training.evaluate import Player, Record, play, replay
 from emurl.training.perception import Eyes
 from emurl.training.supervised import resolve_device
 
-CODE_VERSION = 2
 FILM_FRAMES = 160
-INTRO = "intro"  # the milestone whose rate is a metric of its own: the original never got past it
 
 
 class EvaluationSettings(Settings):
@@ -47,6 +44,12 @@ class EvaluationSettings(Settings):
     emulator: EmulatorSettings = EmulatorSettings()
     episodes: Positive = 10
     max_steps: Positive = 2_000
+
+    def modules(self) -> tuple[str, ...]:
+        """Those of the emulator, and the one that draws the game's maps."""
+        game = game_of(self.emulator)
+        drawn = () if game is None or game.atlas is None else (module_of(game.atlas),)
+        return (*super().modules(), *drawn)
 
 
 def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -83,7 +86,6 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
             title, settings.episodes, settings.max_steps, milestones, findings, output.path("agent.gif"), picture, names,
         ),
         lineage(list(inputs.values())),
-        {name: stage.headline for name, stage in BY_NAME.items()},
         settings.model_dump(mode="json"),
     )  # fmt: skip
     output.path("report.html").write_text(page, encoding="utf-8")
@@ -170,8 +172,8 @@ def metrics_of(findings: Sequence[Finding]) -> dict[str, Any]:
         for finding in findings:
             metrics[metric + _suffix(finding)] = getattr(finding, attribute)
     for finding in findings:
-        if INTRO in finding.rates:
-            metrics[f"past_intro{_suffix(finding)}"] = finding.rates[INTRO]
+        for milestone, rate in finding.rates.items():
+            metrics[f"past_{milestone}{_suffix(finding)}"] = rate
     for finding in findings:
         if finding.median_steps:
             metrics[f"steps_to_goal{_suffix(finding)}"] = list(finding.median_steps.values())[-1]
@@ -237,9 +239,10 @@ def place_table(records: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
 
 
 def explored(path: Path, findings: Sequence[Finding], title: str, names: Mapping[int, str]) -> Path:
-    """Draws where each player went: over the embedded game's own maps, or over plain fields for any other game."""
+    """Draw where each player went: over the game's own maps, or over plain fields where nobody has drawn them."""
     counts = [(finding.name, finding.places) for finding in findings]
-    drawn = atlas() if title == cartridge.TITLE else plain_atlas((places for _, places in counts), names)
+    game = game_of_title(title)
+    drawn = game.atlas() if game is not None and game.atlas is not None else plain_atlas((places for _, places in counts), names)
     draw(drawn, counts).save(path, optimize=True)
     return path
 

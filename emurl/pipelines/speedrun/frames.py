@@ -18,9 +18,9 @@ import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
-from emurl.core.progress import Progress
 from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
 from emurl.footage.decode import decode, plan

@@ -20,7 +20,8 @@ from emurl.core.tracking import Tracker
 from emurl.footage import pairing
 from emurl.footage.dataset import FrameReader
 from emurl.footage.learning import CHUNK, Catalog, side_by_side, spread, train, write_history, write_picture, write_screen
-from emurl.games.settings import BroadcastSettings
+from emurl.footage.legibility import text_legibility
+from emurl.games.settings import BroadcastSettings, broadcasting
 from emurl.models.cells import PIXELS
 from emurl.models.codebook import FSQ_LEVELS
 from emurl.models.tokenizer import Tokenizer
@@ -122,7 +123,8 @@ def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarr
     if settings.broadcast is None or reader.spec.shades != 4:
         output.note("text_legibility and token_agreement are null: they need the embedded game's font and its broadcast")
     else:
-        legibility = pairing.text_legibility(model, held_out)
+        font = broadcasting(settings.broadcast).font
+        legibility = None if font is None else text_legibility(model, held_out, font())
         moments = pairing.same_moments(reader, settings.broadcast)
         if moments is None:
             output.note("token_agreement is null: no held-out video is of the broadcast's")

@@ -34,16 +34,16 @@ SPEAK_EVERY = 1000  # runs
 class RunsSettings(Settings):
     """`runs`: which leaderboard to read."""
 
-    api_base: str = "https://www.speedrun.com/api/v1"
-    game: str = "46w22l6r"
+    api_base: str = "https://www.speedrun.com/api/v1"  # of speedrun.com, or a site that answers as it does
+    game: str = "46w22l6r"  # id or abbreviation
     # Names or ids. Empty: the glitchless ones where a game has such (a glitch's order is not progress), else every one;
     # never those the site calls miscellaneous.
     categories: list[str] = []
-    max_runs: Positive = 50
-    timeout_s: Rate = 30.0
+    max_runs: Positive = 50  # the fastest
+    timeout_s: Rate = 30.0  # of a request, in seconds
     # Pages once read are kept beside the store; this many days later even old runs are looked at again. 0: always.
     recheck_days: Annotated[float, Field(ge=0, json_schema_extra=NOT_IN_FINGERPRINT)] = 7.0
-    broadcast: BroadcastSettings | None = None
+    broadcast: BroadcastSettings | None = None  # the demo leaderboard that is read, where it is not a real site
 
 
 def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:

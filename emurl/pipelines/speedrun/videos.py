@@ -36,15 +36,15 @@ from emurl.games.settings import BroadcastSettings
 class VideosSettings(Settings):
     """`videos`: how to download."""
 
-    max_height: Positive = 720
-    max_videos: Positive = 50
-    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)
+    max_height: Positive = 720  # pixels of the picture, at most
+    max_videos: Positive = 50  # the first of the runs artifact
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)  # downloads at a time
     rate_limit: Natural = Field(default=0, json_schema_extra=NOT_IN_FINGERPRINT)  # bytes a second of all together, 0 for none
     cookies: PathText | None = Field(
         default=None, json_schema_extra=NOT_IN_FINGERPRINT
     )  # a file in Netscape format, never written to
-    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)
-    broadcast: BroadcastSettings | None = None
+    retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)  # of a download that failed in passing
+    broadcast: BroadcastSettings | None = None  # the demo leaderboard whose videos they are
 
 
 def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:

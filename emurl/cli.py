@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from emurl import __version__
@@ -13,6 +14,7 @@ from emurl.core import log
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.registry import discover
 
+CONFIG = "configs/demo.yaml"  # where none is named
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -81,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(play)
     play.add_argument("--video", metavar="FILE", help="write a .gif or .mp4 instead of opening a window")
     player = play.add_mutually_exclusive_group()
-    player.add_argument("--bot", action="store_true", help="the embedded cartridge's own runner instead of a policy")
+    player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
     play.add_argument("--steps", type=int, default=400, metavar="N", help="actions to play at most (default 400)")
     play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions (default 0)")
@@ -90,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE", help="settings (default configs/demo.yaml)")
+    parser.add_argument("--config", default=CONFIG, metavar="FILE", help="settings (default configs/demo.yaml)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
     _add_store(parser)
     _add_json(parser)
@@ -240,10 +242,11 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rom(args: argparse.Namespace) -> Any:
-    from emurl.games.settings import rom_path
-
-    return rom_path(_config(args).policy.emulator)
+def _emulator(args: argparse.Namespace) -> Any:
+    """Which ROM the bot or chance plays; without the default settings file, the game in the package."""
+    if args.config == CONFIG and not Path(CONFIG).exists():
+        args.config = None
+    return _config(args).policy.emulator
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -266,9 +269,12 @@ def _train(args: argparse.Namespace) -> int:
 
 def _play(args: argparse.Namespace) -> int:
     if args.bot or args.random:
-        from emurl import solo
+        from emurl.play_scripted import play_bot, play_random
 
-        played = solo.runner(args.seed, args.video) if args.bot else solo.chance(args.seed, args.steps, _rom(args), args.video)
+        emulator = _emulator(args)
+        played = (
+            play_bot(emulator, args.seed, args.video) if args.bot else play_random(emulator, args.seed, args.steps, args.video)
+        )
         _print(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
         return 0
     from emurl import play

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from emurl.core.config import Config
 from emurl.core.errors import EmurlError, InputError
+
+if TYPE_CHECKING:
+    from emurl.games.base import Game
 
 Verdict = Literal["ok", "warning", "missing"]
 
@@ -69,24 +73,64 @@ def _ffmpeg(config: Config) -> Check:
 
 
 def _rom(config: Config) -> Check:
-    from emurl.envs.gameboy.console import GameBoy
-    from emurl.envs.gameboy.memory import reader_for
+    from emurl.envs.gameboy.console import GameBoy, read_rom, rom_title
+    from emurl.games import game_of_title
     from emurl.games.settings import rom_path
 
     path = rom_path(config.emulator)
-    game = GameBoy(path)
-    game.tick(60)
-    game.close()
-    reader = reader_for(path)
-    if reader is None:
-        return Check("rom", "warning", f"{path.name} runs; emurl cannot read its memory", "evaluation will report no milestones")
-    return Check("rom", "ok", f"{path.name} runs; milestones: {', '.join(reader.milestones)}")
+    data = read_rom(path)
+    game = game_of_title(rom_title(data))
+    doubts = [*header_faults(data), *_other_rom(game, data)]
+    if not doubts:
+        with GameBoy(path) as console:
+            console.tick(60)
+    if game is None or game.reader is None:
+        return Check(
+            "rom", "warning", f"{path.name}: {'; '.join(doubts) or 'runs'}; emurl cannot read its memory",
+            "evaluation will report no milestones",
+        )  # fmt: skip
+    milestones = ", ".join(game.reader().milestones)
+    if doubts:
+        return Check(
+            "rom", "warning", f"{path.name}: {'; '.join(doubts)}",
+            f"milestones ({milestones}) may be wrong; bring the ROM that they were written for",
+        )  # fmt: skip
+    return Check("rom", "ok", f"{path.name} runs; milestones: {milestones}")
+
+
+def header_faults(data: bytes) -> list[str]:
+    """What a ROM's header says of its size (0x0148) and its checksum (0x014E, of all other bytes) and what is not so.
+
+    The console itself looks at neither. A checksum of zero was never filled in, as in many a homemade ROM.
+    """
+    faults = []
+    said = 0x8000 << data[0x148] if data[0x148] <= 8 else None
+    if said != len(data):
+        told = f"{said} bytes" if said else f"an unknown size ({data[0x148]:#04x})"
+        faults.append(f"its header says {told}, the file has {len(data)}")
+    checksum = int.from_bytes(data[0x14E:0x150], "big")
+    found = (sum(data) - data[0x14E] - data[0x14F]) & 0xFFFF
+    if checksum not in (0, found):
+        faults.append(f"its checksum is {checksum:#06x}, its bytes give {found:#06x}")
+    return faults
+
+
+def _other_rom(game: Game | None, data: bytes) -> list[str]:
+    """What to say of a ROM that has a known game's title and is another one."""
+    if game is None or not game.md5:
+        return []
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return [] if md5 in game.md5 else [f"its MD5 is {md5}, {game.name} is known as {', '.join(game.md5)}"]
 
 
 def _leaderboard(config: Config) -> Check:
     base = config.runs.api_base
     if config.broadcast is not None:
-        return Check("leaderboard", "ok", f"{base}, served by emurl itself while it is read")
+        from emurl.games.settings import broadcasting
+
+        return Check(
+            "leaderboard", "ok", f"{base}, of {broadcasting(config.broadcast).name}, served by emurl itself while it is read"
+        )
     import requests
 
     parts = urlsplit(base)
@@ -117,7 +161,7 @@ def _store(config: Config) -> Check:
 
 # 720p footage of 4 Mbit/s; packed frames are 5,760 bytes each.
 VIDEO_BYTES_A_MINUTE = 30e6
-MINUTES_A_RUN = {True: 1.5, False: 120.0}  # the embedded game, a real one
+MINUTES_A_RUN = {True: 1.5, False: 120.0}  # of a demo leaderboard, of a real one
 
 
 def _space(config: Config) -> Check:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
     {"flows", "cli", "__main__", "tools"},
-    {"doctor", "compare", "play", "bench"},
+    {"doctor", "compare", "play", "play_scripted", "bench"},
     {"pipelines"},
     {"games", "footage", "report"},
     {"training"},
@@ -106,3 +106,11 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
 def test_modules_stay_small():
     long = {str(file.relative_to(ROOT)): count for file in modules() if (count := len(file.read_text().splitlines())) > 400}
     assert not long
+
+
+@pytest.mark.parametrize("room", ["pipelines", "footage", "report", "training", "agents", "rewards", "envs", "models", "core"])
+def test_no_room_but_games_knows_a_game_by_name(room):
+    for file in sorted((ROOT / "emurl" / room).rglob("*.py")):
+        told = file.read_text().lower()
+        assert "mossdale" not in told, f"{file.relative_to(ROOT)}: ask the game's row"
+        assert "cartridge" not in told or room == "envs", f"{file.relative_to(ROOT)}: the word is of the emulator"

@@ -55,7 +55,8 @@ def test_the_same_seed_gives_the_same_returns_and_another_others() -> None:
 
 def test_the_command_line_prints_one_document(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "emurl", *["train", "ppo", "--env", "toys/Corridor-v0", "--steps", "600", "--seed", "1", "--json", "--import"], TOYS],
+        [sys.executable, "-m", "emurl", "train", "ppo", "--env", "toys/Corridor-v0", "--import", TOYS, "--steps", "600",
+         "--seed", "1", "--json"],
         cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

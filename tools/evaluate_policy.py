@@ -57,7 +57,9 @@ def evaluate(args: argparse.Namespace) -> int:
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title
-        played = evaluation.play_all(envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation"))
+        played = evaluation.play_all(
+            envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation")
+        )
     finally:
         envs.close()
     findings = [evaluation.summarize(name, records, milestones) for name, records in played.items()]

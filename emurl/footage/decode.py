@@ -7,7 +7,6 @@ fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is writte
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,23 +21,41 @@ import imageio_ffmpeg
 import numpy as np
 
 from emurl.core.errors import WorkError
+from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME
 from emurl.footage.screen_finder.finder import Segment
 from emurl.footage.screen_finder.resample import Resampler
 from emurl.footage.screen_finder.shades import Calibration, calibrate, histograms
+from emurl.footage.screen_finder.thresholds import DEFAULTS as FINDER
+from emurl.footage.screen_finder.thresholds import FinderSettings
 from emurl.footage.video import PLANAR, NotAVideo
 from emurl.screen import HEIGHT, WIDTH
 
 CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
 PIPE = 1 << 20  # bytes a pipe may hold, where the system lets us say so; the usual 64 KiB wake both ends for every few rows
-# Distance from the shades (see `Calibration.residual`) that no game frame has: 4 times the video's mean, within these.
-FOREIGN = (0.2, 0.6)
-# Pixels between two shades for each change of shade (see `_mixed`): 0.03 at most in a game that was scaled well, 0.24 and more
-# where letters have smooth edges. 4 times the video's median, within these.
-MIXED = (0.12, 1.0)
-FEW_EDGES = 500  # changes of shade below which a handful of odd pixels would count for too much
-BLANK_SHARE = 0.995  # of a frame's pixels in one shade
-SAME_PIXELS = 8  # fewer differing pixels than a letter has: compression noise
+
+
+class FlagSettings(Settings):
+    """When a frame is blank, a repetition, or none of the game: `frames.flags`."""
+
+    blank_share: Share = 0.995  # of a frame's pixels in one shade, above which it is blank
+    same_pixels: Natural = (
+        8  # that may differ where a frame repeats the one before it: fewer than a letter has, compression noise
+    )
+    # Distance from the shades (see `Calibration.residual`) that no game frame has: this many times the video's mean, within these.
+    foreign_ratio: NonNegative = 4.0
+    foreign_min: Share = 0.2
+    foreign_max: Share = 0.6
+    # Pixels between two shades for each change of shade: 0.03 at most in a game that was scaled well, 0.24 and more where letters
+    # have smooth edges. So many times the video's median, within these.
+    mixed_ratio: NonNegative = 4.0
+    mixed_min: NonNegative = 0.12
+    mixed_max: NonNegative = 1.0
+    min_edges: Positive = 500  # changes of shade below which a handful of odd pixels would count for too much
+    lead_in_s: NonNegative = 2.5  # a layout that begins within so many seconds of the video began with it
+
+
+DEFAULTS = FlagSettings()
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,13 @@ class Chunk:
     flags: np.ndarray  # uint8 (n,): BLANK | DUPLICATE | NOT_GAME
 
 
-def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> list[Way]:
+def plan(
+    times: np.ndarray,
+    pictures: np.ndarray,
+    segments: list[Segment],
+    finder: FinderSettings = FINDER,
+    flags: FlagSettings = DEFAULTS,
+) -> list[Way]:
     """Calibrate every segment that has a screen, on those of the sampled `pictures` (n, height, width) that fall into it."""
     ways = []
     for segment in segments:
@@ -68,14 +91,14 @@ def plan(times: np.ndarray, pictures: np.ndarray, segments: list[Segment]) -> li
             continue
         mine = (times >= segment.start) & (times <= segment.end)
         shown = pictures[mine] if mine.any() else pictures
-        calibration, resampler = calibrate(shown, segment.rect)
+        calibration, resampler = calibrate(shown, segment.rect, settings=finder)
         gray = resampler(resampler.cut(shown))
-        mixed = _mixed(histograms(gray), calibration.ranks(gray), calibration)
+        mixed = _mixed(histograms(gray), calibration.ranks(gray), calibration, flags)
         ways.append(Way(segment, resampler, calibration, float(np.median(mixed))))
     return ways
 
 
-def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
+def decode(path: Path, ways: list[Way], fps: float, settings: FlagSettings = DEFAULTS) -> Iterator[Chunk]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
 
     Raises:
@@ -100,8 +123,8 @@ def decode(path: Path, ways: list[Way], fps: float) -> Iterator[Chunk]:
             for crops in _ahead(process, size):
                 count = len(crops)
                 crops = crops.reshape(count, height, width)
-                frames, flags = _convert(crops, (int(x), int(y)), ways, (first + np.arange(count)) / fps)
-                flags |= DUPLICATE * _repeats(frames, previous)
+                frames, flags = _convert(crops, (int(x), int(y)), ways, (first + np.arange(count)) / fps, settings)
+                flags |= DUPLICATE * _repeats(frames, previous, settings.same_pixels)
                 yield Chunk(first, frames, flags)
                 previous = frames[-1]
                 first += count
@@ -140,6 +163,10 @@ def _ahead(process: subprocess.Popen[bytes], size: int) -> Iterator[np.ndarray]:
 
 def _widen(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
+    try:
+        import fcntl
+    except ImportError:  # a system without it
+        return
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # more pipes than the system allows a user: slower, no worse
             fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
@@ -174,13 +201,15 @@ def _fill(pipe: IO[bytes], buffer: bytearray) -> int:
     return got
 
 
-def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _convert(
+    crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray, settings: FlagSettings
+) -> tuple[np.ndarray, np.ndarray]:
     """Window pictures → frames and flags, each by the way its time falls into."""
     frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
     flags = np.full(len(crops), NOT_GAME, np.uint8)
     for number, way in enumerate(ways):
         # Before the first and after the last sampled picture the nearest layout holds.
-        start = way.segment.start if number or way.segment.start > 2.5 else -1.0
+        start = way.segment.start if number or way.segment.start > settings.lead_in_s else -1.0
         end = way.segment.end if number + 1 < len(ways) else np.inf
         first, last = np.searchsorted(times, (start, end))
         if first == last:
@@ -189,23 +218,31 @@ def _convert(crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times:
         x, y = x - corner[0], y - corner[1]
         gray = way.resampler(crops[first:last, y : y + height, x : x + width])
         frames[first:last] = way.calibration.ranks(gray)
-        flags[first:last] = _marks(gray, frames[first:last], way)
+        flags[first:last] = _marks(gray, frames[first:last], way, settings)
     return frames, flags
 
 
-def _marks(gray: np.ndarray, ranks: np.ndarray, way: Way) -> np.ndarray:
+def _marks(gray: np.ndarray, ranks: np.ndarray, way: Way, settings: FlagSettings) -> np.ndarray:
     """`BLANK` where one shade holds nearly all of a picture, `NOT_GAME` where it is no picture of the calibrated shades on the
     game's grid: a card, a menu of the stream. uint8 (n,) for gray and rank pictures uint8 (n, 144, 160)."""
     found = histograms(gray)
     which = way.calibration.which(found)
     tables = np.eye(4, dtype=np.float32)[way.calibration.tables]  # (palettes, 256, 4)
-    blank = np.einsum("ng,ngr->nr", found, tables[which]) > BLANK_SHARE if len(tables) > 1 else found @ tables[0] > BLANK_SHARE
-    far = (found * way.calibration.distances[which]).sum(axis=1) > np.clip(4 * way.calibration.residual, *FOREIGN)
-    mixed = _mixed(found, ranks, way.calibration) > np.clip(4 * way.mixed, *MIXED)
+    blank = (
+        np.einsum("ng,ngr->nr", found, tables[which]) > settings.blank_share
+        if len(tables) > 1
+        else found @ tables[0] > settings.blank_share
+    )
+    far = (found * way.calibration.distances[which]).sum(axis=1) > np.clip(
+        settings.foreign_ratio * way.calibration.residual, settings.foreign_min, settings.foreign_max
+    )
+    mixed = _mixed(found, ranks, way.calibration, settings) > np.clip(
+        settings.mixed_ratio * way.mixed, settings.mixed_min, settings.mixed_max
+    )
     return (BLANK * blank.any(axis=1) | NOT_GAME * (far | mixed)).astype(np.uint8)
 
 
-def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np.ndarray:
+def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration, settings: FlagSettings) -> np.ndarray:
     """Pixels that lie between two shades, for each change of shade between neighbors: (n,).
 
     A game's shades change from one of its pixels to the next, and there is nothing in between. Letters and pictures that a stream
@@ -214,13 +251,13 @@ def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration) -> np
     """
     between = (found * (calibration.distances > 0.5)[calibration.which(found)]).sum(axis=1) * (HEIGHT * WIDTH)
     edges = [np.count_nonzero(one[:, 1:] != one[:, :-1]) + np.count_nonzero(one[1:] != one[:-1]) for one in ranks]
-    return between / np.maximum(edges, FEW_EDGES)
+    return between / np.maximum(edges, settings.min_edges)
 
 
-def _repeats(frames: np.ndarray, previous: np.ndarray | None) -> np.ndarray:
-    """Whether each frame shows what the one before it showed."""
+def _repeats(frames: np.ndarray, previous: np.ndarray | None, most: int) -> np.ndarray:
+    """Whether each frame shows what the one before it showed: `most` pixels may differ."""
     before = np.concatenate([frames[:1] if previous is None else previous[None], frames[:-1]])
-    same = (frames != before).sum(axis=(1, 2)) <= SAME_PIXELS
+    same = (frames != before).sum(axis=(1, 2)) <= most
     if previous is None:
         same[0] = False
     return same.astype(np.uint8)

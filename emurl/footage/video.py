@@ -12,8 +12,18 @@ from pathlib import Path
 import av
 import numpy as np
 
-KEYFRAMES_ENOUGH = 20
-SEEK_ABOVE_S = 240.0  # longer videos are sampled by seeking, shorter ones read through
+from emurl.core.settings import NonNegative, Positive, Settings
+
+
+class SamplingSettings(Settings):
+    """Which pictures of a video the screen is looked for in: `frames.sampling`."""
+
+    pictures: Positive = 48  # spread over the video
+    min_keyframes: Positive = 20  # with fewer key frames than that, other pictures are taken, too
+    seek_above_s: NonNegative = 240.0  # longer videos are sampled by seeking, shorter ones read through
+
+
+DEFAULTS = SamplingSettings()
 
 
 class NotAVideo(Exception):
@@ -78,19 +88,22 @@ def held_s(path: Path) -> float:
     return last
 
 
-def sample(path: Path, count: int = 48, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """About `count` pictures spread over `path` between two times: seconds (n,), luma uint8 (n, height, width).
+def sample(
+    path: Path, count: int | None = None, start: float = 0.0, end: float | None = None, settings: SamplingSettings = DEFAULTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """About `count` (None: `settings.pictures`) pictures spread over `path` between two times: seconds (n,), luma uint8 (n, height, width).
 
     Short videos are read through key frame by key frame, and picture by picture when those are too few; long ones are
     sought. Raises `NotAVideo` when nothing can be decoded.
     """
+    count = settings.pictures if count is None else count
     facts = probe(path)
     end = facts.duration_s if end is None else min(end, facts.duration_s or end)
-    if end - start > SEEK_ABOVE_S:
+    if end - start > settings.seek_above_s:
         found = list(_seek(path, np.linspace(start, end, count + 2)[1:-1]))
     else:
         found = [item for item in _read(path, True, None) if start <= item[0] <= end]
-        if len(found) >= KEYFRAMES_ENOUGH:
+        if len(found) >= settings.min_keyframes:
             found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]
         else:
             wanted = np.linspace(start, end, count + 2)[1:-1]

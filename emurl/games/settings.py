@@ -11,16 +11,13 @@ from emurl.core.errors import InputError
 from emurl.core.registry import discover, module_of
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
 from emurl.games import game_of_title
-from emurl.games.base import Game
+from emurl.games.base import DemoLeaderboard, Game
 
 EMBEDDED = "mossdale"  # what `embedded` means
 
 
 class EmulatorSettings(Settings):
-    """Which ROM, and how an action is played. `rom: embedded` is the open game in the package.
-
-    `rom` is a path, `embedded`, or the name of any game that ships with its ROM. Its content decides the result, not its path.
-    """
+    """Which ROM, and how an action is played. The content of the ROM decides the result, not its path."""
 
     # A path, `embedded`, or the name of a game that ships with its ROM.
     rom: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "embedded"
@@ -53,12 +50,23 @@ class BroadcastSettings(Settings):
         return {} if game.rom is None else {"rom": game.rom()}
 
     def modules(self) -> tuple[str, ...]:
-        """The module of the leaderboard, with the bot whose runs it shows."""
-        return (module_of(broadcasting(self).leaderboard),)
+        """The modules of the leaderboard, with the bot whose runs it shows, and of the font that its videos are read by."""
+        game = broadcasting(self)
+        return tuple(module_of(made) for made in (game.leaderboard, game.bot, game.font) if made is not None)
+
+    def open(self) -> DemoLeaderboard:
+        """The leaderboard, not served yet: `with settings.open() as leaderboard` serves it.
+
+        Raises:
+            InputError: there is no such game, or it has no demo leaderboard.
+        """
+        made = broadcasting(self).leaderboard
+        assert made is not None
+        return made(self)
 
 
 def rom_path(emulator: EmulatorSettings) -> Path:
-    """The ROM that `emulator.rom` means: a path, or the name of a game that ships with its own (`embedded`: Mossdale).
+    """The ROM that `emulator.rom` means: a path, or the name of a game that ships with its own.
 
     Raises:
         InputError: there is no such file.
@@ -70,7 +78,8 @@ def rom_path(emulator: EmulatorSettings) -> Path:
         return shipped
     path = Path(emulator.rom)
     if not path.is_file():
-        raise InputError(f"emulator.rom: {path}: no such file, expected a Game Boy ROM (.gb), or `embedded`")
+        named = ", ".join(sorted(["embedded", *(name for name, game in discover("games").items() if game.rom is not None)]))
+        raise InputError(f"emulator.rom: {path}: no such file, expected a Game Boy ROM (.gb), or one of {named}")
     return path
 
 

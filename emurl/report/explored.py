@@ -1,7 +1,7 @@
 """Where players have been: counts by coordinate laid over a picture of the game's maps, player beside player.
 
-Counts are visits of walking cells by (map, y, x). An `Atlas` says where each map lies on a picture: the embedded game draws
-its own (`emurl.games.mossdale.atlas`), any other game gets `plain_atlas`, a field a map.
+Counts are visits of walking cells by (map, y, x). An `Atlas` says where each map lies on a picture: a game may draw
+its own (`Game.atlas`), any other gets `plain_atlas`, a field a map.
 """
 
 from __future__ import annotations

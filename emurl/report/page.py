@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from emurl.core.store import MANIFEST, Artifact
+from emurl.core.artifact import MANIFEST, Artifact, read_manifest, split_ref
 from emurl.report.charts import Line, bar_chart, line_chart, number
 from emurl.report.style import STYLE
 
@@ -55,10 +55,10 @@ def lineage(artifacts: Sequence[Artifact]) -> list[Artifact]:
     def walk(artifact: Artifact) -> None:
         if artifact.ref in found:
             return
-        for stage, ref in sorted(artifact.parents.items()):
-            folder = artifact.folder.parent.parent / stage / ref.partition("@")[2]
-            if (folder / MANIFEST).is_file():
-                walk(Artifact(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8"))))
+        for _, ref in sorted(artifact.parents.items()):
+            parent = _beside(artifact, ref)
+            if parent is not None:
+                walk(parent)
         found[artifact.ref] = artifact
 
     for artifact in artifacts:
@@ -66,15 +66,29 @@ def lineage(artifacts: Sequence[Artifact]) -> list[Artifact]:
     return list(found.values())
 
 
-def build(findings: Findings, artifacts: Sequence[Artifact], headlines: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """The page. `artifacts` as from `lineage`, in the order to show them; `headlines` names each stage's main metric."""
+def _beside(artifact: Artifact, ref: str) -> Artifact | None:
+    """The artifact called `ref` in the folder of the store that holds `artifact`; None where it is not there."""
+    pipeline, stage, version = split_ref(ref)
+    near, root = artifact.local.parent.parent, artifact.local.parent.parent.parent
+    # Of the same pipeline, of another one, and as older versions of emurl laid it out.
+    for folder in (near / stage, root / pipeline / stage, root / stage):
+        file = folder / str(version) / MANIFEST
+        if file.is_file():
+            manifest = read_manifest(file.read_bytes(), str(file))
+            if manifest["pipeline"] == pipeline:
+                return Artifact(file.parent, manifest)
+    return None
+
+
+def build(findings: Findings, artifacts: Sequence[Artifact], settings: Mapping[str, Any]) -> str:
+    """The page. `artifacts` as from `lineage`, in the order to show them; `settings` are the evaluation's own."""
     sections = [
         _head(findings),
         _film(findings),
         _milestones(findings),
         _progress(findings),
         _explored(findings),
-        _pipeline(artifacts, headlines),
+        _pipeline(artifacts),
         _training(artifacts),
         _pictures(artifacts),
         _settings(artifacts, settings),
@@ -185,10 +199,11 @@ def _explored(findings: Findings) -> str:
     return _section("Where they went", picture + _table(header, rows), note)
 
 
-def _pipeline(artifacts: Sequence[Artifact], headlines: Mapping[str, str]) -> str:
+def _pipeline(artifacts: Sequence[Artifact]) -> str:
     rows = []
     for artifact in artifacts:
-        headline = headlines.get(artifact.stage, next(iter(artifact.metrics), ""))
+        # Manifests of older versions do not tell which metric is the main one.
+        headline = artifact.headline or next(iter(artifact.metrics), "")
         value = artifact.metrics.get(headline)
         parents = ", ".join(artifact.parents.values()) or "–"
         listed = "".join(

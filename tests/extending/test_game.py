@@ -51,7 +51,7 @@ def test_the_environment_reads_it_and_chance_plays_it_by_name(house):
         "env = gymnasium.make('emurl/GameBoy-v0', rom='emurl/games/dot.gb', frame_skip=12)\n"
         "env.reset()\n"
         "from emurl.envs.gameboy.console import BUTTONS\n"
-        "for button in ['b'] * 5 + ['right'] * 3: info = env.step(BUTTONS.index(button))[-1]\n"
+        "for button in ['b'] * 10 + ['right'] * 3: info = env.step(BUTTONS.index(button))[-1]\n"
         "print(json.dumps([info['x'], env.unwrapped.milestones]))"
     )
     done = house.run("-c", program)

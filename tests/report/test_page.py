@@ -96,7 +96,7 @@ def player(name: str, **changes: object) -> Player:
 def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     store = tmp_path / "store"
     frames = rl_fixtures.artifact(store / "frames" / "v1", "frames", {"videos": 3}, {"frames": 1234})
-    (frames.folder / "manifest.json").write_text(json.dumps(frames.manifest))
+    (frames.folder / "manifest.json").write_text(json.dumps({"schema": 1, **frames.manifest}))
     tokenizer = rl_fixtures.artifact(store / "tokenizer" / "v1", "tokenizer", {"frames": 1}, {"recon_mse": 0.0125, "z": 1})
     tokenizer.manifest["notes"] = ["a <note>"]
     Image.new("L", (20, 10)).save(tokenizer.folder / "reconstruction.png")
@@ -111,7 +111,7 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
 
     shown = lineage([tokenizer])
     assert [artifact.ref for artifact in shown] == ["frames@v1", "tokenizer@v1"]  # videos@v3 is not in the folder
-    page = build(findings, shown, {"tokenizer": "recon_mse"}, {"episodes": 10})
+    page = build(findings, shown, {"episodes": 10})
     links = Links()
     links.feed(page)
     assert links.found and all(link.startswith("data:image/") for link in links.found)
@@ -136,5 +136,5 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
 
 def test_a_game_without_a_reader_still_gets_a_page(tmp_path: Path) -> None:
     lone = player("policy", success=None, rates={}, median_steps={}, places={}, buttons={})
-    page = build(Findings("?", 1, 5, [], [lone]), [rl_fixtures.artifact(tmp_path, "policy")], {}, {})
+    page = build(Findings("?", 1, 5, [], [lone]), [rl_fixtures.artifact(tmp_path, "policy")], {})
     assert "no reader" in page and "Where they went" not in page and "The agent plays" not in page

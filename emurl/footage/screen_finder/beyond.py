@@ -11,50 +11,48 @@ import numpy as np
 from emurl.footage.screen_finder.grid import Slopes
 from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.resample import Box
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
 from emurl.screen import HEIGHT, WIDTH
 
-STRIP = 32  # game pixels beside a border that are looked at
-ALIKE = (2.0, 0.02)  # misfit of the strip over that of the screen, and more, at which it is on the same grid
-FULL = 0.15  # detail of the strip over that of the screen, from which it says anything
-SMOOTH = (2.0, 0.1)  # misfit of half as many pixels over that of all, and at least: what is smooth lies on any grid
-MOVES = 0.1  # share of the strip that changes now and then
-ENDS, WITHIN = 0.3, 0.9  # share of a border that is a step: where there is none, and where there certainly is one
 
-
-def continues(pictures: np.ndarray, changes: np.ndarray, rect: Box, scaler: str, share: float) -> bool:
+def continues(
+    pictures: np.ndarray, changes: np.ndarray, rect: Box, scaler: str, share: float, settings: FinderSettings = DEFAULTS
+) -> bool:
     """Whether moving pixels of the same size and phase go on beyond a border of the screen at `rect`, of which its `scaler` leaves
     a `share` of the slopes unexplained; `pictures` luma uint8 (n, height, width), `changes` as `candidates.change_map`."""
+    own = settings.neighbors
     x, y, width, height = rect
     beside = (round(x), round(x + width)), (round(y), round(y + height))
     for axis, first, length, cells in ((1, x, width, WIDTH), (0, y, height, HEIGHT)):
         scale = length / cells
         start, stop = beside[1] if axis == 1 else beside[0]
-        whole = Lines(pictures, axis, round(first), round(length), start, stop, groups=1, bands=1)
+        whole = Lines(pictures, axis, round(first), round(length), start, stop, groups=1, bands=1, settings=settings)
         usual = float(whole.misfit(first, length, cells, scaler).whole.sum()) / length
-        for low in (first - STRIP * scale, first + length):
-            high = low + STRIP * scale
+        for low in (first - own.strip * scale, first + length):
+            high = low + own.strip * scale
             if low < 0 or high > changes.shape[axis]:
                 continue
             part = (
                 changes[:, round(low) : round(high)][start:stop] if axis == 1 else changes[round(low) : round(high), start:stop]
             )
-            if float((part > 0).mean()) < MOVES:
+            if float((part > 0).mean()) < own.min_moving:
                 continue
-            lines = Lines(pictures, axis, int(low), round(high - low), start, stop, groups=1, bands=1)
-            found = lines.misfit(low, high - low, STRIP, scaler)
+            lines = Lines(pictures, axis, int(low), round(high - low), start, stop, groups=1, bands=1, settings=settings)
+            found = lines.misfit(low, high - low, own.strip, scaler)
             left, energy = found.left.sum(axis=(0, 1)), found.whole.sum(axis=(0, 1))
-            if (energy / (high - low) * len(energy) < FULL * usual).any() or (
-                left > (ALIKE[0] * share + ALIKE[1]) * energy
+            if (energy / (high - low) * len(energy) < own.min_detail * usual).any() or (
+                left > (own.same_grid_ratio * share + own.same_grid_more) * energy
             ).any():
                 continue
-            rough = lines.misfit(low, high - low, STRIP // 2, scaler)
-            if rough.left.sum() > max(SMOOTH[0] * left.sum(), SMOOTH[1] * energy.sum()):
+            rough = lines.misfit(low, high - low, own.strip // 2, scaler)
+            if rough.left.sum() > max(own.smooth_ratio * left.sum(), own.smooth_misfit * energy.sum()):
                 return True
     return False
 
 
-def cut_off(slopes: Slopes, rect: Box) -> bool:
+def cut_off(slopes: Slopes, rect: Box, settings: FinderSettings = DEFAULTS) -> bool:
     """Whether the screen at `rect` reaches the edge of the picture, has no border opposite, but one that runs through it."""
+    own = settings.neighbors
     x, y, width, height = (round(v) for v in rect)
     for axis, first, length, beside in ((1, x, width, (y, y + height)), (0, y, height, (x, x + width))):
         borders = slopes.bordered(axis, beside)
@@ -62,6 +60,6 @@ def cut_off(slopes: Slopes, rect: Box) -> bool:
         near = max(1, round(length / 32))
         for edge, other in ((first <= 1, last), (last >= len(borders) - 2, first)):
             ends = borders[max(0, other - 2) : other + 3].max() if edge else 1.0
-            if ends < ENDS and borders[first + near : last - near].max() > WITHIN:
+            if ends < own.no_border and borders[first + near : last - near].max() > own.sure_border:
                 return True
     return False

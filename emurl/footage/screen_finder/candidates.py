@@ -13,12 +13,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
 from emurl.screen import HEIGHT, WIDTH
-
-SCALE_RANGE = (1.2, 6.9)  # the largest is a console that fills 1080 lines
-ASPECT_SLACK = 0.05
-CHANGED = 14  # gray levels between two samples: above compression noise, below one step of the dimmest palette
-PLACES = 24  # candidate positions for each side
 
 
 @dataclass(frozen=True)
@@ -49,19 +45,20 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return both / (a[2] * a[3] + b[2] * b[3] - both) if both else 0.0
 
 
-def change_map(pictures: np.ndarray, scene: float = 0.7) -> np.ndarray:
+def change_map(pictures: np.ndarray, settings: FinderSettings = DEFAULTS, scene_share: float | None = None) -> np.ndarray:
     """How often each pixel changed between neighboring samples: float32 (height, width), 0…1.
 
-    Pairs in which more than a share of `scene` of the picture changed are a scene being switched, not a game being played, and are left out,
-    unless that is what most pairs look like.
+    Pairs in which more than `scene_share` of the picture changed (None: `candidates.scene_share`) are a scene being switched, not a
+    game being played, and are left out, unless that is what most pairs look like.
     """
+    most = settings.candidates.scene_share if scene_share is None else scene_share
     pairs = []
     shares = []
     for before, now in pairwise(pictures):
-        changed = cv2.threshold(cv2.absdiff(before, now), CHANGED, 1, cv2.THRESH_BINARY)[1]
+        changed = cv2.threshold(cv2.absdiff(before, now), settings.candidates.changed_levels, 1, cv2.THRESH_BINARY)[1]
         pairs.append(changed)
         shares.append(float(changed.mean()))
-    whole = np.array(shares) > scene
+    whole = np.array(shares) > most
     kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < 0.4 else pairs
     total = np.zeros(pictures.shape[1:], np.float32)
     for pair in kept:
@@ -72,7 +69,9 @@ def change_map(pictures: np.ndarray, scene: float = 0.7) -> np.ndarray:
 SIDES = ("left", "right", "top", "bottom")
 
 
-def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8, side: str | None = None) -> list[Candidate]:
+def candidates(
+    pictures: np.ndarray, changes: np.ndarray, limit: int = 8, side: str | None = None, settings: FinderSettings = DEFAULTS
+) -> list[Candidate]:
     """The likeliest rectangles, best first, no two nearly the same; only those whose middle lies on `side` of the picture."""
     still = np.median(pictures[:: max(1, len(pictures) // 9)], axis=0).astype(np.uint8)
     pairs = max(len(pictures) - 1, 1)
@@ -83,21 +82,23 @@ def candidates(pictures: np.ndarray, changes: np.ndarray, limit: int = 8, side: 
         moving = cv2.medianBlur((changes >= least).astype(np.uint8), 3)  # single pixels are noise
         closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
         closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        best += _proposed(closed, still, limit, side, best)
+        best += _proposed(closed, still, limit, side, best, settings)
     return best
 
 
-def _proposed(closed: np.ndarray, still: np.ndarray, limit: int, side: str | None, known: list[Candidate]) -> list[Candidate]:
+def _proposed(
+    closed: np.ndarray, still: np.ndarray, limit: int, side: str | None, known: list[Candidate], settings: FinderSettings
+) -> list[Candidate]:
     """The best rectangles of one map of what moves, besides those that are `known`."""
-    lefts, rights = _places(closed, still, 1)
-    tops, bottoms = _places(closed, still, 0)
+    lefts, rights = _places(closed, still, 1, settings.candidates.positions)
+    tops, bottoms = _places(closed, still, 0, settings.candidates.positions)
     left, right = (grid.ravel() for grid in np.meshgrid(lefts, rights, indexing="ij"))
     top, bottom = (grid.ravel() for grid in np.meshgrid(tops, bottoms, indexing="ij"))
-    wide = _fitting(left, right, WIDTH)
-    high = _fitting(top, bottom, HEIGHT)
+    wide = _fitting(left, right, WIDTH, settings)
+    high = _fitting(top, bottom, HEIGHT, settings)
     left, right, top, bottom = left[wide], right[wide], top[high], bottom[high]
     shape = ((right - left) / WIDTH)[:, None] / ((bottom - top) / HEIGHT)[None, :]
-    i, j = np.nonzero(np.abs(np.log(shape)) <= np.log(1 + ASPECT_SLACK))
+    i, j = np.nonzero(np.abs(np.log(shape)) <= np.log(1 + settings.candidates.aspect_slack))
     if side is not None:
         middle = (left[i] + right[i]) / closed.shape[1] if side in ("left", "right") else (top[j] + bottom[j]) / closed.shape[0]
         mine = middle < 1 if side in ("left", "top") else middle > 1
@@ -116,21 +117,21 @@ def _proposed(closed: np.ndarray, still: np.ndarray, limit: int, side: str | Non
     return best
 
 
-def _fitting(low: np.ndarray, high: np.ndarray, cells: int) -> np.ndarray:
+def _fitting(low: np.ndarray, high: np.ndarray, cells: int, settings: FinderSettings) -> np.ndarray:
     scale = (high - low) / cells
-    return np.nonzero((scale >= SCALE_RANGE[0]) & (scale <= SCALE_RANGE[1]))[0]
+    return np.nonzero((scale >= settings.candidates.min_scale) & (scale <= settings.candidates.max_scale))[0]
 
 
-def _places(closed: np.ndarray, still: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def _places(closed: np.ndarray, still: np.ndarray, axis: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the low and the high side may be along `axis`: borders of the moving area, standing lines, the picture's own edge."""
     length = closed.shape[axis]
     steps = np.diff(closed.astype(np.int8), axis=axis)
     rising = (steps > 0).sum(axis=1 - axis).astype(float)
     falling = (steps < 0).sum(axis=1 - axis).astype(float)
     lines = (np.abs(np.diff(still.astype(np.int16), axis=axis)) > 12).sum(axis=1 - axis).astype(float)
-    standing = _peaks(lines, PLACES // 3)
-    lows = np.unique(np.concatenate([[0], _peaks(rising, PLACES), standing]))
-    highs = np.unique(np.concatenate([[length], _peaks(falling, PLACES), standing]))
+    standing = _peaks(lines, limit // 3)
+    lows = np.unique(np.concatenate([[0], _peaks(rising, limit), standing]))
+    highs = np.unique(np.concatenate([[length], _peaks(falling, limit), standing]))
     return lows.astype(int), highs.astype(int)
 
 

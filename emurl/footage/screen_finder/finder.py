@@ -16,29 +16,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emurl.footage.screen_finder.candidates import CHANGED, Candidate, candidates, change_map, iou
+from emurl.footage.screen_finder.candidates import Candidate, candidates, change_map, iou
 from emurl.footage.screen_finder.fit import Evidence, Fit, combs, fit
 from emurl.footage.screen_finder.framed import framed
 from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.resample import Box
+from emurl.footage.screen_finder.thresholds import DEFAULTS, DecisionSettings, FinderSettings
 from emurl.footage.screen_finder.upscale import SCALERS
 from emurl.footage.video import sample
 from emurl.screen import HEIGHT, WIDTH
-
-LEAST = 0.3  # confidence below which a screen is not even proposed
-CLEAN = 0.04  # misfit of what is looked for no further
-SURE = 0.9  # confidence above which nothing else is looked for in the same place
-CLEAR = 4.0  # strength of a comb that makes a rectangle worth a closer look
-TOGETHER = 0.2  # share of the pictures in which two screens must show to be two at a time
-RIVAL, ALIKE = 0.6, 0.25  # confidence, over that of the best, of another screen, and of another one of the same size
-APART = 0.3  # share of one screen in another that is no part of it
-TRIED = 3  # rectangles looked at closely without one
-STRAIGHT = 2  # the same of those with straight borders
-NEW_LAYOUT = 0.05  # share of the picture that a new layout changes for good
-STILL = 0.0005  # share of the picture that changes now and then where nothing but noise does
-LASTING = 4  # pictures before and after it that are compared
-ABSENT = 0.15  # misfit of a single picture that shows something else
-
 
 SEVERAL = "more than one game screen"
 
@@ -66,27 +52,36 @@ class Segment:
         }
 
 
-def find_screen(path: Path, count: int = 48) -> list[Segment]:
+def find_screen(path: Path, count: int | None = None, settings: FinderSettings = DEFAULTS) -> list[Segment]:
     """Segments of the video at `path`, in order of time; at least one. Raises `NotAVideo` when it cannot be decoded."""
     times, pictures = sample(path, count)
-    return find_in_pictures(times, pictures)
+    return find_in_pictures(times, pictures, settings=settings)
 
 
-def find_in_pictures(times: np.ndarray, pictures: np.ndarray, side: str | None = None) -> list[Segment]:
-    """As `find_screen`, on luma pictures uint8 (n, height, width) at `times` (n,) seconds."""
-    whole = _find(times, pictures, side)
+def find_in_pictures(
+    times: np.ndarray, pictures: np.ndarray, side: str | None = None, settings: FinderSettings = DEFAULTS
+) -> list[Segment]:
+    """As `find_screen`, on luma pictures uint8 (n, height, width) at `times` (n,) seconds.
+
+    With `side` (left, right, top, bottom) only a screen whose middle lies in that half is looked for.
+    """
+    whole = _find(times, pictures, side, settings)
     if whole.rect is not None:
-        present = _present(pictures, whole.rect)
+        present = _present(pictures, whole.rect, settings)
         runs = _runs(present)
         if len(runs) == 1:
             return [whole]
         blank = [float((present[first:stop] < 0).mean()) > 0.5 for first, stop, _ in runs]
-        return _merge(_split(times, pictures, whole, runs, blank, side))
+        return _merge(_split(times, pictures, whole, runs, blank, side, settings))
     if len(pictures) < 16 or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
-    ends = [0, *_cuts(pictures), len(pictures)]
-    parts = [_find(times[first:stop], pictures[first:stop], side) for first, stop in pairwise(ends)] if len(ends) > 2 else []
+    ends = [0, *_cuts(pictures, settings), len(pictures)]
+    parts = (
+        [_find(times[first:stop], pictures[first:stop], side, settings) for first, stop in pairwise(ends)]
+        if len(ends) > 2
+        else []
+    )
     if all(part.rect is None for part in parts) or any(part.reason == SEVERAL for part in parts):
         return [whole]
     return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]])
@@ -102,7 +97,10 @@ class Whole:
     known: Box | None = None
 
 
-def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whole | None = None) -> Segment:
+def _find(
+    times: np.ndarray, pictures: np.ndarray, side: str | None, settings: FinderSettings, whole: Whole | None = None
+) -> Segment:
+    own = settings.decision
     start, end = float(times[0]), float(times[-1])
 
     def rejected(reason: str, confidence: float = 0.0) -> Segment:
@@ -110,19 +108,19 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
 
     if len(pictures) < 4:
         return rejected("too short to see what moves")
-    changes = change_map(pictures)
-    if float((changes > 0).mean()) < STILL:
+    changes = change_map(pictures, settings)
+    if float((changes > 0).mean()) < own.still_share:
         return rejected("nothing moves")
-    proposed = candidates(pictures, changes, side=side)
+    proposed = candidates(pictures, changes, side=side, settings=settings)
     if whole is not None:
         proposed += _new(whole.proposed, proposed)
         if whole.known is not None:
             proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
-    evidence = Evidence.of(pictures, whole.changes if whole else None)
-    fits = _fits(evidence, proposed, TRIED if whole is None else 2 * TRIED)
-    if not any(fit.confidence > SURE for fit in fits):
-        still = [one for one in framed(evidence.slopes, changes) if _beside(one, changes.shape, side)]
-        new = _new(still[:STRAIGHT], proposed)
+    evidence = Evidence.of(pictures, whole.changes if whole else None, settings)
+    fits = _fits(evidence, proposed, own.tries if whole is None else 2 * own.tries)
+    if not any(fit.confidence > own.sure_confidence for fit in fits):
+        still = [one for one in framed(evidence.slopes, changes, settings=settings) if _beside(one, changes.shape, side)]
+        new = _new(still[: own.border_tries], proposed)
         proposed += new
         fits += [found for one in new if (found := fit(evidence, one))]
     if not proposed:
@@ -131,13 +129,14 @@ def _find(times: np.ndarray, pictures: np.ndarray, side: str | None, whole: Whol
         return rejected("what moves was not drawn from 160×144 pixels")
     fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.75 + 0.25 * fit.score))
     best = fits[0]
-    if best.confidence < LEAST:
+    if best.confidence < own.min_confidence:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
-    rivals = [fit for fit in fits if _rivals(fit, best)]
+    rivals = [fit for fit in fits if _rivals(fit, best, own)]
     if side is None and not rivals:
-        apart = [one for one in framed(evidence.slopes, changes, best.rect[2]) if _shared(one.box, best.rect) < APART]
-        rivals = [found for one in apart[:1] if (found := fit(evidence, one)) and _rivals(found, best)]
-    if any(_together(pictures, best.rect, rival.rect) for rival in rivals):
+        framing = framed(evidence.slopes, changes, best.rect[2], settings)
+        apart = [one for one in framing if _shared(one.box, best.rect) < own.apart_share]
+        rivals = [found for one in apart[:1] if (found := fit(evidence, one)) and _rivals(found, best, own)]
+    if any(_together(pictures, best.rect, rival.rect, settings) for rival in rivals):
         return rejected(SEVERAL, 0.2)
     return Segment(start, end, best.rect, best.confidence)
 
@@ -147,23 +146,26 @@ def _new(ones: list[Candidate], known: list[Candidate]) -> list[Candidate]:
     return [one for one in ones if all(one.overlap(other) < 0.97 for other in known)]
 
 
-def _rivals(fit: Fit, best: Fit) -> bool:
+def _rivals(fit: Fit, best: Fit, own: DecisionSettings) -> bool:
     """Whether that is another screen than the best; one of the very same size is no chance, even where it is seen worse."""
     alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < 0.01
-    return _shared(fit.rect, best.rect) < APART and fit.confidence > (ALIKE if alike else RIVAL) * best.confidence
+    return _shared(fit.rect, best.rect) < own.apart_share and (
+        fit.confidence > (own.twin_confidence if alike else own.rival_confidence) * best.confidence
+    )
 
 
 def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]:
     """Screens near the candidates, the most promising first: those that move most, and those with a clear pixel grid."""
+    own = evidence.settings.decision
     looks = []
     for one in proposed:
         across, down = combs(evidence, one)
-        clear = min(across.strength, down.strength) > CLEAR and abs(float(np.log(across.period / down.period))) < 0.06
+        clear = min(across.strength, down.strength) > own.clear_comb and abs(float(np.log(across.period / down.period))) < 0.06
         looks.append((one.score + 0.1 * clear, clear, one))
     fits: list[Fit] = []
     tried = 0
     for _, clear, one in sorted(looks, key=lambda look: -look[0]):
-        known = [found for found in fits if found.confidence > SURE and found.facts["misfit"] < CLEAN]
+        known = [found for found in fits if found.confidence > own.sure_confidence and found.facts["misfit"] < own.clean_misfit]
         if any(_shared(one.box, found.rect) > 0.5 for found in known):
             continue
         if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
@@ -188,43 +190,44 @@ def _shared(a: Box, b: Box) -> float:
     return both / (1 + both) * sum(areas) / min(areas)
 
 
-def _present(pictures: np.ndarray, rect: Box) -> np.ndarray:
+def _present(pictures: np.ndarray, rect: Box, settings: FinderSettings) -> np.ndarray:
     """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen)."""
     shares, energy = [], []
     x, y, width, height = rect
     box = (round(x), round(x + width)), (round(y), round(y + height))
     for axis, offset, length, cells in ((1, x, width, WIDTH), (0, y, height, HEIGHT)):
         along, across = box if axis == 1 else box[::-1]
-        lines = Lines(pictures, axis, along[0], along[1] - along[0], *across, groups=len(pictures), bands=1)
+        lines = Lines(pictures, axis, along[0], along[1] - along[0], *across, groups=len(pictures), bands=1, settings=settings)
         found = min((lines.misfit(offset, length, cells, scaler) for scaler in SCALERS), key=lambda one: one.share())
         shares.append(found.groups())
         energy.append(found.whole.sum(axis=(1, 2)))
     share, seen = np.maximum(*shares), np.minimum(*energy)
     usual = float(np.sort(share)[len(share) // 4])
-    return np.where(seen < 0.05 * np.median(seen), -1, share <= max(ABSENT, 3 * usual))
+    return np.where(seen < 0.05 * np.median(seen), -1, share <= max(settings.decision.absent_misfit, 3 * usual))
 
 
-def _together(pictures: np.ndarray, one: Box, other: Box) -> bool:
+def _together(pictures: np.ndarray, one: Box, other: Box, settings: FinderSettings) -> bool:
     """Whether both show the game at the same time; else one layout follows the other."""
-    both = np.minimum(_present(pictures, one), _present(pictures, other))
-    return float((both == 1).mean()) > TOGETHER
+    both = np.minimum(_present(pictures, one, settings), _present(pictures, other, settings))
+    return float((both == 1).mean()) > settings.decision.together_share
 
 
-def _cuts(pictures: np.ndarray) -> list[int]:
+def _cuts(pictures: np.ndarray, settings: FinderSettings) -> list[int]:
     """The pictures, two at most, that begin a new layout: there much changes that had stayed and stays again."""
+    lasts, levels = settings.decision.layout_pictures, settings.candidates.changed_levels
     small = np.ascontiguousarray(pictures[:, ::4, ::4])
     least = max(5, len(small) // 6)
     changed = {}
     for cut in range(least, len(small) - least + 1):
-        before, after = small[cut - LASTING : cut], small[cut : cut + LASTING]
-        now = cv2.absdiff(small[cut - 1], small[cut]) > CHANGED
-        lasting = np.abs(np.median(after, axis=0) - np.median(before, axis=0)) > CHANGED
+        before, after = small[cut - lasts : cut], small[cut : cut + lasts]
+        now = cv2.absdiff(small[cut - 1], small[cut]) > levels
+        lasting = np.abs(np.median(after, axis=0) - np.median(before, axis=0)) > levels
         # What a game or a camera covers or uncovers is still on the other side of the cut; what scrolls is on neither.
-        still = (np.ptp(before, axis=0) <= CHANGED) | (np.ptp(after, axis=0) <= CHANGED)
+        still = (np.ptp(before, axis=0) <= levels) | (np.ptp(after, axis=0) <= levels)
         changed[cut] = float((now & lasting & still).mean())
     found: list[int] = []
     for cut in sorted(changed, key=lambda cut: -changed[cut]):
-        if changed[cut] > NEW_LAYOUT and len(found) < 2 and all(abs(cut - other) >= least for other in found):
+        if changed[cut] > settings.decision.layout_share and len(found) < 2 and all(abs(cut - other) >= least for other in found):
             found.append(cut)
     return sorted(found)
 
@@ -263,19 +266,20 @@ def _split(
     runs: list[tuple[int, int, bool]],
     blank: list[bool],
     side: str | None,
+    settings: FinderSettings,
 ) -> list[Segment]:
     """The segments of the runs (see `_runs`); a run of blanks in which nothing else is found belongs to the screen."""
     segments = []
-    changes = change_map(pictures)
-    proposed = candidates(pictures, changes, side=side)
+    changes = change_map(pictures, settings)
+    proposed = candidates(pictures, changes, side=side, settings=settings)
     for (first, stop, there), nothing in zip(runs, blank, strict=True):
         start = float(times[first]) if first else whole.start
         end = float(times[stop]) if stop < len(times) else whole.end
         # On its own pictures alone each stretch is measured better, whether the layout is the one of the whole or another.
         if there:
-            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed))
+            own = _find(times[first:stop], pictures[first:stop], side, settings, Whole(proposed))
         else:  # what hardly moves in its own time may show by the switch itself
-            own = _find(times[first:stop], pictures[first:stop], side, Whole(proposed, changes, whole.rect))
+            own = _find(times[first:stop], pictures[first:stop], side, settings, Whole(proposed, changes, whole.rect))
         segments.append(replace(whole if own.rect is None and (there or nothing) else own, start=start, end=end))
     return segments
 

@@ -19,37 +19,17 @@ from emurl.footage.screen_finder.grid import Comb, Slopes, fit_comb
 from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.resample import Box
 from emurl.footage.screen_finder.shades import calibrate
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings, FitSettings
 from emurl.footage.screen_finder.upscale import SCALERS
 from emurl.screen import HEIGHT, WIDTH
 
-LOOKED_AT = 18  # pictures
-FAINT, STRONG = 2.5, 8.0  # a comb below the one says nothing, above the other it alone gives the length
-HOPELESS = 0.45  # misfit, roughly, of no screen at all
-FINALIZTS = 10
-SLIPS = 8  # game pixels that a grid may begin earlier or later
-SETTLED = 8  # such places measured in full
-TRIFLE = 0.003  # misfit that says nothing
-AS_WELL = 1.5  # misfit over the least, of places that explain the pictures about as well
-COARSE_COMB = 5.0  # strength of a comb that makes a coarser grid worth a look
-REACH = 6  # pixels that a border of the moving area may be wrong by
-LONGER = (-2, 6)  # the same for its length: what moves is smaller than the screen rather than larger
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
-FITS = (0.07, 0.13)  # misfit that is surely right, and surely wrong
-WORST = (0.42, 0.6)  # the same for the worst region
-CLEAN = (0.155, 0.235)  # and for `Calibration.edges`
-# Misfit of a coarser grid: a picture of larger pixels fits a finer grid, too, and a smooth one fits nearly any; only the
-# right grid is as coarse as it can be.
-COARSE = (0.15, 0.07)
-FINER = 1.3  # how much worse a coarser grid has to be at least, before the place is known to a fraction
-COARSER = (0.9, 0.8, 0.5, 1 / 3)
-ASPECT = (0.04, 0.05)  # by how much pixels may be wider than they are high, or the other way
-SPREAD = (0.12, 0.05)  # share of the cells that the detail lies in: a game is drawn all over, a chart has a few lines
-DEAD = (0.08, 0.13)  # share of the length in which nothing ever moves, at one end: the screen is not there, or cut off
-USUAL = 0.4  # share of the usual change that is as good as all of it
-BORDERS = 6  # game pixels that move for which a straight border all along makes up: a camera beside the game moves, too
-SCENE = 0.45  # share of the picture that changes where a card comes or goes
-SHOWN = 0.05  # misfit of pictures that surely show the screen
-ALIVE = 0.02  # share of a line of pixels that ever changed
+COARSER = (
+    0.9,
+    0.8,
+    0.5,
+    1 / 3,
+)  # cells of a coarser grid over those of the right one: a picture of larger pixels fits a finer grid, too
 
 
 @dataclass(frozen=True)
@@ -70,13 +50,15 @@ class Evidence:
     pictures: np.ndarray
     changes: np.ndarray
     slopes: Slopes
+    settings: FinderSettings = DEFAULTS
 
     @classmethod
-    def of(cls, pictures: np.ndarray, changes: np.ndarray | None = None) -> Evidence:
+    def of(cls, pictures: np.ndarray, changes: np.ndarray | None = None, settings: FinderSettings = DEFAULTS) -> Evidence:
         """Gather it. Without `changes` cards that come and go are left out, for they change everything."""
         if changes is None:
-            changes = change_map(pictures, SCENE)
-        return cls(pictures[np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).astype(int))], changes, Slopes(pictures))
+            changes = change_map(pictures, settings, settings.fit.scene_share)
+        chosen = np.unique(np.linspace(0, len(pictures) - 1, settings.fit.pictures).astype(int))
+        return cls(pictures[chosen], changes, Slopes(pictures, settings), settings)
 
     def alive(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
         """Share of each line across `axis` that ever changed, between `beside`; float, as long as the picture along the axis."""
@@ -94,7 +76,7 @@ class Evidence:
         part = self.changes[start:stop] if axis == 1 else self.changes[:, start:stop]
         often = part.mean(axis=1 - axis)
         usual = float(often[max(0, ends[0]) : ends[1]].mean())
-        return np.asarray(np.sqrt(np.clip(often / max(USUAL * usual, 1e-6), 0, 1)))
+        return np.asarray(np.sqrt(np.clip(often / max(self.settings.fit.usual_change * usual, 1e-6), 0, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +106,11 @@ def _comb(slopes: Slopes, axis: int, ends: tuple[int, int], beside: tuple[int, i
 
 def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     """The screen near `one`; None when there is none."""
+    own = evidence.settings.fit
     rows = (one.y, one.y + one.height)
     columns = (one.x, one.x + one.width)
     across = _axis(evidence, 1, columns, rows, WIDTH)
-    if across is None or across.coarse < COARSE[1]:
+    if across is None or across.coarse < own.coarse_wrong:
         return None
     columns = (max(0, round(across.offset)), round(across.offset + across.length))
     down = _axis(evidence, 0, rows, columns, HEIGHT, across.length * HEIGHT / WIDTH)
@@ -136,8 +119,8 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     rect = (across.offset, down.offset, across.length, down.length)
     scaler = across.scaler if across.share > down.share else down.scaler
     rows = (round(down.offset), round(down.offset + down.length))
-    shades = calibrate(_showing(evidence.pictures, across, down), rect, scaler)[0]
-    dead = max(_dead(evidence.alive(1, rows), across), _dead(evidence.alive(0, columns), down))
+    shades = calibrate(_showing(evidence, across, down), rect, scaler, evidence.settings)[0]
+    dead = max(_dead(evidence.alive(1, rows) > own.alive, across), _dead(evidence.alive(0, columns) > own.alive, down))
     spread = min(
         _spread(evidence.slopes.profile(1, columns, rows), WIDTH), _spread(evidence.slopes.profile(0, rows, columns), HEIGHT)
     )
@@ -151,27 +134,28 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
         "spread": spread,
     }
     sure = (
-        _ramp(facts["misfit"], *FITS),
-        _ramp(facts["worst"], *WORST),
-        _ramp(facts["edges"], *CLEAN),
-        _ramp(-facts["coarse"], -COARSE[0], -COARSE[1]),
-        _ramp(facts["aspect"], *ASPECT),
-        _ramp(dead, *DEAD),
-        _ramp(-spread, -SPREAD[0], -SPREAD[1]),
-        min(1.0, one.score / 0.3),
+        _ramp(facts["misfit"], own.misfit_sure, own.misfit_wrong),
+        _ramp(facts["worst"], own.worst_sure, own.worst_wrong),
+        _ramp(facts["edges"], own.edges_sure, own.edges_wrong),
+        _ramp(-facts["coarse"], -own.coarse_sure, -own.coarse_wrong),
+        _ramp(facts["aspect"], own.aspect_sure, own.aspect_wrong),
+        _ramp(dead, own.dead_sure, own.dead_wrong),
+        _ramp(-spread, -own.spread_sure, -own.spread_wrong),
+        min(1.0, one.score / own.full_score),
     )
     confidence = float(np.prod(sure))
     if confidence and (
-        cut_off(evidence.slopes, rect) or continues(evidence.pictures, evidence.changes, rect, scaler, facts["misfit"])
+        cut_off(evidence.slopes, rect, evidence.settings)
+        or continues(evidence.pictures, evidence.changes, rect, scaler, facts["misfit"], evidence.settings)
     ):
         confidence = 0.0
     return Fit(rect, confidence, one.score, facts)
 
 
-def _showing(pictures: np.ndarray, across: _Axis, down: _Axis) -> np.ndarray:
+def _showing(evidence: Evidence, across: _Axis, down: _Axis) -> np.ndarray:
     """Half of the pictures, of those in which the screen shows: cards and other layouts have colors of their own."""
-    groups = np.maximum(across.groups, down.groups)
-    there = groups <= max(2 * float(np.sort(groups)[len(groups) // 3]), SHOWN)
+    pictures, groups = evidence.pictures, np.maximum(across.groups, down.groups)
+    there = groups <= max(2 * float(np.sort(groups)[len(groups) // 3]), evidence.settings.fit.shown_misfit)
     return pictures[np.repeat(there, [len(part) for part in np.array_split(pictures, len(groups))])][::2]
 
 
@@ -181,8 +165,8 @@ def _ramp(value: float, good: float, bad: float) -> float:
 
 
 def _dead(alive: np.ndarray, axis: _Axis) -> float:
-    """Share of the length at either end, the longer, in which nothing ever moved."""
-    inside = alive[max(0, round(axis.offset)) : round(axis.offset + axis.length)] > ALIVE
+    """Share of the length at either end, the longer, in which no line is `alive`."""
+    inside = alive[max(0, round(axis.offset)) : round(axis.offset + axis.length)]
     if not inside.any():
         return 1.0
     return float(max(inside.argmax(), inside[::-1].argmax()) / len(inside))
@@ -199,48 +183,51 @@ def _axis(
 ) -> _Axis | None:
     """Place and length along `axis` of a box given by its `ends`; `beside` are its ends across, `told` the length that the other
     axis lets one expect. None when nothing fits."""
+    own = evidence.settings.fit
     low, high = ends
-    lines = Lines(evidence.pictures, axis, low, high - low, *beside)
+    lines = Lines(evidence.pictures, axis, low, high - low, *beside, settings=evidence.settings)
     limit = evidence.pictures.shape[2 if axis == 1 else 1]
     tried: list[tuple[float, int, int, str]] = []
-    for length in _lengths(evidence.slopes, axis, ends, beside, cells, told):
-        near = {end + step for end in (low, high - length) for step in range(-REACH, REACH + 1)}
+    for length in _lengths(evidence, axis, ends, beside, cells, told):
+        near = {end + step for end in (low, high - length) for step in range(-own.border_slip, own.border_slip + 1)}
         offsets = np.array(sorted(o for o in near if o >= 0 and o + length <= limit))
         if not len(offsets):
             continue
         for scaler in ROUGHLY if length % cells else ("point", "linear", "cubic"):
             shares = lines.rough(offsets, length, cells, scaler)
             tried += [(float(share), int(o), length, scaler) for share, o in zip(shares, offsets, strict=True)]
-    if not tried or min(tried)[0] > HOPELESS:
+    if not tried or min(tried)[0] > own.hopeless_misfit:
         return None
     fine: list[_Axis] = []
     times = dict.fromkeys((one[2] for one in tried), 0)
     for _, offset, length, scaler in sorted(tried):
         times[length] += 1
-        if times[length] <= 3 and len(fine) < FINALIZTS:
+        if times[length] <= 3 and len(fine) < own.finalists:
             fine.append(_measured(lines, offset, length, cells, scaler))
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    if best.share > 2 * FITS[1] or _smooth(lines, best, cells) < max(min(COARSE[1], 3 * best.share), FINER * best.share):
+    if best.share > 2 * own.misfit_wrong or _smooth(lines, best, cells) < max(
+        min(own.coarse_wrong, 3 * best.share), own.finer * best.share
+    ):
         return None
     starts = [best]
     if best.scaler in ("point", "floor"):  # at many scales one is the other, a few pixels further on
         starts.append(_measured(lines, best.offset, best.length, cells, "floor" if best.scaler == "point" else "point"))
-    elif best.rank > TRIFLE:
+    elif best.rank > own.misfit_noise:
         others = sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)
         starts += [one for one in others[:1] if one.rank < 2 * best.rank + 0.01]
-    best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.bordered(axis, beside))
+    best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.bordered(axis, beside), own)
     best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
-    if FITS[0] < best.share < 0.25:
+    if own.misfit_sure < best.share < 0.25:
         best = _between(lines, best, cells)
-    if best.share >= FITS[1]:
+    if best.share >= own.misfit_wrong:
         return None
     coarse = _smooth(lines, best, cells)
     inner = (round(best.offset), round(best.offset + best.length))
-    coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells))
+    coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells, own.coarse_comb))
     # Little, but many times what the right grid leaves, is a good deal.
-    return replace(best, coarse=coarse * float(np.clip(coarse / (best.share + TRIFLE) / 4, 1, 3)))
+    return replace(best, coarse=coarse * float(np.clip(coarse / (best.share + own.misfit_noise) / 4, 1, 3)))
 
 
 def _smooth(lines: Lines, found: _Axis, cells: int) -> float:
@@ -255,44 +242,47 @@ def _measured(lines: Lines, offset: float, length: float, cells: int, scaler: st
 
 
 def _lengths(
-    slopes: Slopes, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int, told: float | None
+    evidence: Evidence, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int, told: float | None
 ) -> list[int]:
     """Lengths worth trying, in whole pixels: what the comb says, what the borders say, what the other axis says."""
     low, high = ends
-    comb = _comb(slopes, axis, ends, beside, cells)
+    own = evidence.settings.fit
+    comb = _comb(evidence.slopes, axis, ends, beside, cells)
     lengths: set[int] = set()
-    if comb.strength > FAINT:
+    if comb.strength > own.weak_comb:
         # Around two pixels a period and its mirror at the sampling limit look the same.
         mirror = 1 / max(1 - 1 / comb.period, 1e-3)
         for period in (comb.period, mirror) if abs(mirror / comb.period - 1) < 0.1 else (comb.period,):
             lengths |= {int(np.floor(period * cells)), int(np.ceil(period * cells))}
-    if comb.strength < STRONG:
-        lengths |= set(range(high - low + LONGER[0], high - low + LONGER[1] + 1))
+    if comb.strength < own.strong_comb:
+        lengths |= set(range(high - low - own.shorter, high - low + own.longer + 1))
     if told is not None:
         lengths |= {round(told) + step for step in (-1, 0, 1)}
-        lengths = {length for length in lengths if abs(float(np.log(length / told))) < ASPECT[1]}
+        lengths = {length for length in lengths if abs(float(np.log(length / told))) < own.aspect_wrong}
     return sorted(lengths)
 
 
-def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, bordered: np.ndarray) -> _Axis:
+def _settled(
+    lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: np.ndarray, bordered: np.ndarray, own: FitSettings
+) -> _Axis:
     """The place near one of `starts`, a pixel longer or shorter or some game pixels further on, that explains most; of those that
     explain the pictures about as well the one that holds what moves and ends in straight borders. `alive` and `bordered` say
     for every pixel along the axis how much moves, and how much of the line before it is a border (see `Slopes.bordered`)."""
     moving = np.cumsum(np.concatenate([[0], 1.3 * alive - 0.3]))
-    worth = BORDERS * starts[0].length / cells
+    worth = own.border_worth * starts[0].length / cells
 
     def held(first: np.ndarray, last: np.ndarray) -> np.ndarray:
         return np.asarray(moving[last] - moving[first] + worth * (bordered[first] + bordered[last]))
 
     tried = {(one.offset, one.length, one.scaler): one for one in starts}
-    reach = round(SLIPS * starts[0].length / cells)
+    reach = round(own.grid_slip * starts[0].length / cells)
     for _ in range(3):
         for start in starts:
-            for place in _promising(lines, start, cells, limit, reach, held):
+            for place in _promising(lines, start, cells, limit, reach, held, own.slipped):
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
-        rivals = [one for one in tried.values() if one is least or one.share <= AS_WELL * least.share + TRIFLE]
+        rivals = [one for one in tried.values() if one is least or one.share <= own.as_good * least.share + own.misfit_noise]
         firsts = np.array([round(one.offset) for one in rivals])
         inside = held(firsts, np.array([round(one.offset + one.length) for one in rivals]))
         best = min(
@@ -307,9 +297,15 @@ def _settled(lines: Lines, starts: list[_Axis], cells: int, limit: int, alive: n
 
 
 def _promising(
-    lines: Lines, start: _Axis, cells: int, limit: int, reach: int, held: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    lines: Lines,
+    start: _Axis,
+    cells: int,
+    limit: int,
+    reach: int,
+    held: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    count: int,
 ) -> list[tuple[int, int]]:
-    """Offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that are most like a
+    """`count` offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that are most like a
     screen by what moves and by their borders (`held`, of first and last pixels)."""
     rough: list[tuple[float, float, int, int]] = []
     for length in (round(start.length) + more for more in (-1, 0, 1)):
@@ -320,17 +316,17 @@ def _promising(
             rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, likely, offsets, strict=True)]
     rough.sort()
     good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.08]
-    fullest = sorted(good[SETTLED // 2 :], key=lambda one: -one[1])[:SETTLED]
-    return [one[2:] for one in good[: SETTLED // 2] + fullest]
+    fullest = sorted(good[count // 2 :], key=lambda one: -one[1])[:count]
+    return [one[2:] for one in good[: count // 2] + fullest]
 
 
-def _coarser(lines: Lines, profile: np.ndarray, found: _Axis, cells: int) -> float:
-    """Least misfit of a coarser grid that the slopes of the screen show (`profile`, of the whole of it)."""
+def _coarser(lines: Lines, profile: np.ndarray, found: _Axis, cells: int, min_strength: float) -> float:
+    """Least misfit of a coarser grid that the slopes of the screen show (`profile`, of the whole of it) by a comb of `min_strength`."""
     scale, end = found.length / cells, found.offset + found.length
     least = 1.0
     for times in (1.35, 1.75, 2.3, 3.0, 3.9):
         comb = fit_comb(profile, scale * times, 0.13)
-        if comb.strength < COARSE_COMB:
+        if comb.strength < min_strength:
             continue
         first = found.offset + comb.phase
         number = int((end - first) / comb.period)

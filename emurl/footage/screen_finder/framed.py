@@ -9,69 +9,66 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from emurl.footage.screen_finder.candidates import SCALE_RANGE, Candidate
+from emurl.footage.screen_finder.candidates import Candidate
 from emurl.footage.screen_finder.grid import Slopes
+from emurl.footage.screen_finder.thresholds import DEFAULTS, BorderSettings, FinderSettings
 from emurl.screen import HEIGHT, WIDTH
 
-COARSE = 4  # pixels from one place, and one width, to the next that is looked at
-LIKELY = 0.8  # share of the border that has to be a step
-MOST = 4  # rectangles
-LARGER = 0.05  # what a rectangle that is e times as large may lack of its border: small ones are in every drawing
-SETTLED = 6  # pixels that a rectangle is moved by for its best place
-MOVING = 0.002  # share of the rectangle that has to change now and then
 
-
-def framed(slopes: Slopes, changes: np.ndarray, like: float | None = None) -> list[Candidate]:
+def framed(
+    slopes: Slopes, changes: np.ndarray, like: float | None = None, settings: FinderSettings = DEFAULTS
+) -> list[Candidate]:
     """Screens by their borders, the straightest first, no two nearly the same; `changes` as `candidates.change_map`. With `like`
     only those that are about so many pixels wide."""
+    own = settings.borders
     # The bar at the end of a row of pixels ends in a column, so what is summed down stands upright.
     upright, flat = slopes.borders(1).cumsum(axis=0), slopes.borders(0).cumsum(axis=1)
     upright, flat = np.pad(upright, ((1, 0), (0, 0))), np.pad(flat, ((0, 0), (1, 0)))
     height, width = changes.shape
     guesses: list[Candidate] = []
-    least, most = (SCALE_RANGE[0] * WIDTH, SCALE_RANGE[1] * WIDTH) if like is None else (like, like)
-    for wide in range(round(least), min(width, round(most)) + 1, COARSE):
+    least, most = (settings.candidates.min_scale * WIDTH, settings.candidates.max_scale * WIDTH) if like is None else (like, like)
+    for wide in range(round(least), min(width, round(most)) + 1, own.step):
         high = round(wide * HEIGHT / WIDTH)
         if high <= height:
-            guesses += _straight(upright, flat, wide, high)
+            guesses += _straight(upright, flat, wide, high, own)
     best: list[Candidate] = []
-    for one in sorted(guesses, key=lambda one: -one.score - LARGER * np.log(one.width)):
-        if len(best) < MOST and all(one.overlap(other) < 0.85 for other in best):
+    for one in sorted(guesses, key=lambda one: -one.score - own.size_bonus * np.log(one.width)):
+        if len(best) < own.max_found and all(one.overlap(other) < 0.85 for other in best):
             inside = changes[one.y : one.y + one.height, one.x : one.x + one.width]
-            best += [_exactly(upright, flat, one)] if (inside > 0).mean() > MOVING else []
+            best += [_exactly(upright, flat, one, own.snap)] if (inside > 0).mean() > own.min_moving else []
     return best
 
 
-def _straight(upright: np.ndarray, flat: np.ndarray, wide: int, high: int) -> list[Candidate]:
+def _straight(upright: np.ndarray, flat: np.ndarray, wide: int, high: int, own: BorderSettings) -> list[Candidate]:
     """The likeliest rectangles of one size, to a few pixels; `upright` and `flat` are running sums of `Slopes.borders`."""
-    rows, columns = np.arange(0, len(upright) - high, COARSE), np.arange(0, flat.shape[1] - wide, COARSE)
-    columns_of = _pooled((upright[rows + high] - upright[rows]) / high, 1)
-    rows_of = _pooled((flat[:, columns + wide] - flat[:, columns]) / wide, 0)
-    i, j = rows // COARSE, columns // COARSE
-    right, below = (columns + wide) // COARSE, (rows + high) // COARSE
+    rows, columns = np.arange(0, len(upright) - high, own.step), np.arange(0, flat.shape[1] - wide, own.step)
+    columns_of = _pooled((upright[rows + high] - upright[rows]) / high, 1, own.step)
+    rows_of = _pooled((flat[:, columns + wide] - flat[:, columns]) / wide, 0, own.step)
+    i, j = rows // own.step, columns // own.step
+    right, below = (columns + wide) // own.step, (rows + high) // own.step
     score = (columns_of[:, j] + columns_of[:, right] + rows_of[i] + rows_of[below]) / 4
-    y, x = np.nonzero(score > LIKELY)
-    order = np.argsort(-score[y, x])[: 4 * MOST]
+    y, x = np.nonzero(score > own.min_score)
+    order = np.argsort(-score[y, x])[: 4 * own.max_found]
     return [
         Candidate(int(columns[b]), int(rows[a]), wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)
     ]
 
 
-def _pooled(shares: np.ndarray, axis: int) -> np.ndarray:
-    """The largest of every `COARSE` places along `axis` and of the neighbors of these."""
-    short = -shares.shape[axis] % COARSE
+def _pooled(shares: np.ndarray, axis: int, step: int) -> np.ndarray:
+    """The largest of every `step` places along `axis` and of the neighbors of these."""
+    short = -shares.shape[axis] % step
     padded = np.pad(shares, [(0, short) if axis == a else (0, 0) for a in (0, 1)])
-    shape = (*padded.shape[:axis], -1, COARSE, *padded.shape[axis + 1 :])
+    shape = (*padded.shape[:axis], -1, step, *padded.shape[axis + 1 :])
     pooled = padded.reshape(shape).max(axis=axis + 1).astype(np.float32)
     return cv2.dilate(pooled, np.ones((1, 3) if axis == 1 else (3, 1), np.uint8))
 
 
-def _exactly(upright: np.ndarray, flat: np.ndarray, one: Candidate) -> Candidate:
-    """Each side moved to the straightest step near it."""
+def _exactly(upright: np.ndarray, flat: np.ndarray, one: Candidate, snap: int) -> Candidate:
+    """Each side moved to the straightest step within `snap` pixels of it."""
 
     def near(line: np.ndarray, place: int) -> int:
-        first = max(0, place - SETTLED)
-        return first + int(line[first : place + SETTLED + 1].argmax())
+        first = max(0, place - snap)
+        return first + int(line[first : place + snap + 1].argmax())
 
     columns = upright[one.y + one.height] - upright[one.y]
     rows = flat[:, one.x + one.width] - flat[:, one.x]

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
+
 BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
-READ = 12  # pictures that slopes are taken from
-STEP = 30.0  # mean squared step that stands out, for a border
-TALL = 100.0  # mean squared step that is half as good as the tallest
-EDGE = 0.8  # a border at the picture's edge: as good as most that can be seen
 SQUARES = np.minimum(np.arange(256, dtype=np.float32), 64) ** 2
 
 
@@ -90,11 +88,12 @@ class Slopes:
     """Mean squared steps of a whole video, from which the comb of any box is a sum away.
 
     `across` and `down` are float32 (height, width - 1) and (height - 1, width): the step behind each pixel, over luma pictures
-    uint8 (n, height, width) of which at most `READ` are looked at.
+    uint8 (n, height, width) of which at most `grid.pictures` are looked at.
     """
 
-    def __init__(self, pictures: np.ndarray) -> None:
-        chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, READ).astype(int))]
+    def __init__(self, pictures: np.ndarray, settings: FinderSettings = DEFAULTS) -> None:
+        self._settings = settings.grid
+        chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, settings.grid.pictures).astype(int))]
         height, width = pictures.shape[1:]
         self.across = np.zeros((height, width - 1), np.float32)
         self.down = np.zeros((height - 1, width), np.float32)
@@ -116,16 +115,21 @@ class Slopes:
 
     def borders(self, axis: int) -> np.ndarray:
         """Which pixels differ clearly from the one before them along `axis`: float32 0 or 1, longer by one along the axis than the
-        picture, for a border may lie at the end of it; there it is `EDGE`."""
+        picture, for a border may lie at the end of it; there it is `grid.edge_score`."""
         steps = self.across if axis == 1 else self.down
-        return np.pad((steps > STEP).astype(np.float32), [(1, 1) if axis == a else (0, 0) for a in (0, 1)], constant_values=EDGE)
+        return np.pad(
+            (steps > self._settings.border_step).astype(np.float32),
+            [(1, 1) if axis == a else (0, 0) for a in (0, 1)],
+            constant_values=self._settings.edge_score,
+        )
 
     def bordered(self, axis: int, beside: tuple[int, int]) -> np.ndarray:
         """How much of each line between `beside` across `axis` is a border before it, 0…1: float, longer by one than the picture
         along the axis. As `borders`, but a tall step counts for more than one that may be noise."""
         start, stop = max(0, beside[0]), beside[1]
         steps = self.across[start:stop] if axis == 1 else self.down[:, start:stop]
-        return np.concatenate([[EDGE], (steps / (steps + TALL)).mean(axis=1 - axis), [EDGE]])
+        edge, half = self._settings.edge_score, self._settings.border_half
+        return np.concatenate([[edge], (steps / (steps + half)).mean(axis=1 - axis), [edge]])
 
 
 def _mended(profile: np.ndarray, origin: int) -> np.ndarray:

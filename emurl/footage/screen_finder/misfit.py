@@ -14,18 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings, MisfitSettings
 from emurl.footage.screen_finder.upscale import tied, upscale
-
-PARTS = 4  # pieces along the lines, each judged for itself
-BANDS = 5  # bands across them
-GROUPS = 6  # of pictures that follow one another
-MARGIN = 12  # pixels that a hypothesis may lie beside the first guess
-RIDGE = 1e-3
-TRIMMED = 7  # regions left out
-STRETCH = 64  # pixels of a part that a rough look takes in
-LEAST = 8  # pixels of a part that must lie in the picture
-NOISE = 2.0  # energy a pixel that compression leaves of slopes in what is flat, generously
-QUIET = 0.15  # regions with less energy than this share of the mean say nothing
 
 
 @dataclass(frozen=True)
@@ -35,14 +25,16 @@ class Misfit:
     left: np.ndarray
     whole: np.ndarray
     noise: float = 0.0  # what compression alone leaves of slopes in a region, roughly
+    settings: MisfitSettings = DEFAULTS.misfit
 
     def groups(self) -> np.ndarray:
         """Unexplained share for every group of pictures, without the worst regions (an overlay, a passing message); 1 for a
         group with nothing in it."""
         flat = (len(self.left), -1)
         left, whole = self.left.reshape(flat), self.whole.reshape(flat)
-        if left.shape[1] > TRIMMED + 2:
-            kept = np.argsort(left / (whole + QUIET * whole.mean(axis=1, keepdims=True) + 1e-9), axis=1)[:, :-TRIMMED]
+        trimmed, quiet = self.settings.trimmed, self.settings.quiet_share
+        if left.shape[1] > trimmed + 2:
+            kept = np.argsort(left / (whole + quiet * whole.mean(axis=1, keepdims=True) + 1e-9), axis=1)[:, :-trimmed]
             left, whole = np.take_along_axis(left, kept, 1), np.take_along_axis(whole, kept, 1)
         total = whole.sum(axis=1)
         return np.where(total > 1e-6 * max(total.max(), 1e-9), left.sum(axis=1) / np.maximum(total, 1e-9), 1.0)
@@ -71,6 +63,7 @@ class Lines:
     """Second moments of the lines along one axis of a box in luma pictures uint8 (n, height, width).
 
     `low` and `length` are the box along the axis (0 down, 1 across), `start` and `stop` across it; pixels of the video.
+    `groups` and `bands`: other than the settings say.
     """
 
     def __init__(
@@ -81,18 +74,21 @@ class Lines:
         length: int,
         start: int,
         stop: int,
-        groups: int = GROUPS,
-        bands: int = BANDS,
+        groups: int | None = None,
+        bands: int | None = None,
+        settings: FinderSettings = DEFAULTS,
     ) -> None:
+        own = self.settings = settings.misfit
+        groups, bands = groups or own.groups, bands or own.bands
         along = pictures if axis == 1 else pictures.transpose(0, 2, 1)
         start, stop = max(0, start), min(along.shape[1], stop)
         self.limit = along.shape[2]
         edges = np.linspace(start, stop, bands + 1).astype(int)
         members = np.array_split(np.arange(len(pictures)), min(groups, len(pictures)))
         self.windows: list[tuple[int, int, np.ndarray]] = []
-        for part in range(PARTS):
-            first = max(0, low + part * length // PARTS - MARGIN)
-            last = min(self.limit, low + (part + 1) * length // PARTS + MARGIN)
+        for part in range(own.parts):
+            first = max(0, low + part * length // own.parts - own.margin)
+            last = min(self.limit, low + (part + 1) * length // own.parts + own.margin)
             last = max(first, last)
             grams = np.zeros((len(members), bands, last - first, last - first), np.float32)
             for g, b in np.ndindex(len(members), bands):
@@ -110,13 +106,14 @@ class Lines:
 
     def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
         """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
-        shape = (*self.windows[0][2].shape[:2], PARTS)
-        found = Misfit(np.zeros(shape), np.zeros(shape), NOISE * length / PARTS)
+        own = self.settings
+        shape = (*self.windows[0][2].shape[:2], own.parts)
+        found = Misfit(np.zeros(shape), np.zeros(shape), own.noise_energy * length / own.parts, own)
         base = int(np.floor(offset))
         for part, (low, high) in enumerate(pairwise(self._cuts(offset - base, length))):
             first, last, grams = self.windows[part]
             a, b = max(base + low, first), min(base + high, last)
-            if b - a < LEAST:
+            if b - a < own.min_pixels:
                 continue
             form = self._form(offset - base, length, cells, scaler, a - base, b - base)
             block = grams[:, :, a - first : b - first, a - first : b - first]
@@ -126,15 +123,16 @@ class Lines:
 
     def rough(self, offsets: np.ndarray, length: int, cells: int, scaler: str) -> np.ndarray:
         """Unexplained share without the worst part, for many whole-pixel `offsets`, in the middle third of the time: float (n,)."""
-        left, whole = np.zeros((2, len(offsets), len(self.totals[0]), PARTS))
+        own = self.settings
+        left, whole = np.zeros((2, len(offsets), len(self.totals[0]), own.parts))
         for part, (low, high) in enumerate(pairwise(self._cuts(0.0, length))):
             first, last, _ = self.windows[part]
             # A stretch of each part is enough to tell most places from the right one: at the ends, and in the middle.
-            spare = max(0, high - low - STRETCH)
-            cut = spare * part // (PARTS - 1)
+            spare = max(0, high - low - own.rough_stretch)
+            cut = spare * part // max(1, own.parts - 1)
             low, high = low + cut, high - (spare - cut)
             mine = np.flatnonzero((offsets + low >= first) & (offsets + high <= last))
-            if high - low < LEAST or not len(mine):
+            if high - low < own.min_pixels or not len(mine):
                 continue
             form = self._form(0.0, length, cells, scaler, low, high).ravel()
             starts, size = offsets[mine] + low - first, high - low
@@ -142,16 +140,16 @@ class Lines:
             left[mine, :, part] = blocks.reshape(len(mine), -1, len(form)) @ form
             energy = self.total_energies[part]
             whole[mine, :, part] = (energy[:, starts + size - 1] - energy[:, starts]).T
-        worst = (left / (whole + QUIET * whole.mean(axis=2, keepdims=True) + 1e-9)).argmax(axis=2)
-        kept = np.arange(PARTS) != worst[..., None]
+        worst = (left / (whole + own.quiet_share * whole.mean(axis=2, keepdims=True) + 1e-9)).argmax(axis=2)
+        kept = np.arange(own.parts) != worst[..., None]
         shares = (left * kept).sum(axis=2) / np.maximum((whole * kept).sum(axis=2), 1e-9)
         return np.asarray(np.sort(shares, axis=1)[:, shares.shape[1] // 2])
 
-    @staticmethod
-    def _cuts(part_offset: float, length: float) -> list[int]:
+    def _cuts(self, part_offset: float, length: float) -> list[int]:
         """Where the parts begin and end, in whole pixels from that of the offset."""
         pixels = int(np.floor(part_offset + length + 1e-6))
-        return [round(part * pixels / PARTS) for part in range(PARTS + 1)]
+        parts = self.settings.parts
+        return [round(part * pixels / parts) for part in range(parts + 1)]
 
     def _form(self, part_offset: float, length: float, cells: int, scaler: str, low: int, high: int) -> np.ndarray:
         """Quadratic form of the slopes that are not explained between two pixels from that of the offset; float32 (pixels, pixels)."""
@@ -162,8 +160,9 @@ class Lines:
         inner = (*key, low, high)
         if inner not in self._forms:
             matrix = self._matrices[key]
-            free = np.eye(len(matrix))[:, tied(part_offset, length / cells, len(matrix), scaler)]  # may be either neighbor
-            self._forms[inner] = _unexplained(np.concatenate([matrix, free], axis=1)[low:high])
+            ties = tied(part_offset, length / cells, len(matrix), scaler, self.settings.max_ties)
+            free = np.eye(len(matrix))[:, ties]  # may be either neighbor
+            self._forms[inner] = _unexplained(np.concatenate([matrix, free], axis=1)[low:high], self.settings.ridge)
         return self._forms[inner]
 
 
@@ -175,10 +174,10 @@ def _energy(grams: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((*steps.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
 
 
-def _unexplained(matrix: np.ndarray) -> np.ndarray:
+def _unexplained(matrix: np.ndarray, ridge: float) -> np.ndarray:
     """Quadratic form float32 (pixels, pixels): energy of the slopes of what `matrix` (pixels, cells) cannot make."""
     used = matrix[:, np.abs(matrix).max(axis=0) > 1e-6]
     pixels = len(used)
-    rest = np.eye(pixels) - used @ np.linalg.solve(used.T @ used + RIDGE * np.eye(used.shape[1]), used.T)
+    rest = np.eye(pixels) - used @ np.linalg.solve(used.T @ used + ridge * np.eye(used.shape[1]), used.T)
     slopes = np.diff(rest, axis=0).astype(np.float32)
     return slopes.T @ slopes

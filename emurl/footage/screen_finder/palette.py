@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings, PaletteSettings
+
 SPACING = np.array([0x00, 0x55, 0x99, 0xFF]) / 255.0  # the emulator's grays on a scale of 0…1
-MOST = 9  # levels: four of the background, two and two of the sprites, and one to spare
-APART = 9  # gray levels between two peaks
-SMALLEST = 0.003  # share of the pixels that makes a level
-DEEP = 0.6  # the valley between two peaks, over the lower of them
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,10 @@ class Palette:
         return distance * (0.5 / max(float(distance[inside].mean()), 0.5))
 
 
-def fit_palette(histogram: np.ndarray) -> Palette:
+def fit_palette(histogram: np.ndarray, settings: FinderSettings = DEFAULTS) -> Palette:
     """The palette of a gray histogram (256,) of the game alone."""
     histogram = histogram / max(histogram.sum(), 1e-9)
-    peaks = _peaks(histogram)
+    peaks = _peaks(histogram, settings.palette)
     if len(peaks) <= 4:
         levels = _four(histogram, peaks)
         four = tuple(round(float(v), 2) for v in levels)
@@ -56,7 +54,7 @@ def fit_palette(histogram: np.ndarray) -> Palette:
     levels, mass = _settle(histogram, peaks.astype(float))
     main = np.sort(np.argsort(-mass, kind="stable")[:4])
     # White paper and black ink are at the ends of every palette.
-    main[0], main[-1] = (0, main[-1]) if mass[0] > SMALLEST else main[[0, -1]]
+    main[0], main[-1] = (0, main[-1]) if mass[0] > settings.palette.min_share else main[[0, -1]]
     shades = levels[main]
     distance = np.abs(levels[:, None] - shades)
     ranks = distance.argmin(axis=1)
@@ -66,21 +64,21 @@ def fit_palette(histogram: np.ndarray) -> Palette:
     return Palette(next(told), tuple(int(r) for r in ranks), next(told), round(doubt, 4))  # type: ignore[arg-type]
 
 
-def _peaks(histogram: np.ndarray) -> np.ndarray:
-    """Grays at the tops of the histogram, ascending; at most `MOST`, each with a valley to its neighbors."""
+def _peaks(histogram: np.ndarray, own: PaletteSettings) -> np.ndarray:
+    """Grays at the tops of the histogram, ascending; at most `max_levels`, each with a valley to its neighbors."""
     kernel = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
     smooth = np.convolve(histogram, kernel / kernel.sum(), mode="same")
     wide = np.convolve(histogram, np.ones(2 * 5 + 1), mode="same")
     found: list[int] = []
     for level in np.argsort(-smooth, kind="stable"):
-        if len(found) == MOST or smooth[level] < 1e-5:
+        if len(found) == own.max_levels or smooth[level] < 1e-5:
             break
-        if wide[level] < SMALLEST or any(abs(level - other) < APART for other in found):
+        if wide[level] < own.min_share or any(abs(level - other) < own.min_apart for other in found):
             continue
         lower = max((o for o in found if o < level), default=None)
         upper = min((o for o in found if o > level), default=None)
         valleys = [smooth[min(level, o) : max(level, o) + 1].min() for o in (lower, upper) if o is not None]
-        if all(valley < DEEP * smooth[level] for valley in valleys):
+        if all(valley < own.valley * smooth[level] for valley in valleys):
             found.append(int(level))
     return np.sort(np.array(found, int))
 

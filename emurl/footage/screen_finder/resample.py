@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
 from emurl.footage.screen_finder.upscale import tied, upscale
 from emurl.screen import HEIGHT, WIDTH
 
@@ -58,14 +59,14 @@ class Resampler:
         return pictures[:, y : y + height, x : x + width]
 
 
-def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str) -> Resampler:
+def resampler(rect: Sequence[float], size: tuple[int, int], kernel: str, settings: FinderSettings = DEFAULTS) -> Resampler:
     """The way from `rect` (x, y, width, height, fractions allowed) of a video of `size` (width, height) to 160×144."""
     x, y, width, height = rect
     # A pixel that lies a quarter or more beyond the edge shows the stream's border as much as the game.
     x0, x1 = max(0, int(np.ceil(x - 0.25))), min(size[0], int(np.floor(x + width + 0.25)))
     y0, y1 = max(0, int(np.ceil(y - 0.25))), min(size[1], int(np.floor(y + height + 0.25)))
-    across = _inverse(x - x0, width / WIDTH, x1 - x0, WIDTH, kernel)
-    down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel)
+    across = _inverse(x - x0, width / WIDTH, x1 - x0, WIDTH, kernel, settings.misfit.max_ties)
+    down = _inverse(y - y0, height / HEIGHT, y1 - y0, HEIGHT, kernel, settings.misfit.max_ties)
     return Resampler(
         (x0, y0, x1 - x0, y1 - y0),
         [(cells, pixels, weights) for cells, pixels, weights in _bands(down, 8)],
@@ -84,14 +85,14 @@ def _bands(matrix: np.ndarray, step: int) -> Bands:
     return bands
 
 
-def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str) -> np.ndarray:
-    """Matrix (cells, pixels), float32: rows sum to one."""
+def _inverse(offset: float, scale: float, pixels: int, cells: int, kernel: str, max_ties: float) -> np.ndarray:
+    """Matrix (cells, pixels), float32: rows sum to one; `max_ties` as in `upscale.tied`."""
     if kernel in ("area", "middle"):
         share = 1.0 if kernel == "area" else 0.55
         matrix = _overlap(offset, scale, pixels, cells, share)
     elif kernel in ("point", "floor"):
         matrix = upscale(offset, scale, pixels, cells, kernel).T
-        doubtful = tied(offset, scale, pixels, kernel)
+        doubtful = tied(offset, scale, pixels, kernel, max_ties)
         sure = matrix * ~doubtful
         matrix = np.where(sure.any(axis=1, keepdims=True), sure, matrix)
     else:

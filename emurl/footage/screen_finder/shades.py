@@ -15,16 +15,13 @@ import cv2
 import numpy as np
 
 from emurl.footage.screen_finder.misfit import Lines
-from emurl.footage.screen_finder.palette import APART, Palette, fit_palette
+from emurl.footage.screen_finder.palette import Palette, fit_palette
 from emurl.footage.screen_finder.resample import Resampler, resampler
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
 from emurl.footage.screen_finder.upscale import REPEATING, SCALERS
 from emurl.screen import HEIGHT, WIDTH, look_up
 
-READ = 32  # pictures looked at
-PALETTES = 8  # most palettes of a video
-SAME = 1.5  # how much worse than with its own palette a picture may fit one that it shares
 SHORTER = {"lanczos": ("lanczos", "cubic", "linear"), "cubic": ("cubic", "linear")}
-FITTING = 0.05  # distance from the levels that is compression and no more
 
 
 @dataclass(frozen=True)
@@ -73,29 +70,41 @@ class Calibration:
         return np.stack([look_up(one, self.tables[which]) for which, one in zip(chosen, gray, strict=True)])
 
 
-def calibrate(pictures: np.ndarray, rect: Sequence[float], scaler: str | None = None) -> tuple[Calibration, Resampler]:
-    """Choose kernel and shades for the game at `rect` in luma pictures uint8 (n, height, width); at most 32 of them are read.
+def calibrate(
+    pictures: np.ndarray, rect: Sequence[float], scaler: str | None = None, settings: FinderSettings = DEFAULTS
+) -> tuple[Calibration, Resampler]:
+    """Choose kernel and shades for the game at `rect` in luma pictures uint8 (n, height, width); at most `palette.pictures` of them are read.
 
     `scaler` is how the stream scaled the game up (one of `upscale.SCALERS`), where that is known.
     """
-    pictures = pictures[np.unique(np.linspace(0, len(pictures) - 1, READ).astype(int))]
+    pictures = pictures[np.unique(np.linspace(0, len(pictures) - 1, settings.palette.pictures).astype(int))]
     size = (pictures.shape[2], pictures.shape[1])
     best: tuple[Calibration, Resampler] | None = None
-    for kernel in _kernels(scaler or scaler_of(pictures[::2], rect), rect):
-        way = resampler(rect, size, kernel)
-        found = fit_shades(way(way.cut(pictures)), kernel)
+    for kernel in _kernels(scaler or scaler_of(pictures[::2], rect, settings), rect):
+        way = resampler(rect, size, kernel, settings)
+        found = fit_shades(way(way.cut(pictures)), kernel, settings)
         if best is None or found.edges < best[0].edges:
             best = found, way
     assert best is not None
     return best
 
 
-def scaler_of(pictures: np.ndarray, rect: Sequence[float]) -> str:
+def scaler_of(pictures: np.ndarray, rect: Sequence[float], settings: FinderSettings = DEFAULTS) -> str:
     """The scaler that explains the pictures at `rect` best, across and down together."""
     x, y, width, height = (float(v) for v in rect)
     left = dict.fromkeys(SCALERS, 0.0)
     for axis, offset, length, cells, across in ((1, x, width, WIDTH, (y, height)), (0, y, height, HEIGHT, (x, width))):
-        lines = Lines(pictures, axis, round(offset), round(length), round(across[0]), round(sum(across)), groups=1, bands=1)
+        lines = Lines(
+            pictures,
+            axis,
+            round(offset),
+            round(length),
+            round(across[0]),
+            round(sum(across)),
+            groups=1,
+            bands=1,
+            settings=settings,
+        )
         for scaler in SCALERS:
             left[scaler] += lines.misfit(offset, length, cells, scaler).share()
     return min(left, key=lambda scaler: left[scaler])
@@ -109,10 +118,10 @@ def _kernels(scaler: str, rect: Sequence[float]) -> tuple[str, ...]:
     return SHORTER.get(scaler, (scaler,))
 
 
-def fit_shades(gray: np.ndarray, kernel: str = "area") -> Calibration:
+def fit_shades(gray: np.ndarray, kernel: str = "area", settings: FinderSettings = DEFAULTS) -> Calibration:
     """Palettes of gray uint8 pictures (n, 144, 160)."""
     found = histograms(gray)
-    palettes = _sorted_out(found)
+    palettes = _sorted_out(found, settings)
     result = Calibration(kernel, tuple(palettes), 0.0, 0.0)
     which = result.which(found)
     edges = [edge_distance(one, palettes[own]) for own, one in zip(which, gray, strict=True)]
@@ -137,28 +146,29 @@ def histograms(gray: np.ndarray) -> np.ndarray:
     return np.stack([cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel() for picture in gray]) / np.float32(gray[0].size)
 
 
-def _sorted_out(found: np.ndarray) -> list[Palette]:
+def _sorted_out(found: np.ndarray, settings: FinderSettings) -> list[Palette]:
     """Sort pictures (their found, (n, 256)) into palettes: the one that suits most of what is left, until all are taken."""
+    own = settings.palette
     share = found.cumsum(axis=1)
     spans = (share < 0.995).sum(axis=1) - (share < 0.005).sum(axis=1)
-    if (spans >= APART).any():
-        found = found[spans >= APART]  # a console that is off, or a blank screen, shows noise and no palette
-    whole = fit_palette(found.mean(axis=0))
+    if (spans >= own.min_apart).any():
+        found = found[spans >= own.min_apart]  # a console that is off, or a blank screen, shows noise and no palette
+    whole = fit_palette(found.mean(axis=0), settings)
     if len(found) < 3:
         return [whole]
-    own = np.array([float(one @ fit_palette(one).distance()) for one in found])
-    limit = np.maximum(SAME * own, FITTING)
+    alone = np.array([float(one @ fit_palette(one, settings).distance()) for one in found])
+    limit = np.maximum(own.shared_ratio * alone, own.clean_distance)
     if (found @ whole.distance() <= limit).mean() > 0.9 and len(whole.levels) <= 4:
         return [whole]
     rest = np.arange(len(found))
     palettes: list[Palette] = []
-    while len(rest) and len(palettes) < PALETTES:
-        tried = [fit_palette(found[one]) for one in rest]
+    while len(rest) and len(palettes) < own.max_palettes:
+        tried = [fit_palette(found[one], settings) for one in rest]
         takes = [(found[rest] @ palette.distance() <= limit[rest]) for palette in tried]
         # A palette of many levels fits everything: the fewer the better.
         worth = [t.sum() / len(p.levels) for t, p in zip(takes, tried, strict=True)]
         best = int(np.argmax(worth))
         mine = rest[takes[best] | (np.arange(len(rest)) == best)]
-        palettes.append(fit_palette(found[mine].mean(axis=0)))
+        palettes.append(fit_palette(found[mine].mean(axis=0), settings))
         rest = np.setdiff1d(rest, mine)
     return palettes

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 SCALERS = ("point", "floor", "area", "linear", "cubic", "lanczos", "reduced")
-FEW_TIES = 0.04
 REPEATING = ("point", "floor", "area")
 
 
@@ -43,17 +42,17 @@ def upscale(offset: float, scale: float, pixels: int, cells: int, scaler: str) -
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
-def tied(offset: float, scale: float, pixels: int, scaler: str) -> np.ndarray:
+def tied(offset: float, scale: float, pixels: int, scaler: str, most: float) -> np.ndarray:
     """Pixels whose source lies on the border of two, where one scaler rounds up and another down: bool (pixels,).
 
-    None where they are many: then the scale is a simple fraction, and there is nothing else to go by.
+    None where they are more than a share of `most`: then the scale is a simple fraction, and there is nothing else to go by.
     """
     if scaler not in ("point", "floor"):
         return np.zeros(pixels, bool)
     source = (np.arange(pixels) + (0.5 if scaler == "point" else 0.0) - offset) / scale
     found = np.abs(source - np.round(source)) < 1e-6
     found[:1] = False
-    return found if found.mean() <= FEW_TIES else np.zeros(pixels, bool)
+    return found if found.mean() <= most else np.zeros(pixels, bool)
 
 
 def _reduced(offset: float, scale: float, pixels: int, cells: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""MOSSDALE, the open Game Boy game that ships with emurl: the built cartridge and its symbols.
+"""MOSSDALE, the open Game Boy game that ships with emurl: the built ROM and its symbols.
 
 The source is in ``game/``, ``build.py`` makes the ``.gb`` of it, ``world.py`` reads the same maps in Python and
 ``bot.py`` plays. This module stays light: it only knows where the files are.
@@ -12,7 +12,7 @@ from emurl.core.registry import lazily
 from emurl.games.base import Game
 
 TITLE = "MOSSDALE"
-"""The title in the cartridge header, by which a reader recognizes the game."""
+"""The title in the ROM header, by which a reader recognizes the game."""
 
 _HERE = Path(__file__).resolve().parent
 
@@ -42,7 +42,7 @@ GAME = Game(
     rom=rom_path,
     reader=lazily("emurl.games.mossdale.memory:Mossdale"),
     atlas=lazily("emurl.games.mossdale.atlas:atlas"),
-    font=lazily("emurl.games.mossdale.drawing:glyphs"),
+    font=lazily("emurl.games.mossdale.font:glyphs"),
     leaderboard=lazily("emurl.games.mossdale.broadcast:Broadcast"),
     bot=lazily("emurl.games.mossdale.bot:play"),
 )

@@ -1,4 +1,4 @@
-"""The embedded cartridge: Pokémon Red's RAM layout, with its milestones as event bits."""
+"""Mossdale's reader: Pokémon Red's RAM layout, with its milestones as event bits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENTS: Mapping[str, int] = MappingProxyType(
 
 
 class Mossdale:
-    """Reader of the open game in `emurl/cartridge`."""
+    """Reader of the open game that ships with emurl."""
 
     title = "MOSSDALE"
     milestones: tuple[str, ...] = tuple(EVENTS)

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emurl.core.registry import module_of
 from emurl.core.settings import Device, Natural, Positive, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
-from emurl.games import mossdale as cartridge
-from emurl.games.mossdale.atlas import atlas
-from emurl.games.settings import EmulatorSettings
+from emurl.games import game_of_title
+from emurl.games.settings import EmulatorSettings, game_of
 from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report import Player as Finding
@@ -34,9 +34,23 @@ from emurl.training.evaluate import Player, RandomAgent, Record, play, replay
 from emurl.training.perception import Perception
 from emurl.training.supervised import resolve_device
 
-CODE_VERSION = 2
+METRICS: dict[str, str] = {
+    "success": "↑ share of the policy's episodes that reach the last milestone; beside `success_clone`, `success_random`",
+    "success_*": "the same of the clone, and of buttons drawn at random",
+    "milestones": "↑ milestones reached in an episode, mean; beside `milestones_clone`, `milestones_random`",
+    "milestones_*": "the same of the clone and of chance",
+    "progress": "↑ what the reward model says of the last frame of an episode, in seconds of a speedrun, mean; beside `progress_clone`, "
+    "`progress_random`",
+    "progress_*": "the same of the clone and of chance",
+    "still": "↓ share of actions after which the screen had not changed; beside `still_clone`, `still_random`",
+    "still_*": "the same of the clone and of chance",
+    "past_*": "↑ share of the policy's episodes that reach a milestone, one metric a milestone; with `_clone` and `_random`, of those",
+    "steps_to_goal": "↓ actions to the last milestone, median of the episodes that reach it, null where none does; beside "
+    "`steps_to_goal_clone`, `steps_to_goal_random`",
+    "steps_to_goal_*": "the same of the clone and of chance",
+}
+
 FILM_FRAMES = 160
-INTRO = "intro"  # the milestone whose rate is a metric of its own: the original never got past it
 
 
 class EvaluationSettings(Settings):
@@ -47,6 +61,12 @@ class EvaluationSettings(Settings):
     emulator: EmulatorSettings = EmulatorSettings()
     episodes: Positive = 10
     max_steps: Positive = 2_000
+
+    def modules(self) -> tuple[str, ...]:
+        """Those of the emulator, and the one that draws the game's maps."""
+        game = game_of(self.emulator)
+        drawn = () if game is None or game.atlas is None else (module_of(game.atlas),)
+        return (*super().modules(), *drawn)
 
 
 def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -86,7 +106,6 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
             title, settings.episodes, settings.max_steps, milestones, findings, output.path("agent.gif"), picture, names,
         ),
         lineage(list(inputs.values())),
-        {artifact.stage: artifact.headline or "" for artifact in inputs.values()},
         settings.model_dump(mode="json"),
     )  # fmt: skip
     output.path("report.html").write_text(page, encoding="utf-8")
@@ -172,8 +191,8 @@ def metrics_of(findings: Sequence[Finding]) -> dict[str, Any]:
         for finding in findings:
             metrics[metric + _suffix(finding)] = getattr(finding, attribute)
     for finding in findings:
-        if INTRO in finding.rates:
-            metrics[f"past_intro{_suffix(finding)}"] = finding.rates[INTRO]
+        for milestone, rate in finding.rates.items():
+            metrics[f"past_{milestone}{_suffix(finding)}"] = rate
     for finding in findings:
         if finding.median_steps:
             metrics[f"steps_to_goal{_suffix(finding)}"] = list(finding.median_steps.values())[-1]
@@ -239,9 +258,10 @@ def place_table(records: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
 
 
 def explored(path: Path, findings: Sequence[Finding], title: str, names: Mapping[int, str]) -> Path:
-    """Draws where each player went: over the embedded game's own maps, or over plain fields for any other game."""
+    """Draw where each player went: over the game's own maps, or over plain fields where nobody has drawn them."""
     counts = [(finding.name, finding.places) for finding in findings]
-    drawn = atlas() if title == cartridge.TITLE else plain_atlas((places for _, places in counts), names)
+    game = game_of_title(title)
+    drawn = game.atlas() if game is not None and game.atlas is not None else plain_atlas((places for _, places in counts), names)
     draw(drawn, counts).save(path, optimize=True)
     return path
 

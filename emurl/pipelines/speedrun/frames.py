@@ -24,15 +24,15 @@ from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Se
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
-from emurl.footage.decode import decode, plan
+from emurl.footage.decode import FlagSettings, decode, plan
 from emurl.footage.screen_finder.crops import Crops, load_crops
 from emurl.footage.screen_finder.finder import Segment, find_in_pictures
 from emurl.footage.screen_finder.sheet import contact_sheet
-from emurl.footage.video import NotAVideo, sample
+from emurl.footage.screen_finder.thresholds import FinderSettings
+from emurl.footage.video import NotAVideo, SamplingSettings, sample
 from emurl.pipelines.speedrun.videos import keep
 from emurl.screen import ScreenSettings, ScreenSpec
 
-CODE_VERSION = 3
 SHOWN = 12  # videos on the contact sheet
 
 METRICS: dict[str, str] = {
@@ -52,13 +52,16 @@ METRICS: dict[str, str] = {
 class FramesSettings(Settings):
     """`frames`: how often to look, and how sure to be of the screen."""
 
-    fps: Rate = 8.0  # frames a second of video
-    val_share: Share = 0.2  # share of the videos that is held out for measuring
-    min_confidence: Share = 0.5  # of a screen, below which a video is rejected
-    # Screens given by hand, by video; the default file may be absent.
+    fps: Rate = 8.0  # frames a second of footage
+    val_share: Share = 0.2  # of the videos are held out, by a hash of their names
+    min_confidence: Share = 0.5  # of the screen; a video below it is rejected
+    # Screens given by hand (JSON); the default file may be absent.
     crop_config: Annotated[PathText | None, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "configs/video_crop_config.json"
-    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)  # videos decoded at the same time
-    screen: ScreenSettings = ScreenSettings()
+    parallel: Positive = Field(default=2, json_schema_extra=NOT_IN_FINGERPRINT)  # videos at a time
+    screen: ScreenSettings = ScreenSettings()  # what a frame is
+    sampling: SamplingSettings = SamplingSettings()  # which pictures the screen is looked for in
+    finder: FinderSettings = FinderSettings()  # thresholds of the screen finder
+    flags: FlagSettings = FlagSettings()  # when a frame is blank, a repetition, or none of the game
 
     def files(self) -> dict[str, Path]:
         """The crops given by hand: what the file says decides the result, not where it lies."""
@@ -151,16 +154,16 @@ def _video(
     shown = 0
     try:
         given = next((crops[key] for key in (name, row["run_id"], row["url"]) if key in crops), None)
-        times, pictures = sample(path)
-        segments = given if given is not None else find_in_pictures(times, pictures)
+        times, pictures = sample(path, settings=settings.sampling)
+        segments = given if given is not None else find_in_pictures(times, pictures, settings=settings.finder)
         segments = [_trusted(segment, settings.min_confidence, row["duration_s"]) for segment in segments]
         facts["segments"] = [segment.to_dict() for segment in segments]
         if all(segment.rect is None for segment in segments):
             raise NotAVideo(segments[0].reason)
-        ways = plan(times, pictures, segments)
+        ways = plan(times, pictures, segments, settings.finder, settings.flags)
         flags = []
         with ShardWriter(work / f"{name}.bin", spec) as shard:
-            for chunk in decode(path, ways, settings.fps):
+            for chunk in decode(path, ways, settings.fps, settings.flags):
                 shard.add(chunk.frames)
                 flags.append(chunk.flags)
                 shown += len(chunk.frames)

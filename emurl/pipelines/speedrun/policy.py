@@ -40,6 +40,26 @@ from emurl.training.evaluate import Player, play
 from emurl.training.on_policy import Selection, State, train
 from emurl.training.supervised import resolve_device
 
+METRICS: dict[str, str] = {
+    "return_mean": "↑ mean return of the kept weights on fresh seeds: over an episode's steps, the best progress so far less that at "
+    "power-on; beside `return_mean_clone`",
+    "return_mean_clone": "the same of the clone, on the same seeds",
+    "return_std": "standard deviation of it over the episodes",
+    "return_std_clone": "the same of the clone",
+    "selection_return": "return of the kept weights in the trials they were chosen by: the best of several, so never below the clone's",
+    "selection_return_clone": "return of the clone in those trials",
+    "selection_return_last": "return of the last weights in those trials",
+    "best_update": "the update after which the weights that were kept were tried; 0: the clone",
+    "updates": "updates made",
+    "env_steps": "environment steps of all consoles together",
+    "entropy": "entropy of the actions, in nats; as the following, a mean over the last quarter of the updates",
+    "approx_kl": "estimate of KL(old ‖ new policy) of an update, in nats",
+    "clipfrac": "share of samples whose probability ratio was clipped",
+    "explained_variance": "↑ share of the variance of the returns that the value head explains; 0: as good as their mean",
+    "reward_mean": "mean reward of a step",
+    "steps_per_second": "environment steps a second, learning included",
+}
+
 FRESH = 0xF4E5  # seeds of the episodes that are reported, apart from those of the trials
 
 

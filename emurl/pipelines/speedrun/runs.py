@@ -25,10 +25,8 @@ from emurl.footage.leaderboard.http import Session
 from emurl.footage.leaderboard.pages import Shelf
 from emurl.footage.leaderboard.rows import RunVideo
 from emurl.footage.leaderboard.speedrun_com import Leaderboard, collect
-from emurl.games.mossdale.broadcast import serving
 from emurl.games.settings import BroadcastSettings
 
-CODE_VERSION = 2
 DAY_S = 86_400.0
 SPEAK_EVERY = 1000  # runs
 
@@ -49,16 +47,16 @@ class RunsSettings(Settings):
     game: str = "46w22l6r"  # id or abbreviation of the game on the leaderboard
     # Names or ids. Empty: the glitchless ones where a game has such (a glitch's order is not progress), else every one;
     # never those the site calls miscellaneous.
-    categories: list[str] = []
+    categories: list[str] = Field(default_factory=list)
     max_runs: Positive = 50  # runs to take, the fastest first
     timeout_s: Rate = 30.0  # seconds to wait for an answer
     # Pages once read are kept beside the store; this many days later even old runs are looked at again. 0: always.
     recheck_days: Annotated[float, Field(ge=0, json_schema_extra=NOT_IN_FINGERPRINT)] = 7.0
-    broadcast: BroadcastSettings | None = None
+    broadcast: BroadcastSettings | None = None  # the demo leaderboard that is read, where it is not a real site
 
 
 def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
-    """Read the leaderboard at `settings.api_base`; with `settings.broadcast` the embedded game's own is on meanwhile.
+    """Read the leaderboard at `settings.api_base`; with `settings.broadcast` a game's demo leaderboard is on meanwhile.
 
     Raises:
         InputError: nobody answers there, the game or a category is unknown, or no run has a video.
@@ -72,8 +70,8 @@ def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tra
         if before // SPEAK_EVERY != read // SPEAK_EVERY:
             tracker.message(f"{read} runs read, {session.requests} requests")
 
-    with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
-        base = settings.api_base if broadcast is None else broadcast.here(settings.api_base)
+    with nullcontext() if settings.broadcast is None else settings.broadcast.open() as demo:
+        base = settings.api_base if demo is None else demo.here(settings.api_base)
         session = Session(settings.timeout_s, report=tracker.message)
         shelf = Shelf(output.cache, settings.recheck_days * DAY_S)
         found = collect(Leaderboard(base, session, shelf, told), settings.game, settings.categories, settings.max_runs)

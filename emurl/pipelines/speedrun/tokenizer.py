@@ -20,8 +20,9 @@ from emurl.core.tracking import Tracker
 from emurl.footage import pairing
 from emurl.footage.catalog import Catalog, evenly_spread
 from emurl.footage.dataset import CHUNK, FrameReader
+from emurl.footage.legibility import text_legibility
 from emurl.footage.tokens import write_tokens
-from emurl.games.settings import BroadcastSettings
+from emurl.games.settings import BroadcastSettings, broadcasting
 from emurl.models.cells import PIXELS
 from emurl.models.codebook import FSQ_LEVELS
 from emurl.models.tokenizer import Tokenizer
@@ -169,9 +170,10 @@ def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarr
     """`text_legibility` and `token_agreement`, null where the game's font and its runs are not known."""
     legibility = agreement = None
     if settings.broadcast is None or reader.spec.shades != 4:
-        output.note("text_legibility and token_agreement are null: they need the embedded game's font and its broadcast")
+        output.note("text_legibility and token_agreement are null: they need a game with a font and a demo leaderboard")
     else:
-        legibility = pairing.text_legibility(model, held_out)
+        font = broadcasting(settings.broadcast).font
+        legibility = None if font is None else text_legibility(model, held_out, font())
         moments = pairing.same_moments(reader, settings.broadcast)
         if moments is None:
             output.note("token_agreement is null: no held-out video is of the broadcast's")

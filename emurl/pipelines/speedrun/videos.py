@@ -10,7 +10,6 @@ a rerun, forced or with other settings, fetches only what is not there. `emurl a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import threading
@@ -24,15 +23,14 @@ import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.lease import hold_folder
 from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
-from emurl.games.mossdale.broadcast import Broadcast, serving
+from emurl.games.base import DemoLeaderboard
 from emurl.games.settings import BroadcastSettings
-
-CODE_VERSION = 2
 
 METRICS: dict[str, str] = {
     "downloaded": "↑ videos downloaded, probed and found to hold their run; beside `failed`",
@@ -61,7 +59,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
     """Download the first `settings.max_videos` videos of the runs artifact; what is there survives a kill.
 
     Raises:
-        InputError: the cookies are none, the broadcast's port is taken, or not one video is of any use.
+        InputError: the cookies are none, the demo leaderboard's port is taken, or not one video is of any use.
         WorkError: the network kept us from having any, or the disk is full.
     """
     table = pd.read_parquet(inputs["runs"].path("runs.parquet")).head(settings.max_videos)
@@ -75,16 +73,16 @@ def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path
         folder, max_height=settings.max_height, cookies=settings.cookies, retries=settings.retries,
         rate_limit=-(-settings.rate_limit // settings.parallel),
     )  # fmt: skip
-    with nullcontext() if settings.broadcast is None else serving(settings.broadcast) as broadcast:
-        if broadcast is not None:
-            _render(broadcast, [row["url"] for row in rows], tracker)
+    with nullcontext() if settings.broadcast is None else settings.broadcast.open() as demo:
+        if demo is not None:
+            _render(demo, [row["url"] for row in rows], tracker)
         with tracker.progress(len(rows), "downloading", "videos") as bar:
             shown = _Shown(bar)
 
             def one(row: dict[str, Any]) -> Download:
                 name = row["video_id"]
                 got = downloader.fetch(
-                    row["url"] if broadcast is None else broadcast.here(row["url"]), name, run_s=row["time_s"], parts=row["parts"],
+                    row["url"] if demo is None else demo.here(row["url"]), name, run_s=row["time_s"], parts=row["parts"],
                     progress=lambda done, _: shown.bytes(name, done),
                 )  # fmt: skip
                 shown.done(got.status)
@@ -118,20 +116,14 @@ def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path
 def _folder(settings: VideosSettings, output: Output) -> Iterator[Path]:
     """Where downloads go: beside the store, or into scratch while another run of the stage is at work there.
 
-    The embedded game's own broadcast is at hand and may have been made anew: it is always fetched.
+    A demo leaderboard is at hand and its videos may have been rendered anew: they are always fetched.
     """
     scratch = output.scratch / "videos"
     if output.cache is None or settings.broadcast is not None:
         yield scratch
         return
-    output.cache.mkdir(parents=True, exist_ok=True)
-    with (output.cache / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield scratch
-        else:
-            yield output.cache / "files" / f"{settings.max_height}p"
+    with hold_folder(output.cache, "videos: the downloads beside the store") as ours:
+        yield output.cache / "files" / f"{settings.max_height}p" if ours else scratch
 
 
 def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> InputError | WorkError:
@@ -144,12 +136,12 @@ def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> Inp
     return InputError(f"{line}; expected at least one video of a run (runs.game, runs.categories, videos.cookies)")
 
 
-def _render(broadcast: Broadcast, urls: list[str], tracker: Tracker) -> None:
-    """Have the broadcast's videos ready before anybody asks, with a bar: a first request would wait for minutes else."""
-    missing = broadcast.missing(urls)
+def _render(demo: DemoLeaderboard, urls: list[str], tracker: Tracker) -> None:
+    """Have the demo leaderboard's videos ready before anybody asks, with a bar: a first request would wait for minutes else."""
+    missing = demo.missing(urls)
     if missing:
-        with tracker.progress(len(missing), "rendering the broadcast", "videos") as bar:
-            broadcast.render(missing, lambda entry: bar.update(1))
+        with tracker.progress(len(missing), "rendering the demo leaderboard", "videos") as bar:
+            demo.render(missing, lambda entry: bar.update(1))
 
 
 def _facts(got: Download) -> dict[str, Any]:

@@ -6,9 +6,12 @@ import json
 
 import pytest
 
-from emurl import cli, solo
+from emurl import cli
 from emurl.games.mossdale import symbols
 from emurl.games.mossdale.world import MILESTONES
+from emurl.games.settings import EmulatorSettings
+from emurl.play_scripted import play_random
+from tests.fixtures.rom import write_rom
 
 FIELDS = {"finished", "frames", "steps", "milestones", "buttons_sha256"}
 
@@ -38,7 +41,7 @@ def test_chance_by_command(capsys):
 
 def test_a_film_is_written(tmp_path):
     film = tmp_path / "chance.mp4"
-    solo.chance(3, 40, video=str(film))
+    play_random(EmulatorSettings(), 3, 40, video=str(film))
     assert film.stat().st_size > 1000 and film.read_bytes()[4:8] == b"ftyp"
 
 
@@ -46,6 +49,17 @@ def test_a_film_is_written(tmp_path):
 def test_a_film_that_cannot_be_is_refused(capsys, words):
     assert cli.main(["play", "--bot", *words]) == 2
     assert "--video" in capsys.readouterr().err
+
+
+def test_the_bot_plays_without_a_settings_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert printed(capsys, "--bot", "--seed", "1")["finished"] is True
+
+
+def test_a_game_without_a_bot_is_refused_in_one_line(capsys, tmp_path):
+    assert cli.main(["play", "--bot", "--set", f"emulator.rom={write_rom(tmp_path, 'UNKNOWN')}"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "unknown.gb" in said and "has no bot" in said and "mossdale" in said and "\n" not in said
 
 
 def test_both_players_at_once_are_refused():

@@ -69,7 +69,7 @@ def test_no_number_goes_without_its_baselines() -> None:
     metrics = evaluation.metrics_of(found)
     assert next(iter(metrics)) == "success"
     bare = {name for name in metrics if not name.endswith(("_clone", "_random"))}
-    assert bare == {"success", "milestones", "progress", "still", "past_intro", "steps_to_goal"}
+    assert bare == {"success", "milestones", "progress", "still", *(f"past_{name}" for name in MILESTONES), "steps_to_goal"}
     assert all(f"{name}_{who}" in metrics for name in bare for who in ("clone", "random"))
     table = "\n".join(evaluation.as_table(found, MILESTONES))
     assert "100% in 4" in table and "goal" in table and "random" in table

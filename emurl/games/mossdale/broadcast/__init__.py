@@ -2,9 +2,9 @@
 
 playthrough   a run as presses, and the screens it makes        look      one runner's stream, from a seed
 paint         the still parts of a picture                      compose   a whole video through the encoder
-server        speedrun.com's API v1, in small                   show      all of it together: `Broadcast`, `serving`
+server        speedrun.com's API v1, in small                   show      all of it together: `Broadcast`
 """
 
-from emurl.games.mossdale.broadcast.show import Broadcast, serving
+from emurl.games.mossdale.broadcast.show import Broadcast
 
-__all__ = ["Broadcast", "serving"]
+__all__ = ["Broadcast"]

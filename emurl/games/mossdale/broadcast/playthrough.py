@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from emurl.envs.gameboy.console import GameBoy
-
-TICKS_PER_SECOND = 4194304 / 70224  # 59.7275: the console's own rate
+from emurl.envs.gameboy.console import FRAMES_PER_SECOND, GameBoy
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ class Playthrough:
     @property
     def time_s(self) -> float:
         """The run's time as the leaderboard tells it, to a millisecond."""
-        return round(self.ticks / TICKS_PER_SECOND, 3)
+        return round(self.ticks / FRAMES_PER_SECOND, 3)
 
     def split_times(self) -> list[tuple[str, float]]:
         """(name, seconds since power-on)."""
-        return [(name, tick / TICKS_PER_SECOND) for name, tick in self.splits]
+        return [(name, tick / FRAMES_PER_SECOND) for name, tick in self.splits]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -53,8 +51,8 @@ def screens(rom: Path, run: Playthrough, per_second: float, after_s: float) -> I
     console = GameBoy(rom)
     try:
         due = 0
-        for number in range(int((run.ticks / TICKS_PER_SECOND + after_s) * per_second)):
-            goal = max(1, int(number * TICKS_PER_SECOND / per_second))
+        for number in range(int((run.ticks / FRAMES_PER_SECOND + after_s) * per_second)):
+            goal = max(1, int(number * FRAMES_PER_SECOND / per_second))
             while due < len(run.presses) and run.presses[due][0] < goal:
                 tick, button, down = run.presses[due]
                 if tick > console.frames:

@@ -1,7 +1,7 @@
 """The broadcast: so many runs of the bot, each with its stream, on a leaderboard at a port of this machine.
 
 Plays are recorded at once (less than a second each) because the leaderboard tells their times; videos are rendered when
-somebody asks, or many at once by `render`. Everything is kept in a cache keyed by the cartridge and the settings, so a
+somebody asks, or many at once by `render`. Everything is kept in a cache keyed by the ROM and the settings, so a
 second run renders nothing.
 """
 
@@ -11,9 +11,8 @@ import errno
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,7 +25,8 @@ import requests
 from emurl.core.errors import InputError, WorkError
 from emurl.core.files import write_atomically
 from emurl.envs.gameboy.console import GameBoy
-from emurl.games import mossdale as cartridge
+from emurl.games.base import Recording
+from emurl.games.mossdale import rom_path
 from emurl.games.mossdale.broadcast import compose
 from emurl.games.mossdale.broadcast.look import FPS, Look, look_of
 from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
@@ -63,7 +63,7 @@ class Broadcast:
         self, settings: BroadcastSettings, rom: Path | None = None, folder: Path | None = None, play: Play | None = None
     ) -> None:
         self.settings = settings
-        self.rom = rom or cartridge.rom_path()
+        self.rom = rom or rom_path()
         self.play = play or _bot
         told = json.dumps([VERSION, settings.seed, hashlib.sha256(self.rom.read_bytes()).hexdigest()])
         self.key = hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -160,6 +160,15 @@ class Broadcast:
             "fps": FPS,
         }
 
+    def recording(self, run_id: str) -> Recording | None:
+        """The run `run_id`, to be played again; None where it is not on this board."""
+        entry = next((one for one in self.entries if one.id == run_id), None)
+        if entry is None:
+            return None
+        return Recording(
+            FPS, round(entry.look.before_s * FPS), lambda: screens(self.rom, entry.play, FPS, entry.look.after_s)
+        )  # fmt: skip
+
     def _render(self, entry: Entry, path: Path) -> None:
         told = compose.Show(GAME, CATEGORY, entry.play.time_s, entry.play.split_times())
         compose.render(path, entry.look, told, screens(self.rom, entry.play, FPS, entry.look.after_s))
@@ -213,13 +222,6 @@ class Broadcast:
         videos = {"text": f"Part 1: {link} - thanks for watching!"} if number == 2 else {"links": [{"uri": link}]}
         player = {"rel": "user", "id": f"u{entry.id}"} if known else {"rel": "guest", "name": entry.look.runner}
         return _run(entry.id, videos, entry.play.time_s, None if number == 5 else entry.date, [player])
-
-
-@contextmanager
-def serving(settings: BroadcastSettings) -> Iterator[Broadcast]:
-    """The embedded game's broadcast, on while the block runs."""
-    with Broadcast(settings) as broadcast:
-        yield broadcast
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Play the embedded cartridge, or any ROM, without anything learned: the runner, or chance, from power-on."""
+"""Play a game without anything learned, from power-on: its own bot, or chance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from emurl.core.errors import InputError
+from emurl.core.registry import discover
 from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
-from emurl.games.mossdale import rom_path
-from emurl.games.mossdale.bot import play
+from emurl.games.settings import EmulatorSettings, game_of, rom_path
 from emurl.report.film import write_mp4
 
 STEP_TICKS = 16  # of a random action: one cell of walking
-_VIDEO_EVERY = 2  # of the console's frames, one is filmed
+VIDEO_EVERY = 2  # of the console's frames, one is filmed
 
 
 def check_video(video: str | None) -> None:
@@ -36,26 +36,38 @@ def sha256(presses: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(presses, separators=(",", ":")).encode()).hexdigest()
 
 
-def runner(seed: int, video: str | None = None) -> dict[str, Any]:
-    """The cartridge's own runner: `{finished, frames, steps, milestones, buttons_sha256}`.
+def play_bot(emulator: EmulatorSettings, seed: int, video: str | None = None) -> dict[str, Any]:
+    """A run of the bot of the game that `emulator.rom` means: `{finished, frames, steps, milestones, buttons_sha256}`.
 
-    frames: of the console, up to the end of the run; steps: presses of a button; milestones: names with the frame that
-    reached them; buttons_sha256: of (frame, button) for every change of what is held.
+    Args:
+        seed: the same seed gives the same run. video: an .mp4 to write.
+
+    Returns:
+        frames: of the console, up to the end of the run; steps: presses of a button; milestones: names with the frame that
+        reached them; buttons_sha256: of (frame, button) for every change of what is held.
+
+    Raises:
+        InputError: the game has no bot, or the film cannot be written there.
     """
     check_video(video)
+    rom, game = rom_path(emulator), game_of(emulator)
+    if game is None or game.bot is None:
+        having = ", ".join(name for name, one in discover("games").items() if one.bot is not None)
+        name = rom.name if game is None else game.name
+        raise InputError(f"play --bot: emulator.rom is {name}, which has no bot, expected a game that has one: {having}")
     seen: list[np.ndarray] = []
-    console = GameBoy(rom_path())
+    console = GameBoy(rom)
     try:
 
         def look(gameboy: GameBoy) -> None:
-            if gameboy.frames % _VIDEO_EVERY == 0:
+            if gameboy.frames % VIDEO_EVERY == 0:
                 seen.append(gameboy.frame())
 
-        record = play(console, seed, look if video else None, render_every=_VIDEO_EVERY if video else 0)
+        record = game.bot(console, seed, look if video else None, render_every=VIDEO_EVERY if video else 0)
     finally:
         console.close()
     if video:
-        write_mp4(Path(video), _large(seen), FRAMES_PER_SECOND / _VIDEO_EVERY)
+        write_mp4(Path(video), _large(seen), FRAMES_PER_SECOND / VIDEO_EVERY)
     return {
         "finished": record.finished,
         "frames": record.ticks,
@@ -65,17 +77,20 @@ def runner(seed: int, video: str | None = None) -> dict[str, Any]:
     }
 
 
-def chance(seed: int, steps: int, rom: Path | None = None, video: str | None = None) -> dict[str, Any]:
-    """Buttons drawn at random, one every 16 frames, for `steps` actions or until the last milestone; as `runner`.
+def play_random(emulator: EmulatorSettings, seed: int, steps: int, video: str | None = None) -> dict[str, Any]:
+    """Buttons drawn at random, one every 16 frames, for `steps` actions or until the last milestone; as `play_bot`.
 
     A game without a reader has no milestones and is never finished.
+
+    Raises:
+        InputError: `steps` is less than 1, the ROM is none, or the film cannot be written there.
     """
     check_video(video)
     if steps < 1:
         raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
     seen: list[np.ndarray] = []
     rng = np.random.default_rng(seed)
-    console = GameBoy(rom or rom_path())
+    console = GameBoy(rom_path(emulator))
     reader = reader_for_title(console.title)
     reached: dict[str, int] = {}
     pressed: list[str] = []

@@ -1,0 +1,54 @@
+"""What the doctor says of a ROM: one that is known, another of its name, half of one."""
+
+from pathlib import Path
+
+import pytest
+
+from emurl import doctor
+from emurl.core.config import load_config
+from emurl.games.mossdale import rom_path
+from tests.fixtures.rom import rom_bytes
+
+
+def checked(rom: Path) -> doctor.Check:
+    return doctor._rom(load_config(None, [f"emulator.rom={rom}"]))
+
+
+def test_the_game_in_the_package_is_sound():
+    assert doctor.header_faults(rom_path().read_bytes()) == []
+    check = checked(rom_path())
+    assert check.verdict == "ok" and "milestones: title, intro" in check.seen
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rom: rom[: len(rom) // 2], "its header says 65536 bytes, the file has 32768"),
+        (lambda rom: rom[:-1] + bytes([rom[-1] ^ 1]), "its checksum is"),
+    ],
+)
+def test_a_damaged_rom_is_doubted(tmp_path, change, said):
+    file = tmp_path / "damaged.gb"
+    file.write_bytes(change(rom_path().read_bytes()))
+    check = checked(file)
+    assert check.verdict == "warning" and said in check.seen and "may be wrong" in check.mend
+
+
+def test_another_rom_of_a_known_name_is_doubted(tmp_path):
+    file = tmp_path / "red.gb"
+    file.write_bytes(rom_bytes("POKEMON RED"))
+    check = checked(file)
+    assert check.verdict == "warning" and "MD5" in check.seen and "a6924ce1f9ad2228e1c6580779b23878" in check.seen
+
+
+def test_a_game_nobody_described_runs(tmp_path):
+    file = tmp_path / "tiny.gb"
+    file.write_bytes(rom_bytes())
+    check = checked(file)
+    assert check.verdict == "warning" and "tiny.gb: runs; emurl cannot read its memory" in check.seen
+
+
+def test_a_size_that_no_header_can_say():
+    rom = bytearray(rom_bytes())
+    rom[0x148] = 0x52
+    assert "an unknown size (0x52)" in doctor.header_faults(bytes(rom))[0]

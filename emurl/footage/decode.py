@@ -44,13 +44,13 @@ class FlagSettings(Settings):
     )
     # Distance from the shades (see `Calibration.residual`) that no game frame has: this many times the video's mean, within these.
     foreign_ratio: NonNegative = 4.0
-    foreign_min: Share = 0.2
-    foreign_max: Share = 0.6
+    foreign_min: Share = 0.2  # at least
+    foreign_max: Share = 0.6  # at most
     # Pixels between two shades for each change of shade: 0.03 at most in a game that was scaled well, 0.24 and more where letters
     # have smooth edges. So many times the video's median, within these.
     mixed_ratio: NonNegative = 4.0
-    mixed_min: NonNegative = 0.12
-    mixed_max: NonNegative = 1.0
+    mixed_min: NonNegative = 0.12  # at least
+    mixed_max: NonNegative = 1.0  # at most
     min_edges: Positive = 500  # changes of shade below which a handful of odd pixels would count for too much
     lead_in_s: NonNegative = 2.5  # a layout that begins within so many seconds of the video began with it
 

@@ -62,22 +62,22 @@ class Codebook(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.vocab, self.kind, self.kmeans_iterations = vocab, kind, kmeans_iterations
-        self.quantizer: Any  # VectorQuantize or FSQ: what is inside them has no types
+        self.quantiser: Any  # VectorQuantize or FSQ, whose insides have no types; the key of weights that are already saved
         if kind == "fsq":
             if vocab not in FSQ_LEVELS:
                 raise ValueError(f"codebook fsq offers a vocab of {sorted(FSQ_LEVELS)}, got {vocab}")
-            self.quantizer = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
+            self.quantiser = FSQ(FSQ_LEVELS[vocab], dim=code_dim)
         elif kind == "cosine":
-            self.quantizer = VectorQuantize(
+            self.quantiser = VectorQuantize(
                 code_dim, vocab, use_cosine_sim=True, kmeans_init=True, kmeans_iters=kmeans_iterations, decay=decay,
                 threshold_ema_dead_code=dead_below, commitment_weight=commitment, rotation_trick=True,
             )  # fmt: skip
-            codes = self.quantizer._codebook
+            codes = self.quantiser._codebook
             codes.reset_cluster_size = 1.0  # a revived code lives some batches before it is judged again
             codes.sample_fn = lambda samples, count: spread_samples(samples[0], count)[None]
             codes.replace_sample_fn = lambda samples, count: spread_samples(samples[0], count, codes.embed[0])[None]
         else:
-            self.quantizer = VectorQuantize(
+            self.quantiser = VectorQuantize(
                 code_dim, vocab, learnable_codebook=True, ema_update=False, rotation_trick=False, commitment_weight=commitment
             )
 
@@ -95,7 +95,7 @@ class Codebook(nn.Module):
         for _ in range(self.kmeans_iterations):
             sums = torch.zeros_like(codes).index_add_(0, (samples @ codes.T).argmax(dim=-1), samples * weights[:, None])
             codes = torch.where(sums.any(dim=-1, keepdim=True), F.normalize(sums, dim=-1), codes)
-        own = self.quantizer._codebook
+        own = self.quantiser._codebook
         own.embed.copy_(codes)
         own.embed_avg.copy_(codes)
         own.cluster_size.fill_(1.0)
@@ -105,21 +105,21 @@ class Codebook(nn.Module):
     @property
     def started(self) -> bool:
         """Whether the codes are of anything yet."""
-        return self.kind != "cosine" or bool(self.quantizer._codebook.initted)
+        return self.kind != "cosine" or bool(self.quantiser._codebook.initted)
 
     def learned_buffers(self) -> Iterator[torch.Tensor]:
         """The codes, where they are learned by moving averages and so are no parameters."""
         if self.kind == "cosine":
-            yield self.quantizer._codebook.embed
+            yield self.quantiser._codebook.embed
 
     def forward(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Vectors (B, N, D) to (their codes (B, N, D) with gradient, indices (B, N) long, commitment loss scalar)."""
         # Never in bf16: the moving averages are sums of many vectors.
         with torch.autocast(vectors.device.type, enabled=False):
             if self.kind == "fsq":
-                quantized, indices = self.quantizer(vectors.float())
+                quantized, indices = self.quantiser(vectors.float())
                 return quantized, indices.long(), vectors.new_zeros(())
-            return self.quantizer(vectors.float())
+            return self.quantiser(vectors.float())
 
     def unquantized(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors (B, N, D) as the decoder would get them from a codebook without end: of length one for the cosine kind."""
@@ -128,8 +128,8 @@ class Codebook(nn.Module):
     def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
         """Indices (B, N) of the codes nearest to vectors (B, N, D); nothing is learned."""
         if self.kind == "fsq":
-            return self.quantizer(vectors)[1].long()
-        codes = self.quantizer._codebook.embed[0]
+            return self.quantiser(vectors)[1].long()
+        codes = self.quantiser._codebook.embed[0]
         if self.kind == "cosine":
             return (F.normalize(vectors.float(), dim=-1) @ codes.T).argmax(dim=-1)
         return torch.cdist(vectors.float(), codes).argmin(dim=-1)
@@ -137,11 +137,11 @@ class Codebook(nn.Module):
     def vectors(self, indices: torch.Tensor) -> torch.Tensor:
         """The code vectors (…, D) of indices (…)."""
         if self.kind == "fsq":
-            flat = self.quantizer.indices_to_codes(indices.reshape(1, -1))
+            flat = self.quantiser.indices_to_codes(indices.reshape(1, -1))
             return flat.reshape(*indices.shape, -1)
-        return self.quantizer._codebook.embed[0][indices]
+        return self.quantiser._codebook.embed[0][indices]
 
     def revive(self, on: bool) -> None:
         """Whether dead codes are replaced. Off near the end of training, so that the decoder knows every code."""
         if self.kind == "cosine":
-            self.quantizer._codebook.has_dead_code_replacement = on
+            self.quantiser._codebook.has_dead_code_replacement = on

@@ -60,7 +60,7 @@ class Dynamics(Pretrained):
         # One cell, one position: the frames seen are added up, each with an embedding of its own age. Index `vocab` is no frame.
         self.token = nn.Embedding(context * (vocab + 1), dim)
         self.narrow = nn.Embedding(vocab + 1, narrow)
-        self.neighbors = Conv3(context * narrow, dim)
+        self.neighbours = Conv3(context * narrow, dim)
         self.place = nn.Parameter(torch.randn(ROWS, COLUMNS, dim) * 0.02)
         self.moved = nn.Linear(2 * shifts, dim)
         self.action = nn.Embedding(actions + 1, dim) if actions else None  # the last: not told
@@ -83,7 +83,7 @@ class Dynamics(Pretrained):
         seen = torch.cat([tokens.new_full((b, self.context - t, rows, columns), self.vocab), tokens], dim=1)
         ages = torch.arange(self.context, device=tokens.device).view(-1, 1, 1) * (self.vocab + 1)
         x = self.token(seen + ages).sum(dim=1) + self.place  # (B, 9, 10, D)
-        x = x + self.neighbors(self.narrow(seen).permute(0, 2, 3, 1, 4).flatten(3)) + self._motion(tokens)
+        x = x + self.neighbours(self.narrow(seen).permute(0, 2, 3, 1, 4).flatten(3)) + self._motion(tokens)
         if self.action is not None:
             taken = tokens.new_full((b,), -1) if actions is None else actions
             x = x + self.action(taken % self.action.num_embeddings)[:, None, None]

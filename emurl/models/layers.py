@@ -193,7 +193,7 @@ class TokenEmbedding(nn.Module):
         self.row = nn.Parameter(torch.randn(ROWS, 1, dim) * 0.02)
         self.column = nn.Parameter(torch.randn(1, COLUMNS, dim) * 0.02)
         self.age = nn.Parameter(torch.randn(context, 1, 1, dim) * 0.02)  # [-1] is the newest frame
-        self.neighbors = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.neighbours = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)  # the key of weights that are already saved
         nn.init.normal_(self.token.weight, std=0.05)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -204,4 +204,4 @@ class TokenEmbedding(nn.Module):
         x = self.token(tokens) + self.row + self.column + self.age[-t:]  # (B, T, 9, 10, D)
         d = x.shape[-1]
         grid = x.reshape(b * t, rows, columns, d).permute(0, 3, 1, 2)
-        return (grid + self.neighbors(grid)).permute(0, 2, 3, 1).reshape(b, t * rows * columns, d)
+        return (grid + self.neighbours(grid)).permute(0, 2, 3, 1).reshape(b, t * rows * columns, d)

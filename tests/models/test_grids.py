@@ -87,10 +87,10 @@ def test_codes_come_in_after_the_features():
     model.on_progress(0.0)
     _, metrics = model.loss(some)
     assert metrics["commitment"] == 0 and "batch_codes" not in metrics
-    assert not bool(model.codebook.quantizer._codebook.initted)
+    assert not bool(model.codebook.quantiser._codebook.initted)
     model.on_progress(0.5)
     _, metrics = model.loss(some)
-    assert metrics["batch_codes"] > 0 and bool(model.codebook.quantizer._codebook.initted)
+    assert metrics["batch_codes"] > 0 and bool(model.codebook.quantiser._codebook.initted)
     assert Tokenizer(**(SMALL | {"vocab": 64, "codebook": "fsq"})).quantizes
 
 

@@ -55,9 +55,9 @@ def test_codebook_takes_the_nearest_code():
     for kind in ("cosine", "plain"):
         book = Codebook(4, 2, kind).eval()
         codes = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-        book.quantizer._codebook.embed.data.copy_(codes[None])
+        book.quantiser._codebook.embed.data.copy_(codes[None])
         if kind == "cosine":
-            book.quantizer._codebook.initted.fill_(True)
+            book.quantiser._codebook.initted.fill_(True)
         asked = torch.tensor([[[0.9, 0.3], [-0.2, 0.8], [-0.7, -0.1], [0.1, -2.0]]])
         assert book.nearest(asked).tolist() == [[0, 1, 2, 3]]
         quantized, indices, _ = book(asked)

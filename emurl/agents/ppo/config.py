@@ -15,25 +15,25 @@ class PPOConfig(Settings):
         "clip": "clip_coef", "entropy": "ent_coef", "leash": "kl_coef",
     }  # fmt: skip
 
-    seed: Natural = 0
-    device: Device = "auto"
+    seed: Natural = 0  # of every random draw
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps
     total_steps: Positive = 2_000_000  # environment steps of all environments together
     num_envs: Positive = 16  # environments played side by side
     num_steps: Positive = 128  # steps of each environment between two updates
     update_epochs: Positive = 3  # passes over what was collected
     minibatch_size: Positive = 512  # steps a gradient is of; with a recurrent network, of whole sequences
-    learning_rate: Rate = 2.5e-4
+    learning_rate: Rate = 2.5e-4  # at the start
     learning_rate_final: Share = 0.1  # share of the learning rate at the end; it falls linearly
-    adam_eps: Rate = 1e-5
-    gamma: Share = 0.99
-    gae_lambda: Share = 0.95
+    adam_eps: Rate = 1e-5  # added to the denominator
+    gamma: Share = 0.99  # discount a step
+    gae_lambda: Share = 0.95  # of generalized advantage estimation (1506.02438)
     clip_coef: Rate = 0.2  # range of the probability ratio
     clip_vloss: bool = True  # clip the value's change, too
     norm_adv: bool = True  # normalize advantages within a minibatch
     norm_reward: bool = True  # divide rewards by the running deviation of the discounted return
     ent_coef: NonNegative = 0.01  # weight of the entropy bonus
     vf_coef: NonNegative = 0.5  # weight of the value loss
-    max_grad_norm: Rate = 0.5
+    max_grad_norm: Rate = 0.5  # longer gradients are cut to this length
     target_kl: Rate = 0.02  # an update ends where a minibatch is 1.5 times this approximate KL from the policy that collected
     kl_coef: NonNegative = 0.0  # weight of KL(policy ‖ reference policy), where there is one
     kl_coef_final: Share = 0.5  # share of it at the end; let go wholly, a policy fell behind the clone again

@@ -88,19 +88,19 @@ class FitSettings(Settings):
         1.3  # misfit of a coarser grid over that of the right one, at least, before the place is known to a fraction
     )
     misfit_sure: Share = 0.07  # misfit of the screen
-    misfit_wrong: Share = 0.13
+    misfit_wrong: Share = 0.13  # the same, where it is surely none
     worst_sure: Share = 0.42  # misfit of its worst region
-    worst_wrong: Share = 0.6
+    worst_wrong: Share = 0.6  # the same, where it is surely none
     edges_sure: Share = 0.155  # distance from the shades beside a change of shade (`Calibration.edges`)
-    edges_wrong: Share = 0.235
+    edges_wrong: Share = 0.235  # the same, where it is surely none
     coarse_sure: Share = 0.15  # misfit of a coarser grid: only the right grid is as coarse as it can be
-    coarse_wrong: Share = 0.07
+    coarse_wrong: Share = 0.07  # the same, where it is surely none
     aspect_sure: NonNegative = 0.04  # by how much pixels are wider than high, or the other way, a share
-    aspect_wrong: NonNegative = 0.05
+    aspect_wrong: NonNegative = 0.05  # the same, where it is surely none
     dead_sure: Share = 0.08  # share of the length, at one end, in which nothing ever moves: no screen, or one that is cut off
-    dead_wrong: Share = 0.13
+    dead_wrong: Share = 0.13  # the same, where it is surely none
     spread_sure: Share = 0.12  # share of the cells that detail lies in: a game is drawn all over, a chart has a few lines
-    spread_wrong: Share = 0.05
+    spread_wrong: Share = 0.05  # the same, where it is surely none
     full_score: Rate = 0.3  # score of a moving area from which it takes nothing from the confidence
 
 

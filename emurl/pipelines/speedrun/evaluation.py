@@ -56,11 +56,11 @@ FILM_FRAMES = 160
 class EvaluationSettings(Settings):
     """`evaluation`: policy, clone and chance, from power-on."""
 
-    seed: Natural = 0
-    device: Device = "auto"
+    seed: Natural = 0  # of the sampled actions
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps
     emulator: EmulatorSettings = EmulatorSettings()
-    episodes: Positive = 10
-    max_steps: Positive = 2_000
+    episodes: Positive = 10  # a player
+    max_steps: Positive = 2_000  # actions an episode takes at most
 
     def modules(self) -> tuple[str, ...]:
         """Those of the emulator, and the one that draws the game's maps."""

@@ -78,7 +78,7 @@ class PolicySettings(PPOConfig):
     archive_save_every: Positive = 64  # steps that earn a save
     ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
     trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
-    trial_seed: Natural = 0x7121A1
+    trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
     evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
 
 

@@ -24,8 +24,6 @@ from emurl.core.files import write_atomically
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
-_RENAMED = {"quantiser": "quantizer", "neighbours": "neighbors"}  # parts of names in weights of older artifacts
-
 Metrics = dict[str, torch.Tensor]
 
 
@@ -87,16 +85,12 @@ class Pretrained(nn.Module):
         try:
             model = cls(**config)
             weights = load_file(folder / WEIGHTS)
-            model.load_state_dict({_renamed(name): tensor for name, tensor in weights.items()})
+            model.load_state_dict(weights)
         except FileNotFoundError:
             raise InputError(f"{folder}: no {WEIGHTS}, expected a folder written by save_pretrained") from None
         except (SafetensorError, RuntimeError, TypeError, OSError) as error:
             raise InputError(f"{folder}: not a {cls.__name__} of this version ({str(error).splitlines()[0]})") from None
         return model.to(device).eval()
-
-
-def _renamed(name: str) -> str:
-    return ".".join(_RENAMED.get(part, part) for part in name.split("."))
 
 
 def parameter_count(*modules: nn.Module) -> int:

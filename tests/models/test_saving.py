@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
@@ -63,15 +63,11 @@ def test_what_is_not_there_is_said(tmp_path):
 
 
 def test_weights_of_an_older_emurl_are_read(tmp_path):
-    """Names of weights were spelled `quantiser` and `neighbours`, and fewer arguments were written down."""
+    """The names of weights are a file format, and stay; fewer arguments were written down."""
+    names = {"codebook.quantiser", "embed.neighbours"}
     for model, known in ((TINY[0], {"dim": 16, "depth": 1, "vocab": 16, "code_dim": 8}), (TINY[4], TINY[4].config | {})):
         folder = model.save_pretrained(tmp_path / type(model).__name__)
-        weights = load_file(folder / "model.safetensors")
-        old = {
-            name.replace("quantizer", "quantiser").replace("neighbors", "neighbours"): value for name, value in weights.items()
-        }
-        assert old.keys() != weights.keys()
-        save_file(old, folder / "model.safetensors")
+        assert any(name.startswith(tuple(names)) for name in load_file(folder / "model.safetensors"))
         known = {
             name: value
             for name, value in known.items()

@@ -2,6 +2,9 @@
 
 import os
 
+# Before torch is imported: two workers of two threads each on two cores would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from tests.fixtures.tiny import Tiny, write_tiny
@@ -9,6 +12,13 @@ from tests.fixtures.tiny import Tiny, write_tiny
 os.environ["WANDB_MODE"] = "offline"
 os.environ["WANDB_SILENT"] = "true"
 os.environ.pop("WANDB_API_KEY", None)
+
+
+def pytest_collection_modifyitems(items):
+    """A worker takes whole files, and one of them all that look at the tiny pipeline, so that nothing is built twice."""
+    for item in items:
+        group = "tiny" if "tiny" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)

@@ -64,10 +64,10 @@ def test_what_is_not_there_is_said(tmp_path):
 
 def test_weights_of_an_older_emurl_are_read(tmp_path):
     """The names of weights are a file format, and stay; fewer arguments were written down."""
-    names = {"codebook.quantiser", "embed.neighbours"}
+    names = ("codebook.quantiser.", "neighbours.")
     for model, known in ((TINY[0], {"dim": 16, "depth": 1, "vocab": 16, "code_dim": 8}), (TINY[4], TINY[4].config | {})):
         folder = model.save_pretrained(tmp_path / type(model).__name__)
-        assert any(name.startswith(tuple(names)) for name in load_file(folder / "model.safetensors"))
+        assert any(name.startswith(names) for name in load_file(folder / "model.safetensors"))
         known = {
             name: value
             for name, value in known.items()

@@ -68,6 +68,7 @@ def runs_in(folder):
         return [row[0] for row in database.execute("select state_type from flow_run order by created")]
 
 
+@pytest.mark.slow
 def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(home):
     folder, _ = home
     code, _, _ = toy(home, TOY_KILL="frames")
@@ -88,6 +89,8 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_both_deployments_deploy_and_a_worker_runs_one(home):
     folder, environment = home
     with socket.socket() as free:
@@ -104,7 +107,7 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
         )
 
     def prefect(*words):
-        done = subprocess.run([BIN / "prefect", *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([BIN / "prefect", *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -132,7 +135,7 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
         ]
         overrides += ["tracking.wandb=false", f"broadcast.port={port + 1}", f"runs.api_base=http://127.0.0.1:{port + 1}/api/v1"]
         prefect(
-            "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "100",
+            "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "240",
             "--param", 'stages=["runs"]', "--param", f"overrides={json.dumps(overrides)}",
         )  # fmt: skip
         assert json.loads((folder / "store/speedrun/runs/v1/manifest.json").read_text())["metrics"]["videos"] >= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -19,8 +18,8 @@ import pandas as pd
 import pytest
 
 from emurl.cli import main
+from emurl.core.lease import hold_folder
 from emurl.core.store import Store
-from emurl.core.upkeep import verify
 from emurl.footage.download import downloader as download
 from emurl.footage.leaderboard import http
 from tests.fixtures.board import Board, a_run
@@ -184,7 +183,7 @@ def test_every_fault_at_once_costs_only_the_videos_it_hits(files: dict[str, byte
     # Whatever was cut was gone on with, not begun anew.
     starts = [r.headers["range"] for r in server.requests if "cut.mp4" in r.path and "range" in r.headers]
     assert starts and "bytes=0-" not in starts
-    assert verify(Store(tmp_path / "store")) == []
+    assert Store(tmp_path / "store").verify() == []
 
 
 BAD: dict[str, Kind] = {
@@ -204,14 +203,14 @@ def test_when_every_video_is_bad_the_input_is_and_one_line_says_where_the_reason
     reasons = pd.read_csv(line.partition("every reason: ")[2].partition(";")[0])
     assert list(reasons.columns) == ["run_id", "video_id", "url", "status", "reason"]
     assert sorted(reasons["status"]) == ["gone", "not_video", "not_video"] and reasons["reason"].str.len().min() > 5
-    assert Store(tmp_path / "store").versions("videos") == []
+    assert Store(tmp_path / "store").versions("speedrun", "videos") == []
 
 
 def test_when_the_network_had_a_part_in_it_the_work_failed(start: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     site = Site({**BAD, "down": lambda request: Answer(b"", 503)})
     server, words = start(site)
     assert main(["run", "runs", "videos", *words]) == 1
-    assert "1 network" in capsys.readouterr().err and Store(tmp_path / "store").versions("videos") == []
+    assert "1 network" in capsys.readouterr().err and Store(tmp_path / "store").versions("speedrun", "videos") == []
 
 
 def test_a_wrong_cookies_file_is_said_before_anything_is_fetched(start: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -246,7 +245,7 @@ def test_killed_in_the_middle_of_a_download_the_next_run_goes_on(files: dict[str
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL and held > len(video) // 3
-    assert verify(Store(tmp_path / "store")) == []
+    assert Store(tmp_path / "store").verify() == []
     stall.set()
     before = len(server.requests)
     assert main(["run", "videos", *words]) == 0
@@ -285,7 +284,7 @@ def test_on_a_full_disk_one_line_says_so_and_with_room_again_it_goes_on(
     assert main(["run", "videos", *words, "--set", "videos.parallel=1"]) == 1
     *_, line = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("emurl: videos: the disk of ") and line.endswith("is full; free some and run again")
-    assert verify(Store(small_disk / "store")) == [] and Store(small_disk / "store").versions("videos") == []
+    assert Store(small_disk / "store").verify() == [] and Store(small_disk / "store").versions("speedrun", "videos") == []
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
     before = len(server.requests)
     assert main(["run", "videos", *words]) == 0
@@ -340,8 +339,8 @@ def test_a_rerun_fetches_only_what_is_not_there(files: dict[str, bytes], start: 
     assert len(kept) == 3 and all(path.stat().st_nlink >= 2 for path in kept)  # no second copy on the disk
     # Somebody else is at work there: downloads of our own.
     asked = len(server.requests)
-    with (kept[0].parent.parent.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_folder(kept[0].parent.parent.parent, "a test") as held:
+        assert held
         assert main(["run", "videos", *words, "--force"]) == 0
     assert len(fetched()) == 3
     # Other formats are other files.
@@ -350,8 +349,8 @@ def test_a_rerun_fetches_only_what_is_not_there(files: dict[str, bytes], start: 
     assert len(fetched()) == 3
     # What no artifact holds any more goes with the artifacts.
     assert main(["artifacts", "gc", "--store", str(tmp_path / "store"), "--keep", "1"]) == 0
-    assert store.versions("videos") == [5] and not any(path.exists() for path in kept)
-    assert len(list((tmp_path / "store" / ".cache").rglob("*.mp4"))) == 3 and verify(store) == []
+    assert store.versions("speedrun", "videos") == [5] and not any(path.exists() for path in kept)
+    assert len(list((tmp_path / "store" / ".cache").rglob("*.mp4"))) == 3 and store.verify() == []
 
 
 def test_all_downloads_are_shown_in_one_bar():

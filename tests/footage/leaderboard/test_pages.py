@@ -222,7 +222,9 @@ def test_the_stage_asks_for_little_again_even_when_forced(five_thousand: Any, tm
     assert len(table) == 40 and first.metrics["runs_read"] == 5000 and first.metrics["dropped"] == 4960
     dropped = json.loads(first.path("dropped.json").read_text())
     assert {one["reason"] for one in dropped} == {"slower than the 40 fastest (runs.max_runs)"} and len(dropped) == 4960
-    with Store("memory://bucket/prefix").writing("runs", "f" * 64) as output:  # of a remote store the local side has it
+    with Store("memory://bucket/prefix").making(
+        "speedrun", "runs", "f" * 64
+    ) as output:  # of a remote store the local side has it
         assert output.cache is not None and output.cache.is_relative_to(Path(os.environ["EMURL_CACHE"]))
     assert Store(tmp_path / "store").stages() == ["runs"]  # what is kept for later is no artifact
     assert RunsSettings().fingerprint_values().keys().isdisjoint({"recheck_days"})

@@ -1,7 +1,10 @@
 """docs/architecture.md says of the house what the test of the house checks."""
 
+import importlib.util
 import re
 from pathlib import Path
+
+import pytest
 
 from tests.test_house import FLOORS
 
@@ -25,3 +28,21 @@ def test_the_folders_of_the_store_are_those_of_the_code():
     source = "".join(file.read_text() for file in (ROOT / "emurl/core").glob("*.py"))
     for name in re.findall(r"<store>/(\.\w+)/", PAGE):
         assert f'"{name}"' in source, name
+
+
+PAGES = [
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs/howto").glob("*.md"),
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "emurl/games/mossdale/README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_links_lead_somewhere_and_modules_named_exist(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+    if page.name != "log.md":  # which tells of modules as they were called then
+        for module in re.findall(r"python -m ((?:emurl|tools|flows)[\w.]*)", text):
+            assert importlib.util.find_spec(module), module

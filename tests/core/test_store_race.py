@@ -219,5 +219,5 @@ def test_a_long_race(place, tmp_path):
     life, pause = (1.2, 0.02) if "://" in place else (0.4, 0.4)
     done = race(place, tmp_path, jobs=jobs, kills=kills, stops=kills // 8, seed=11, limit=4.0 * jobs, pause=pause, life=life)
     print(done)
-    assert done["handed"] > 0  # begun on one host, killed, finished on the other
+    # How many were begun on one host and finished on the other is chance: test_store_lease.py kills one on purpose.
     assert done["killed"] >= kills * 0.5 and done["stopped"] >= kills // 16  # the jobs may be done before the last kill

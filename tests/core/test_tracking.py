@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,14 @@ def leveldb_log(data: bytes) -> Iterator[bytes]:
 
 
 def offline_records(folder: Path) -> list[wandb_internal_pb2.Record]:
-    """Everything an offline run wrote."""
+    """Everything an offline run wrote. W&B's own process writes the file, on a busy machine some time after the run is finished."""
     (file,) = folder.rglob("run-*.wandb")
-    return [wandb_internal_pb2.Record.FromString(record) for record in leveldb_log(file.read_bytes())]
+    deadline = time.monotonic() + 60
+    while True:
+        records = [wandb_internal_pb2.Record.FromString(record) for record in leveldb_log(file.read_bytes())]
+        if any(record.WhichOneof("record_type") == "exit" for record in records) or time.monotonic() > deadline:
+            return records
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

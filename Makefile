@@ -30,10 +30,10 @@ lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint       ## lint, types and every test that is not long
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile $(PYTEST)
 
 test-slow: $(STAMP) ## the long tests: kills, races, studies, the README's tiny demo
-	$(BIN)/python -m pytest -m "slow and not gpu" -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -m "slow and not gpu" -n 2 --dist loadfile $(PYTEST)
 
 docs: $(STAMP)   ## the reference pages from the code, and HTML of docs/ in docs/_build
 	$(BIN)/python -m tools.reference

@@ -14,13 +14,6 @@ os.environ["WANDB_SILENT"] = "true"
 os.environ.pop("WANDB_API_KEY", None)
 
 
-def pytest_collection_modifyitems(items):
-    """A worker takes whole files, and one of them all that look at the tiny pipeline, so that nothing is built twice."""
-    for item in items:
-        group = "tiny" if "tiny" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EMURL_CACHE", str(tmp_path_factory.mktemp("cache")))

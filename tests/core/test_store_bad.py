@@ -26,6 +26,16 @@ def s3():
         yield gate
 
 
+@pytest.fixture(autouse=True)
+def _no_connection_of_another_test():
+    """fsspec keeps connections with the credentials they were made with, or without."""
+    import fsspec
+
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    yield
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
 @pytest.fixture
 def mute():
     """An endpoint that takes connections and never answers."""

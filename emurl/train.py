@@ -48,10 +48,7 @@ def train(
     """
     row = registry.find("agents", name)
     for module in imports:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise InputError(f"--import {module}: {error}, expected a module that registers environments") from None
+        _import(module, f"--import {module}")
     config = _config(row.config(), steps, seed, overrides)
     tracker = tracker or Tracker("train")
     envs = _make(env_id, config.num_envs)
@@ -105,11 +102,21 @@ def _config(settings: type[Any], steps: int, seed: int, overrides: Sequence[str]
         raise InputError(f"--set {key}: {message}, got {first['input']!r}{hint}") from None
 
 
-def _make(env_id: str, number: int) -> Any:
+def _import(module: str, where: str) -> None:
     try:
-        gymnasium.spec(env_id)
+        importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{where}: {error}, expected a module that registers environments") from None
+
+
+def _make(env_id: str, number: int) -> Any:
+    module, colon, name = env_id.rpartition(":")
+    if colon:  # Gymnasium's own way to say which module registers it
+        _import(module, f"--env {env_id}")
+    try:
+        gymnasium.spec(name)
     except gymnasium.error.Error:
-        close = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
         hint = f"did you mean {close[0]}?" if close else "expected the id of a registered environment (--import MODULE registers)"
         raise InputError(f"--env {env_id}: there is no such environment; {hint}") from None
     try:

@@ -71,6 +71,8 @@ def test_the_command_line_prints_one_document(tmp_path: Path) -> None:
         (["pppo", "--env", "CartPole-v1"], "expected one of ppo, recurrent_ppo"),
         (["ppo", "--env", "CartPol-v1"], "did you mean CartPole-v1"),
         (["ppo", "--env", "Pendulum-v1"], "of kind Box, expected Discrete"),
+        (["ppo", "--env", "Blackjack-v1"], "a space of kind Tuple, expected Box"),
+        (["ppo", "--env", "no.such.module:CartPole-v1"], "--env no.such.module:CartPole-v1: No module named"),
         (["ppo", "--env", "CartPole-v1", "--import", "no.such.module"], "no.such.module"),
         (["ppo", "--env", "CartPole-v1", "--set", "num_env=3"], "did you mean num_envs"),
         (["ppo", "--env", "CartPole-v1", "--set", "gamma=2"], "gamma"),

@@ -53,7 +53,8 @@ def evaluate(args: argparse.Namespace) -> int:
 
     device = resolve_device(settings.device)
     perception, spec = load_perception(inputs, device)
-    emulator_of(chosen, settings.emulator)
+    for artifact in inputs.values():
+        settings = settings.model_copy(update={"emulator": emulator_of(artifact, settings.emulator)})
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
+
+from emurl.core.settings import Device, Natural, Positive, Settings, Share
 
 Observation = np.ndarray | Mapping[str, np.ndarray]
 Carry = dict[str, np.ndarray]
@@ -41,17 +43,41 @@ class Agent(Protocol):
             noise: standard Gumbel noise (N, A), by which an action is sampled; None: the likeliest action.
 
         Returns:
-            actions int64 (N,), the carry after this observation, and extras: `log_probs` float32 (N, A), `values` float32 (N,).
+            actions int64 (N,), the carry after this observation, and extras: `log_probs` float32 (N, A), and `values` float32 (N,)
+            where it has a value function.
         """
         ...
 
     def learn(self, batch: Any) -> dict[str, float]:
-        """Learn from a batch of experience; returns what there is to log."""
+        """Learn from a batch of experience (on policy: a `RolloutBuffer`); returns what there is to log."""
+        ...
+
+    def parts(self) -> dict[str, Any]:
+        """What learning changes, by name, for checkpoints: modules, optimizers, dicts of tensors. `policy` is the module that acts."""
         ...
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights (safetensors) and config.json into `folder`."""
+        """Write weights (safetensors) and config.json into `folder`, for the class's own `from_pretrained(folder)`."""
         ...
+
+
+class OnPolicySettings(Settings):
+    """What the on-policy loop (`emurl.training.on_policy`) asks the settings of any agent for."""
+
+    seed: Natural = 0  # of every random draw
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps
+    total_steps: Positive = 2_000_000  # environment steps of all environments together
+    num_envs: Positive = 16  # environments played side by side
+    num_steps: Positive = 128  # steps of each environment between two updates
+    gamma: Share = 0.99  # discount a step
+    gae_lambda: Share = 0.95  # of generalized advantage estimation (1506.02438)
+    norm_reward: bool = True  # divide rewards by the running deviation of the discounted return
+    alarm: Literal["stop", "warn"] = "stop"  # what an alarm does
+    alarm_warmup: Share = 0.2  # share of the updates before alarms are listened to
+    alarm_entropy: Share = 0.98  # of the largest entropy there is: above it, the policy presses at random
+    alarm_explained_variance: float = 0.05  # below it, the value predicts nothing
+    alarm_patience: Positive = 3  # updates in a row before that is an alarm
+    checkpoint_every: Positive = 4  # updates; consoles go on from their saved states, so it is part of the result
 
 
 @dataclass(frozen=True)

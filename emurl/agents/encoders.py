@@ -12,6 +12,9 @@ from torch import nn
 
 from emurl.core.errors import InputError
 
+LARGEST = 2**16
+"""Whole numbers that may be larger are no quantities: they are left as they are."""
+
 
 def layer(module: nn.Linear | nn.Conv2d, gain: float = float(np.sqrt(2.0))) -> nn.Linear | nn.Conv2d:
     """Orthogonal weights and no bias ("The 37 implementation details of PPO")."""
@@ -22,16 +25,16 @@ def layer(module: nn.Linear | nn.Conv2d, gain: float = float(np.sqrt(2.0))) -> n
 
 
 class MLPEncoder(nn.Module):
-    """Vectors float (B, …) to features (B, width): two layers with tanh."""
+    """Vectors (B, …), divided by `scale`, to features (B, width): two layers with tanh."""
 
-    def __init__(self, size: int, width: int = 64) -> None:
+    def __init__(self, size: int, width: int = 64, scale: float = 1.0) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.scale = width, scale
         self.body = nn.Sequential(layer(nn.Linear(size, width)), nn.Tanh(), layer(nn.Linear(width, width)), nn.Tanh())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Float (B, …) to (B, width)."""
-        return torch.as_tensor(self.body(x.float().flatten(1)))
+        """Numbers (B, …) to (B, width)."""
+        return torch.as_tensor(self.body(x.float().flatten(1) / self.scale))
 
 
 class OneHotEncoder(nn.Module):
@@ -88,6 +91,12 @@ class DictEncoder(nn.Module):
         return torch.cat([part(x[name]) for name, part in self.parts.items()], dim=-1)
 
 
+def largest(space: gymnasium.spaces.Box) -> int:
+    """The largest number that a space of whole numbers holds, by which they are brought to 0 … 1; 1 where there is nothing to bring."""
+    high = int(np.max(space.high)) if np.issubdtype(space.dtype, np.integer) else 1
+    return high if 1 <= high <= LARGEST else 1
+
+
 def build_encoder(space: gymnasium.Space[Any], where: str = "observation") -> nn.Module:
     """The encoder that fits an observation space: pictures by CNN, vectors by MLP, whole numbers by embedding, Dict by its parts.
 
@@ -101,9 +110,13 @@ def build_encoder(space: gymnasium.Space[Any], where: str = "observation") -> nn
     if isinstance(space, gymnasium.spaces.Box):
         if space.dtype == np.uint8 and len(space.shape) in (2, 3) and min(sorted(space.shape)[-2:]) >= 36:
             return CNNEncoder(space.shape)
-        return MLPEncoder(int(np.prod(space.shape)))
+        return MLPEncoder(int(np.prod(space.shape)), scale=float(largest(space)))
     if isinstance(space, gymnasium.spaces.MultiBinary | gymnasium.spaces.MultiDiscrete):
         return MLPEncoder(int(np.prod(space.shape)))
-    raise InputError(
-        f"{where}: a space of kind {type(space).__name__}, expected Box, Discrete, MultiBinary, MultiDiscrete or a Dict of them"
-    )
+    raise no_encoder(space, where)
+
+
+def no_encoder(space: gymnasium.Space[Any], where: str) -> InputError:
+    """The refusal of a space of a kind that nothing here reads."""
+    kind = type(space).__name__
+    return InputError(f"{where}: a space of kind {kind}, expected Box, Discrete, MultiBinary, MultiDiscrete or a Dict of them")

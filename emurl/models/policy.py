@@ -1,4 +1,4 @@
-"""The policy: token grids in, button odds and a value out. The same network is cloned from footage and trained by PPO."""
+"""The policy: token grids in, logits of the actions and a value out. The same network is cloned from footage and trained by PPO."""
 
 from __future__ import annotations
 

@@ -100,29 +100,18 @@ class ConsoleSource(VectorSource):
         self.kept.clear()
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Everything a rollout goes on from, consoles included, for a checkpoint.
-
-        The consoles are put back into the states just saved and the perception forgets, so that a run that was killed here and one
-        that was not go on from the very same bytes.
-        """
-        states = [self.consoles.save_state(i) for i in range(self.n)]
-        for i, state in enumerate(states):
-            self.consoles.load_state(i, state)
+        """As `VectorSource.tensors`, with the archive; the perception forgets, because a resumed run's knows nothing either."""
+        saved = super().tensors()
         self.perception.forget()
-        arrays: dict[str, Any] = {"frames": self.raw, "tokens": self.tokens, "left": self.left, "power_on": self.power_on}
-        saved = {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
-        consoles = {f"console_{i}": torch.frombuffer(bytearray(state), dtype=torch.uint8) for i, state in enumerate(states)}
-        archive = {f"archive_{name}": tensor for name, tensor in self.archive.tensors().items()}
-        return super().tensors() | saved | consoles | archive
+        arrays: dict[str, Any] = {"tokens": self.tokens, "left": self.left, "power_on": self.power_on}
+        saved |= {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
+        return saved | {f"archive_{name}": tensor for name, tensor in self.archive.tensors().items()}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
         super().restore(tensors)
-        self.raw, self.tokens = tensors["frames"].numpy().copy(), tensors["tokens"].numpy().copy()
-        self.observation = self.tokens
+        self.tokens = self.observation = tensors["tokens"].numpy().copy()
         self.left, self.power_on = tensors["left"].numpy().copy(), tensors["power_on"].numpy().copy()
-        for i in range(self.n):
-            self.consoles.load_state(i, tensors[f"console_{i}"].numpy().tobytes())
         kept = {name.removeprefix("archive_"): tensor for name, tensor in tensors.items() if name.startswith("archive_")}
         self.archive.restore(kept)
         self.perception.forget()

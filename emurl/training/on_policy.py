@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from emurl.agents.ppo.agent import PPOAgent
+from emurl.agents.base import Agent, OnPolicySettings
 from emurl.agents.ppo.buffer import RolloutBuffer
-from emurl.agents.ppo.config import PPOConfig
 from emurl.core.errors import WorkError
 from emurl.core.tracking import Tracker
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
@@ -25,7 +24,7 @@ from emurl.training.rollout import Episode, Rollout
 
 FILE = "ppo.safetensors"
 
-Trial = Callable[[PPOAgent], float]
+Trial = Callable[[Any], float]
 """Plays the agent in a fixed way and says how well it did."""
 
 
@@ -58,9 +57,9 @@ class Selection:
 
 
 def train(
-    agent: PPOAgent,
+    agent: Agent,
     source: Any,
-    config: PPOConfig,
+    config: OnPolicySettings,
     *,
     tracker: Tracker,
     scratch: Path | None = None,
@@ -73,6 +72,7 @@ def train(
     """Train `agent` in place; afterwards it holds the last weights, or with a `selection` those that did best in its trials.
 
     Args:
+        agent: its `parts` are asked for only where there are checkpoints or a selection.
         source: a `RolloutSource` whose generator `rng` is the run's only dice, and which plays `agent`.
         scratch: where the checkpoint lies that a killed run goes on from; None: no checkpoints. signature: which run it is; a
             checkpoint of another is not read. saved: called with the file after each checkpoint.
@@ -84,19 +84,20 @@ def train(
     updates = max(1, config.total_steps // (config.num_envs * config.num_steps))
     count = selection.count if selection else 0
     trial_at = sorted({round(updates * k / (count - 1)) for k in range(count)}) if count > 1 else [updates][:count]
-    network = agent.network.module
+    trained = agent.parts() if scratch is not None or selection is not None else {}
+    policy: Any = trained.get("policy")  # what acts, of which a selection keeps the best
     normalizer = ReturnNormalizer(config.num_envs, config.gamma)
-    best = copy.deepcopy(network.state_dict()) if selection else {}
+    best = copy.deepcopy(policy.state_dict()) if selection else {}
     state = State()
     places: dict[str, torch.Tensor] = {}
-    parts: dict[str, Any] = {"policy": network, "optimizer": agent.optimizer, "best": best, "places": places}
+    parts: dict[str, Any] = {**trained, "best": best, "places": places}
     found = read_checkpoint(scratch / FILE, parts, signature or {}) if scratch is not None else None
     if found is not None:
         state = State(**found)
         source.restore(places)
         source.rng.bit_generator.state = state.rng
         normalizer.restore(state.normalizer)
-        tracker.message(f"PPO goes on from update {state.update} of {updates}")
+        tracker.message(f"{name} goes on from update {state.update} of {updates}")
 
     def hold_trial() -> None:
         assert selection is not None
@@ -107,7 +108,7 @@ def train(
         tracker.log({"trial_return": result}, state.update)
         if result > state.best:
             state.best, state.best_update = result, state.update
-            best.update({key: value.clone() for key, value in network.state_dict().items()})
+            best.update({key: value.clone() for key, value in policy.state_dict().items()})
 
     with tracker.progress(updates, f"train {name}", "updates") as bar:
         bar.start_at(state.update)
@@ -126,9 +127,9 @@ def train(
             state.seconds, began = state.seconds + now - began, now
             state.history.append({"step": state.update * rollout.actions.size, **_rounded(seen)})
             tracker.log(seen | {"steps_per_second": rate}, state.update)
-            shown = {key: seen[key] for key in ("reward_mean", "entropy", "approx_kl", "explained_variance")}
-            bar.update(1, **{key: float(f"{value:.3g}") for key, value in shown.items()})
-            _listen(state, seen, updates, config, agent.actions, tracker, name)
+            shown = ("reward_mean", "entropy", "approx_kl", "explained_variance")
+            bar.update(1, **{key: float(f"{seen[key]:.3g}") for key in shown if key in seen})
+            _listen(state, seen, updates, config, tracker, name)
             if state.update in trial_at:
                 hold_trial()
                 began = time.monotonic()
@@ -140,12 +141,16 @@ def train(
                 write_checkpoint(scratch / FILE, parts, asdict(state), signature or {})
                 saved(scratch / FILE)
     if selection is not None:
-        network.load_state_dict(best)
-    network.eval()
+        policy.load_state_dict(best)
+    for part in trained.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval()
     return state
 
 
-def learn(agent: PPOAgent, rollout: Rollout, normalizer: ReturnNormalizer, config: PPOConfig, done: float) -> dict[str, float]:
+def learn(
+    agent: Agent, rollout: Rollout, normalizer: ReturnNormalizer, config: OnPolicySettings, done: float
+) -> dict[str, float]:
     """One update from one rollout, when share `done` of the run is over; every number worth logging."""
     rewards = normalizer(rollout.rewards, rollout.ended) if config.norm_reward else rollout.rewards
     advantages = advantages_of(
@@ -163,6 +168,8 @@ def learn(agent: PPOAgent, rollout: Rollout, normalizer: ReturnNormalizer, confi
         "reward_std": float(rollout.rewards.std()),
         "return_scale": normalizer.scale,
     }
+    if "entropy" in seen:
+        seen["entropy_ratio"] = seen["entropy"] / most if (most := largest_entropy(rollout, agent.actions)) > 0 else 0.0
     if "progress" in rollout.extras:
         seen["progress_mean"] = float(rollout.extras["progress"][:-1].mean())
     if rollout.episodes:
@@ -170,17 +177,21 @@ def learn(agent: PPOAgent, rollout: Rollout, normalizer: ReturnNormalizer, confi
     return seen
 
 
-def _listen(
-    state: State, seen: dict[str, float], updates: int, config: PPOConfig, actions: int, tracker: Tracker, name: str
-) -> None:
+def largest_entropy(rollout: Rollout, actions: int) -> float:
+    """What the mean entropy of the steps would be, in nats, if every action that was allowed were as likely as any other."""
+    return math.log(actions) if rollout.masks is None else float(np.log(rollout.masks.sum(axis=-1)).mean())
+
+
+def _listen(state: State, seen: dict[str, float], updates: int, config: OnPolicySettings, tracker: Tracker, name: str) -> None:
     """The three ways PPO is known to fail without a word, said aloud: once each, or at the price of the run."""
     if state.update <= config.alarm_warmup * updates:
         return
     state.blind = state.blind + 1 if seen["explained_variance"] < config.alarm_explained_variance else 0
     raised = {}
-    limit = config.alarm_entropy * math.log(actions)
-    if seen["entropy"] > limit:
-        raised["entropy"] = f"entropy {seen['entropy']:.3f} is above {limit:.3f}: the policy presses at random"
+    if seen.get("entropy_ratio", 0.0) > config.alarm_entropy:
+        raised["entropy"] = (
+            f"entropy is {seen['entropy_ratio']:.3f} of the largest, above {config.alarm_entropy:g}: the policy acts at random"
+        )
     if state.blind >= config.alarm_patience:
         least = config.alarm_explained_variance
         raised["explained_variance"] = (

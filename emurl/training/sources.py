@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from emurl.agents.base import Carry, Observation, restart, tree_map
+from emurl.agents.base import Carry, Observation, length, restart, tree_map
 from emurl.core.errors import InputError
 from emurl.rewards.base import EnvReward, Reward
 from emurl.training.rollout import Episode, Rollout
@@ -23,7 +23,8 @@ class VectorSource:
 
     Args:
         envs: a Gymnasium vector environment that resets by itself in the same step (`AutoresetMode.SAME_STEP`); infos may hold
-            `action_mask` bool (N, A). agent: who acts (`PPOAgent`).
+            `action_mask` bool (N, A). With `save_state(i) -> bytes` and `load_state(i, bytes)` a killed run goes on exactly;
+            without them its episodes begin anew. agent: who acts.
         num_steps: T. rng: the dice of sampling. reward: what steps are paid; by default what the environment says.
         seed: of the environments.
     """
@@ -83,13 +84,14 @@ class VectorSource:
     def collect(self, weights: Mapping[str, torch.Tensor] | None = None) -> Rollout:
         """Play on for `num_steps` steps."""
         if weights is not None:
-            self.agent.network.module.load_state_dict(dict(weights))
+            self.agent.parts()["policy"].load_state_dict(dict(weights))
         steps, n, actions_count = self.num_steps, self.n, self.agent.actions
         first = tree_map(np.copy, self.carry)
         initial = self.agent.initial(n)
         seen: list[Observation] = []
         shown: list[Any] = []
         masks: list[np.ndarray] = []
+        masked = False
         actions = np.empty((steps, n), np.int64)
         log_probs, values = np.empty((steps, n), np.float32), np.empty((steps, n), np.float32)
         rewards = np.zeros((steps, n), np.float32)
@@ -101,13 +103,13 @@ class VectorSource:
             seen.append(tree_map(np.copy, self.observation))
             if self.keeps_raw:
                 shown.append(self.raw.copy())
-            if self.mask is not None:
-                masks.append(self.mask)
+            masks.append(np.ones((n, actions_count), bool) if self.mask is None else self.mask)
+            masked |= self.mask is not None
             starts[t] = self.starts
             noise = self.rng.gumbel(size=(n, actions_count))
             carry = restart(self.carry, initial, self.starts)
             actions[t], self.carry, extras = self.agent.act(carry, self.observation, self.mask, noise)
-            values[t] = extras["values"]
+            values[t] = extras.get("values", 0.0)
             log_probs[t] = np.take_along_axis(extras["log_probs"], actions[t][:, None], axis=1)[:, 0]
             began = {i: self.began_at_power_on(i) for i in range(n)}
             rewards[t], terminated[t], truncated[t], last = self.step(actions[t])
@@ -120,17 +122,17 @@ class VectorSource:
         carry = restart(self.carry, initial, self.starts)
         rollout = Rollout(
             tree_map(lambda *arrays: np.stack(arrays), seen[0], *seen[1:]), first, starts, actions, log_probs, values,
-            values, rewards, terminated, truncated, np.stack(masks) if masks else None,
+            values, rewards, terminated, truncated, np.stack(masks) if masked else None,
             np.stack([*shown, self.raw]) if self.keeps_raw else None, last_raw,
         )  # fmt: skip
         rollout.rewards = self.reward(rollout)
-        final_values = self.agent.values(carry, self.observation)
+        final_values = self._values(carry, self.observation)
         rollout.next_values = np.concatenate([values[1:], final_values[None]])
         if last_value:
             where = tuple(np.array(list(last_value)).T)
             carries = [one for one, _ in last_value.values()]
             observations = [one for _, one in last_value.values()]
-            rollout.next_values[where] = self.agent.values(
+            rollout.next_values[where] = self._values(
                 {key: np.stack([one[key] for one in carries]) for key in carries[0]},
                 tree_map(lambda *arrays: np.stack(arrays), observations[0], *observations[1:]),
             )
@@ -142,9 +144,23 @@ class VectorSource:
         """(raw, observed) of what the last step of an episode led to."""
         return last, last
 
+    def _values(self, carry: Carry, observation: Observation) -> np.ndarray:
+        """What the states (N,) seen after `carry` are worth; 0 to an agent without a value function."""
+        values = self.agent.act(carry, observation)[2].get("values")
+        return np.zeros(length(observation), np.float32) if values is None else np.asarray(values)
+
     def _mask(self, infos: dict[str, Any]) -> np.ndarray | None:
-        mask = infos.get("action_mask")
-        return None if mask is None else np.stack(list(mask)).astype(bool)
+        """`action_mask` of the infos; an environment that gave none (`_action_mask`) allows every action."""
+        if "action_mask" not in infos:
+            return None
+        given = np.asarray(infos.get("_action_mask", np.ones(self.n, bool)))
+        mask = np.ones((self.n, self.agent.actions), bool)
+        for i in np.flatnonzero(given).tolist():
+            one = np.asarray(infos["action_mask"][i]).astype(bool)
+            if one.shape != mask[i].shape or not one.any():
+                raise InputError(f"environment: action_mask {one}, expected {self.agent.actions} booleans of which one is true")
+            mask[i] = one
+        return mask
 
     def _account(self, rewards: np.ndarray, power_on: Steps) -> list[Episode]:
         """Add up what episodes were paid, over rollouts; returns those that ended: `power_on` by their (step, environment)."""
@@ -161,13 +177,53 @@ class VectorSource:
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Counters and memory; an environment that cannot save its state begins anew after a resume."""
+        """Counters, memory, what was shown last, and the environments' states; nothing where they cannot be saved.
+
+        The environments are put back into the states just saved, so that a run that was killed here and one that was not go on from
+        the very same bytes.
+        """
+        if not self.can_save:
+            return {}
+        states = [self.envs.save_state(i) for i in range(self.n)]  # type: ignore[attr-defined]
+        self._load(states)
         arrays: dict[str, Any] = {"lengths": self.lengths, "paid": self.paid, "starts": self.starts}
-        arrays |= {f"carry_{name}": array for name, array in self.carry.items()}
-        return {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
+        arrays |= {f"carry_{name}": array for name, array in self.carry.items()} | _flat("raw", self.raw)
+        if self.mask is not None:
+            arrays["mask"] = self.mask
+        saved = {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
+        return saved | {f"env_{i}": torch.frombuffer(bytearray(state), dtype=torch.uint8) for i, state in enumerate(states)}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
+        if not self.can_save:
+            return
+        self._load([tensors[f"env_{i}"].numpy().tobytes() for i in range(self.n)])
+        self.raw = _deep("raw", self.raw, tensors)
+        self.observation = self.observe(self.raw)
+        self.mask = tensors["mask"].numpy().copy() if "mask" in tensors else None
         self.lengths, self.paid = tensors["lengths"].numpy().copy(), tensors["paid"].numpy().copy()
         self.starts = tensors["starts"].numpy().copy()
         self.carry = {name: tensors[f"carry_{name}"].numpy().copy() for name in self.carry}
+
+    @property
+    def can_save(self) -> bool:
+        """Whether the environments have `save_state` and `load_state`."""
+        return hasattr(self.envs, "save_state") and hasattr(self.envs, "load_state")
+
+    def _load(self, states: list[bytes]) -> None:
+        for i, state in enumerate(states):
+            self.envs.load_state(i, state)  # type: ignore[attr-defined]
+
+
+def _flat(name: str, tree: Any) -> dict[str, np.ndarray]:
+    """The arrays of an observation by a name each."""
+    if isinstance(tree, Mapping):
+        return {key: array for part, one in tree.items() for key, array in _flat(f"{name}_{part}", one).items()}
+    return {name: tree}
+
+
+def _deep(name: str, like: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """The inverse of `_flat`, of the shape of `like`."""
+    if isinstance(like, Mapping):
+        return {part: _deep(f"{name}_{part}", one, tensors) for part, one in like.items()}
+    return tensors[name].numpy().copy()

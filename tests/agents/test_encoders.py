@@ -49,6 +49,14 @@ def test_the_nature_network_has_its_size() -> None:
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 1_684_128
 
 
+def test_whole_numbers_are_brought_to_one_and_other_numbers_are_left() -> None:
+    assert build_encoder(spaces.Box(0, 3, (9, 10), np.uint8)).scale == 3.0
+    assert build_encoder(spaces.Box(-5, 5, (2,), np.float32)).scale == 1.0
+    assert build_encoder(spaces.Box(0, 2**62, (2,), np.int64)).scale == 1.0
+
+
 def test_a_space_without_an_encoder_is_named() -> None:
     with pytest.raises(InputError, match=r"observation\.words: a space of kind Text"):
         build_encoder(spaces.Dict({"words": spaces.Text(5)}))
+    with pytest.raises(InputError, match=r"observation\.cards: a space of kind Tuple"):
+        space_to_json(spaces.Dict({"cards": spaces.Tuple([spaces.Discrete(2)])}))

@@ -133,7 +133,7 @@ def test_the_end_of_an_episode_is_worth_its_own_last_state(rom: Path, network: P
     assert np.flatnonzero(rollout.ended).tolist() == [29]
     last = np.stack([gathering.perception.encode(frames) for frames in shown[-2:]], axis=1)
     assert float(rollout.next_values[29, 0]) == pytest.approx(float(evaluate(FrameMemory(network), last)[1][0]), abs=1e-4)
-    fresh = gathering.agent.values(gathering.agent.initial(1), gathering.observation)
+    fresh = gathering.agent.act(gathering.agent.initial(1), gathering.observation)[2]["values"]
     assert abs(float(rollout.next_values[29, 0] - fresh[0])) > 1e-3
     envs.close()
 
@@ -310,6 +310,8 @@ def test_an_agent_is_played_as_it_was_trained_or_not_at_all(rom: Path, tmp_path:
     other.write_bytes(rom.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=r"emulator\.rom: .*other\.gb is another ROM than policy@v1 was trained on"):
         agents.emulator_of(made, EmulatorSettings(rom=str(other), frame_skip=SKIP, press_ticks=4))
+    unsaid = agents.emulator_of(made, EmulatorSettings(rom=str(rom)))
+    assert (unsaid.frame_skip, unsaid.press_ticks) == (SKIP, 4)  # what the settings leave unsaid is the artifact's
     elsewhere = tmp_path / "moved.gb"
     elsewhere.write_bytes(rom.read_bytes())
     assert agents.emulator_of(made, EmulatorSettings(rom=str(elsewhere), frame_skip=SKIP, press_ticks=4))

@@ -25,7 +25,11 @@ class PPOAgent:
 
     Args:
         network: what acts and is trained. config: how it is trained.
-        rng: orders the minibatches. reference: a network it is held near to (`kl_coef`), such as a cloned policy.
+        rng: orders the minibatches. reference: a network it is held near to (`kl_coef`), such as a cloned policy; it reads the
+            same inputs as `network`.
+
+    Raises:
+        ValueError: a reference for a recurrent network, whose state along the rollout nobody has kept.
     """
 
     def __init__(
@@ -35,6 +39,8 @@ class PPOAgent:
         rng: np.random.Generator | None = None,
         reference: Network | None = None,
     ) -> None:
+        if reference is not None and network.recurrent:
+            raise ValueError("a reference was given, expected none: the network is recurrent")
         self.network, self.config, self.reference = network, config or PPOConfig(), reference
         self.rng = rng or np.random.default_rng(self.config.seed)
         self.actions = network.actions
@@ -62,10 +68,6 @@ class PPOAgent:
             logs = masked_log_probs(torch.from_numpy(logs), torch.from_numpy(mask)).numpy()
         actions = np.argmax(logs, axis=-1) if noise is None else sample(logs, noise)
         return actions, carry, {"log_probs": logs, "values": values}
-
-    def values(self, carry: Carry, observation: Observation) -> np.ndarray:
-        """What the states (N,) seen after `carry` are worth."""
-        return self.act(carry, observation)[2]["values"]
 
     def _recall(self, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
         """Log-probabilities and values of inputs (N, …). What was evaluated since the last update is remembered: screens come again."""
@@ -140,12 +142,17 @@ class PPOAgent:
             "clipfrac": float(((ratio - 1.0).abs() > config.clip_coef).float().mean().detach()),
         }
         if "reference" in at:
-            distance = kl_divergence(logs, at["reference"], at.get("masks"))
+            others = at["reference"] if "masks" not in at else masked_log_probs(at["reference"], at["masks"])
+            distance = kl_divergence(logs, others, at.get("masks"))
             loss = loss + config.kl_coef * (1.0 - (1.0 - config.kl_coef_final) * done) * distance
             seen["reference_kl"] = float(distance.detach())
         return loss, seen
 
     # --- keeping -------------------------------------------------------------------------------------------------
+
+    def parts(self) -> dict[str, Any]:
+        """The network as `policy`, and its `optimizer`."""
+        return {"policy": self.network.module, "optimizer": self.optimizer}
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the network's weights (safetensors) and config.json into `folder`."""
@@ -174,6 +181,8 @@ class _Flat:
             self.columns["reference"] = self._reference(reference)
 
     def _reference(self, network: Network) -> np.ndarray:
+        if not isinstance(self.inputs, np.ndarray):
+            return evaluate(network, self.inputs)[0]
         known: dict[bytes, Any] = {}
         keys = [one.tobytes() for one in self.inputs]
         found = recall(known, keys, lambda places: zip(*evaluate(network, self.inputs[places]), strict=True))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from emurl.agents.base import Carry, Observation, length, restart, tree_map
-from emurl.agents.encoders import build_encoder, layer
+from emurl.agents.encoders import build_encoder, largest, layer, no_encoder
 from emurl.models.base import Pretrained
 from emurl.models.policy import Policy
 
@@ -190,16 +190,24 @@ def rows(tree: Any, places: np.ndarray) -> Any:
 
 
 def space_to_json(space: gymnasium.Space[Any]) -> str:
-    """An observation space as text, for config.json: shapes and types, which is what an encoder is built from."""
-    return json.dumps(_described(space), sort_keys=True)
+    """An observation space as text, for config.json: shapes, types and ranges, which is what an encoder is built from.
+
+    Raises:
+        InputError: a space that has no encoder.
+    """
+    return json.dumps(_described(space, "observation"), sort_keys=True)
 
 
-def _described(space: gymnasium.Space[Any]) -> dict[str, Any]:
+def _described(space: gymnasium.Space[Any], where: str) -> dict[str, Any]:
     if isinstance(space, gymnasium.spaces.Dict):
-        return {"dict": {name: _described(part) for name, part in space.spaces.items()}}
+        return {"dict": {name: _described(part, f"{where}.{name}") for name, part in space.spaces.items()}}
     if isinstance(space, gymnasium.spaces.Discrete):
         return {"discrete": int(space.n), "start": int(space.start)}
-    return {"box": list(space.shape or ()), "dtype": str(space.dtype), "kind": type(space).__name__}
+    if isinstance(space, gymnasium.spaces.Box):
+        return {"box": list(space.shape), "dtype": str(space.dtype), "high": largest(space)}
+    if isinstance(space, gymnasium.spaces.MultiBinary | gymnasium.spaces.MultiDiscrete):
+        return {"box": list(space.shape or ()), "dtype": str(space.dtype), "high": 1}
+    raise no_encoder(space, where)
 
 
 def space_from_json(text: str) -> gymnasium.Space[Any]:
@@ -212,11 +220,7 @@ def _space(told: Mapping[str, Any]) -> gymnasium.Space[Any]:
         return gymnasium.spaces.Dict({name: _space(part) for name, part in told["dict"].items()})
     if "discrete" in told:
         return gymnasium.spaces.Discrete(told["discrete"], start=told["start"])
-    if told["kind"] not in ("Box", "MultiBinary", "MultiDiscrete"):
-        return gymnasium.spaces.Text(1)  # which no encoder reads, and says so
-    dtype = np.dtype(told["dtype"])
-    high = 255 if dtype == np.uint8 else 1
-    return gymnasium.spaces.Box(0, high, tuple(told["box"]), dtype.type)
+    return gymnasium.spaces.Box(0, told["high"], tuple(told["box"]), np.dtype(told["dtype"]).type)
 
 
 __all__ = ["ActorCritic", "FrameMemory", "Network", "length", "rows", "space_from_json", "space_to_json", "unroll"]

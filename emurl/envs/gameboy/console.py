@@ -45,7 +45,7 @@ def read_rom(rom: str | Path) -> bytes:
     Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more), or its
     header checksum (0x014D over 0x0134-0x014C) is wrong.
     """
-    path = Path(rom)
+    path = Path(rom).expanduser()
     if not path.exists():
         raise InputError(f"ROM {path}: no such file; expected a Game Boy ROM (.gb)")
     if not path.is_file():

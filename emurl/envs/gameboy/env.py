@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from emurl.core.errors import InputError
-from emurl.envs.gameboy.console import BUTTONS, PRESS_TICKS, GameBoy
+from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, PRESS_TICKS, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
 from emurl.screen import ScreenSpec, to_gray
 
@@ -33,14 +33,15 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
     `emurl.envs.gameboy.console.BUTTONS`, pressed for `press_ticks` of the `frame_skip` frames (1/59.7 s each) of a step.
     Reward: always 0.0, because progress is judged from pictures elsewhere. The game never terminates an episode;
     `max_steps` truncates it (None: never). `info` holds the facts of the game's RAM where it is a game we can read,
-    else nothing. `render_mode="rgb_array"` gives uint8 (144, 160, 3).
+    else nothing. `render_mode="rgb_array"` gives uint8 (144, 160, 3); `metadata["render_fps"]` is the steps in a second of
+    game time, 59.7275 / frame_skip, so that a recording runs at the speed of the game.
 
     `reset` goes back to power-on, or to the save state in `options={"state": bytes}`. The console has no dice of its
     own: same start and same actions give the same frames whatever the seed.
     Raises `InputError` for a bad ROM or timing.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 60}  # noqa: RUF012  (an instance variable to Gymnasium)
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012  (an instance variable to Gymnasium)
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
             raise ValueError(f"render_mode is {render_mode!r}, expected None or 'rgb_array'")
         self.frame_skip, self.press_ticks, self.max_steps = frame_skip, press_ticks, max_steps
         self.render_mode = render_mode
+        self.metadata = {**GameBoyEnv.metadata, "render_fps": round(FRAMES_PER_SECOND / frame_skip, 2)}
         self.screen = spec or ScreenSpec()
         self.gameboy = GameBoy(rom, self.screen)
         self.reader = reader_for_title(self.gameboy.title) if facts else None
@@ -72,7 +74,7 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Switch the console off and on, or load `options["state"]`; returns the first frame and the facts."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))  # Gymnasium takes no whole number of NumPy's
         self.restart((options or {}).get("state"))
         return self.gameboy.frame(), self.facts()
 
@@ -88,7 +90,13 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
         self._steps = 0
 
     def play(self, action: int) -> None:
-        """`step` without building its answer."""
+        """`step` without building its answer.
+
+        Raises:
+            IndexError: there is no such button.
+        """
+        if not 0 <= action < len(BUTTONS):
+            raise IndexError(f"action {action}: there is no such button, expected 0 to {len(BUTTONS) - 1}")
         self.gameboy.step(action, self.frame_skip, self.press_ticks)
         self._steps += 1
 

@@ -57,7 +57,7 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.num_envs, self.copy, self.render_mode = num_envs, copy, render_mode
         self.consoles = [GameBoyEnv(rom, frame_skip, press_ticks, max_steps, spec, render_mode, facts) for _ in range(num_envs)]
         first = self.consoles[0]
-        self.metadata = {**GameBoyEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**first.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -75,9 +75,9 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         An integer seed gives console i the seed + i; a sequence gives each its own.
         """
-        if seed is None or isinstance(seed, int):
-            super().reset(seed=seed)
-            seeds: list[int | None] = [None if seed is None else seed + i for i in range(self.num_envs)]
+        if seed is None or isinstance(seed, int | np.integer):
+            super().reset(seed=None if seed is None else int(seed))
+            seeds: list[int | None] = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         else:
             seeds = list(seed)
             if len(seeds) != self.num_envs:

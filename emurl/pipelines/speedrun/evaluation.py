@@ -78,7 +78,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     perception, spec = load_perception(inputs, device)
     for stage in ("policy", "behavior"):
         if stage in inputs:
-            emulator_of(inputs[stage], settings.emulator)
+            settings = settings.model_copy(update={"emulator": emulator_of(inputs[stage], settings.emulator)})
     players = players_of(inputs, perception, device)
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:

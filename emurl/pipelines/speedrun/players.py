@@ -49,18 +49,20 @@ def how_to_play(artifact: Artifact) -> dict[str, object]:
 def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSettings:
     """How `artifact` is to be played, on the ROM of `emulator`: the artifact says it, and the settings may not say otherwise.
 
+    What the settings leave unsaid is the artifact's.
+
     Raises:
-        InputError: `emulator` has another cadence than the one it was trained at, or another ROM.
+        InputError: `emulator` says another cadence than the one it was trained at, or has another ROM.
     """
     told = how_to_play(artifact)
     for key in ("frame_skip", "press_ticks"):
-        if key in told and told[key] != getattr(emulator, key):
+        if key in told and told[key] != getattr(emulator, key) and key in emulator.model_fields_set:
             raise InputError(
                 f"emulator.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
             )
     if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator)):
         raise InputError(f"emulator.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
-    return emulator
+    return emulator.model_copy(update={key: told[key] for key in ("frame_skip", "press_ticks") if key in told})
 
 
 def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> Policy:

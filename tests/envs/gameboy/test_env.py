@@ -108,6 +108,27 @@ def test_impossible_timing_is_the_users_mistake(rom: Path, press: int) -> None:
         GameBoyEnv(rom, SKIP, press)
 
 
+def test_a_recording_runs_at_the_speed_of_the_game(rom: Path) -> None:
+    for made in (GameBoyEnv(rom, 16), ThreadedVectorEnv(rom, 1, 16)):
+        assert made.metadata["render_fps"] == 3.73  # 59.7275 frames a second, 16 a step
+        made.close()
+
+
+def test_seeds_and_actions_may_be_numpys(rom: Path) -> None:
+    env = gymnasium.make("emurl/GameBoy-v0", rom=rom, frame_skip=SKIP)
+    env.reset(seed=np.int64(3))  # type: ignore[arg-type]
+    expected = env.unwrapped.np_random_seed
+    env.step(np.array(3))
+    with pytest.raises(IndexError, match="action -1: there is no such button, expected 0 to 7"):
+        env.unwrapped.step(np.int64(-1))
+    envs = gymnasium.make_vec("emurl/GameBoy-v0", num_envs=2, rom=rom, frame_skip=SKIP)
+    envs.reset(seed=np.int64(3))  # type: ignore[arg-type]
+    assert expected == 3
+    assert [console.np_random_seed for console in envs.consoles] == [3, 4]  # type: ignore[attr-defined]
+    env.close()
+    envs.close()
+
+
 def test_an_unknown_render_mode_is_refused(rom: Path) -> None:
     with pytest.raises(ValueError, match="render_mode"):
         GameBoyEnv(rom, SKIP, render_mode="human")

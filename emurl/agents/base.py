@@ -74,7 +74,7 @@ class OnPolicySettings(Settings):
     norm_reward: bool = True  # divide rewards by the running deviation of the discounted return
     alarm: Literal["stop", "warn"] = "stop"  # what an alarm does
     alarm_warmup: Share = 0.2  # share of the updates before alarms are listened to
-    alarm_entropy: Share = 0.98  # of the largest entropy there is: above it, the policy presses at random
+    alarm_entropy: Share = 0.98  # of the largest entropy there is: above it, the policy acts at random
     alarm_explained_variance: float = 0.05  # below it, the value predicts nothing
     alarm_patience: Positive = 3  # updates in a row before that is an alarm
     checkpoint_every: Positive = 4  # updates; consoles go on from their saved states, so it is part of the result

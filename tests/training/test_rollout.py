@@ -257,7 +257,7 @@ def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: P
         "return_mean_clone",
         "return_std",
         "selection_return_last",
-        "entropy",
+        "entropy_ratio",
         "approx_kl",
         "explained_variance",
         "steps_per_second",

@@ -53,11 +53,13 @@ METRICS: dict[str, str] = {
     "updates": "updates made",
     "env_steps": "environment steps of all consoles together",
     "entropy": "entropy of the actions, in nats; as the following, a mean over the last quarter of the updates",
+    "entropy_ratio": "the same as a share of the largest there is; 1: every action is as likely as any other",
     "approx_kl": "estimate of KL(old ‖ new policy) of an update, in nats",
     "clipfrac": "share of samples whose probability ratio was clipped",
     "explained_variance": "↑ share of the variance of the returns that the value head explains; 0: as good as their mean",
     "reward_mean": "mean reward of a step",
     "steps_per_second": "environment steps a second, learning included",
+    "wall_seconds": "seconds of collecting and learning, without the trials",
 }
 
 FRESH = 0xF4E5  # seeds of the episodes that are reported, apart from those of the trials
@@ -154,8 +156,12 @@ def _metrics(state: State, settings: PolicySettings, fresh: Mapping[str, Sequenc
         "best_update": state.best_update,
         "updates": state.update,
         "env_steps": steps,
-        **{name: mean(name) for name in ("entropy", "approx_kl", "clipfrac", "explained_variance", "reward_mean")},
+        **{
+            name: mean(name)
+            for name in ("entropy", "entropy_ratio", "approx_kl", "clipfrac", "explained_variance", "reward_mean")
+        },
         "steps_per_second": steps / max(state.seconds, 1e-9),
+        "wall_seconds": state.seconds,
     }
 
 

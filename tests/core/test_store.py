@@ -20,15 +20,7 @@ from emurl.core.artifact import read_manifest, ref_of, split_ref
 from emurl.core.errors import InputError, WorkError
 from emurl.core.files import is_disk_full, write_atomically
 from emurl.core.store import Artifact, Output, Store, canonical_json, digest_of, sha256_of
-from tests.fixtures.store import CREDENTIALS, facts, keys, make_bucket, put, s3_server
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with pytest.MonkeyPatch.context() as patch, s3_server() as (url, gate):
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url}.items():
-            patch.setenv(name, value)
-        yield gate
+from tests.fixtures.store import facts, keys, make_bucket, put
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -13,27 +13,9 @@ import pytest
 from emurl.core import backends
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.store import Store
-from tests.fixtures.store import CREDENTIALS, make_bucket, put, s3_server
+from tests.fixtures.store import make_bucket, put
 
 CLOSED = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with pytest.MonkeyPatch.context() as patch, s3_server() as (url, gate):
-        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url}.items():
-            patch.setenv(name, value)
-        yield gate
-
-
-@pytest.fixture(autouse=True)
-def _no_connection_of_another_test():
-    """fsspec keeps connections with the credentials they were made with, or without."""
-    import fsspec
-
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    yield
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 @pytest.fixture

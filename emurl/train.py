@@ -11,11 +11,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-import yaml
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from pydantic import ValidationError
 
 from emurl.core import registry
+from emurl.core.config import settings_from
 from emurl.core.errors import InputError
 from emurl.core.tracking import Tracker
 from emurl.training.on_policy import train as train_on_policy
@@ -82,24 +81,8 @@ def _config(settings: type[Any], steps: int, seed: int, overrides: Sequence[str]
         "num_envs": 8, "num_steps": 64, "minibatch_size": 128, "update_epochs": 4, "learning_rate": 1e-3, "target_kl": 0.05,
         "alarm": "warn", "device": "cpu", "total_steps": steps, "seed": seed,
     }  # fmt: skip
-    values = {key: value for key, value in values.items() if key in settings.model_fields}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--set {override}: expected key=value, for example num_envs=4")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            values[key.strip()] = text
-    try:
-        return settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        close = difflib.get_close_matches(key, settings.model_fields, n=1)
-        hint = f"; did you mean {close[0]}?" if first["type"] == "extra_forbidden" and close else ""
-        message = first["msg"].replace("Input should be", "expected")
-        raise InputError(f"--set {key}: {message}, got {first['input']!r}{hint}") from None
+    known = {key: value for key, value in values.items() if key in settings.model_fields}
+    return settings_from(settings, known, overrides, "--set")
 
 
 def _import(module: str, where: str) -> None:

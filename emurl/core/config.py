@@ -10,16 +10,20 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import ValidationError, create_model
 
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import InputError
-from emurl.core.pipeline import DEFAULT, Pipeline, find_pipeline
+from emurl.core.pipeline import Pipeline, find_pipeline
 from emurl.core.settings import Device, Natural, PathText, Settings
+
+Checked = TypeVar("Checked", bound=Settings)
 
 
 class RenamedKey(FutureWarning):
@@ -37,7 +41,7 @@ class TrackingSettings(Settings):
 class Config(Settings):
     """A whole settings file; `config_class` adds the sections of a pipeline's stages and what they share."""
 
-    pipeline: str = DEFAULT  # whose settings they are
+    pipeline: str = DEFAULT_PIPELINE  # whose settings they are
     seed: Natural = 0  # of every random draw of every stage
     device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps; auto: a GPU where there is one
     store: PathText = "data"  # where artifacts are kept: a folder or a URL such as s3://bucket/prefix
@@ -83,10 +87,26 @@ def load_config(
         _apply_override(values, override)
     if pipeline is not None and values.setdefault("pipeline", pipeline) != pipeline:
         raise InputError(f"--pipeline {pipeline}: {source} is of pipeline {values['pipeline']}, expected a file of {pipeline}")
-    table = find_pipeline(str(values.get("pipeline", DEFAULT)))
+    table = find_pipeline(str(values.get("pipeline", DEFAULT_PIPELINE)))
     model = config_class(table)
     _rename(values, model, source, "")
     _spread_shared(values, table)
+    return _checked(model, values, source)
+
+
+def settings_from(model: type[Checked], values: dict[str, Any], overrides: Iterable[str], source: str) -> Checked:
+    """Settings outside a settings file: `values`, then `overrides` of the form `a.b=value`, checked as a file's are.
+
+    Raises:
+        InputError: a key is unknown, a value has the wrong type or range.
+    """
+    for override in overrides:
+        _apply_override(values, override)
+    _rename(values, model, source, "")
+    return _checked(model, values, source)
+
+
+def _checked(model: type[Checked], values: dict[str, Any], source: str) -> Checked:
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -168,7 +188,7 @@ def _spread_shared(values: dict[str, Any], pipeline: Pipeline) -> None:
                 section.setdefault(name, shared)
 
 
-def _one_line(error: ValidationError, source: str, model: type[Config]) -> str:
+def _one_line(error: ValidationError, source: str, model: type[Settings]) -> str:
     problems = error.errors(include_url=False)
     # A shared value that is wrong is wrong in every stage it was copied to: name it once, where the user wrote it.
     written = {problem["loc"] for problem in problems}

@@ -9,13 +9,11 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emurl.core import registry
 from emurl.core.errors import InputError
 from emurl.core.settings import Settings
-
-DEFAULT = "speedrun"  # the pipeline that a config or a ref without a pipeline's name means
 
 
 @dataclass(frozen=True)
@@ -71,10 +69,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         """Give every stage its module."""
-        rows = tuple(
-            stage if stage.module else Stage(**{**stage.__dict__, "module": f"{self.module}.{stage.name}"})
-            for stage in self.stages
-        )
+        rows = tuple(stage if stage.module else replace(stage, module=f"{self.module}.{stage.name}") for stage in self.stages)
         object.__setattr__(self, "stages", rows)
         object.__setattr__(self, "by_name", {stage.name: stage for stage in rows})
 

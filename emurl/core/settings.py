@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from emurl.core.files import at_home
+
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -16,11 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NOT_IN_FINGERPRINT: dict[str, Any] = {"fingerprint": False}  # where and how fast, never what comes out
 
 
-def _at_home(path: str) -> str:
-    return str(Path(path).expanduser()) if path.startswith("~") else path
-
-
-PathText = Annotated[str, AfterValidator(_at_home)]
+PathText = Annotated[str, AfterValidator(lambda path: str(at_home(path)) if path.startswith("~") else path)]
 """A path as people write it: `~` is their home."""
 
 Device = Annotated[str, Field(json_schema_extra=NOT_IN_FINGERPRINT)]  # auto | cpu | cuda | cuda:N | mps

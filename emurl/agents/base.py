@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from emurl.core.settings import Device, Natural, Positive, Settings, Share
 
 Observation = np.ndarray | Mapping[str, np.ndarray]
 Carry = dict[str, np.ndarray]
-Tree = TypeVar("Tree", np.ndarray, Mapping[str, np.ndarray], Any)
 
 
 class Agent(Protocol):
@@ -100,6 +99,11 @@ def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     if isinstance(tree, Mapping):
         return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in tree.items()}
     return function(tree, *others)
+
+
+def flatten(tree: Any) -> Any:
+    """Arrays (T, N, …) as (T·N, …)."""
+    return tree_map(lambda array: array.reshape(-1, *array.shape[2:]), tree)
 
 
 def length(tree: Any) -> int:

@@ -8,14 +8,6 @@ from emurl.agents.base import AgentRow
 
 
 def _build(observation_space: Any, action_space: Any, config: Any, rng: Any) -> Any:
-    return _made(observation_space, action_space, config, rng, hidden=0)
-
-
-def _build_recurrent(observation_space: Any, action_space: Any, config: Any, rng: Any) -> Any:
-    return _made(observation_space, action_space, config, rng, hidden=config.hidden)
-
-
-def _made(observation_space: Any, action_space: Any, config: Any, rng: Any, hidden: int) -> Any:
     import torch
 
     from emurl.agents.ppo.agent import PPOAgent
@@ -23,7 +15,7 @@ def _made(observation_space: Any, action_space: Any, config: Any, rng: Any, hidd
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = ActorCritic(space_to_json(observation_space), int(action_space.n), hidden)
+        network = ActorCritic(space_to_json(observation_space), int(action_space.n), getattr(config, "hidden", 0))
     return PPOAgent(network, config, rng)
 
 
@@ -43,5 +35,5 @@ def recurrent_config() -> Any:
 
 AGENT = (
     AgentRow("ppo", "PPO without memory", plain_config, _build),
-    AgentRow("recurrent_ppo", "PPO with a GRU", recurrent_config, _build_recurrent),
+    AgentRow("recurrent_ppo", "PPO with a GRU", recurrent_config, _build),
 )

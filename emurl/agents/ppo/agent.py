@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emurl.agents.base import Carry, Observation, length, tree_map
+from emurl.agents.base import Carry, Observation, flatten, length, tree_map
 from emurl.agents.distributions import entropy, kl_divergence, masked_log_probs, sample
 from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.agents.ppo.config import PPOConfig
@@ -18,6 +18,9 @@ from emurl.agents.ppo.losses import clipped_surrogate, clipped_value_loss
 from emurl.agents.ppo.networks import ActorCritic, Network, rows, unroll
 
 BATCH = 256  # inputs evaluated at once: enough to keep a GPU busy, small enough for a laptop's memory
+
+Known = dict[bytes, tuple[np.ndarray, np.float32]]
+"""Log-probabilities and value by the bytes of an input."""
 
 
 class PPOAgent:
@@ -45,7 +48,7 @@ class PPOAgent:
         self.rng = rng or np.random.default_rng(self.config.seed)
         self.actions = network.actions
         self.optimizer = torch.optim.Adam(network.module.parameters(), lr=self.config.learning_rate, eps=self.config.adam_eps)
-        self._known: dict[bytes, tuple[np.ndarray, np.float32]] = {}
+        self._known: Known = {}  # since the last update
 
     # --- acting --------------------------------------------------------------------------------------------------
 
@@ -63,19 +66,11 @@ class PPOAgent:
                 logs, values = torch.log_softmax(logits, dim=-1).cpu().numpy(), value.cpu().numpy()
         else:
             inputs, carry = self.network.inputs(carry, observation)
-            logs, values = self._recall(inputs)
+            logs, values = evaluate_once(self.network, inputs, self._known)
         if mask is not None:
             logs = masked_log_probs(torch.from_numpy(logs), torch.from_numpy(mask)).numpy()
         actions = np.argmax(logs, axis=-1) if noise is None else sample(logs, noise)
         return actions, carry, {"log_probs": logs, "values": values}
-
-    def _recall(self, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities and values of inputs (N, …). What was evaluated since the last update is remembered: screens come again."""
-        if not isinstance(inputs, np.ndarray):
-            return evaluate(self.network, inputs)
-        keys = [one.tobytes() for one in inputs]
-        known = recall(self._known, keys, lambda places: zip(*evaluate(self.network, inputs[places]), strict=True))
-        return np.stack([logs for logs, _ in known]), np.array([value for _, value in known], np.float32)
 
     # --- learning ------------------------------------------------------------------------------------------------
 
@@ -173,20 +168,11 @@ class _Flat:
 
     def __init__(self, agent: PPOAgent, batch: RolloutBuffer) -> None:
         self.agent = agent
-        read = unroll(agent.network, batch.carry, batch.observations, batch.episode_starts)
-        self.inputs = _flatten(read)
+        self.inputs = flatten(unroll(agent.network, batch.carry, batch.observations, batch.episode_starts))
         self.columns = {name: batch.flat(name) for name in ("actions", "log_probs", "values", "advantages", "returns", "masks")}
         reference = agent.reference
         if reference is not None and agent.config.kl_coef > 0:
-            self.columns["reference"] = self._reference(reference)
-
-    def _reference(self, network: Network) -> np.ndarray:
-        if not isinstance(self.inputs, np.ndarray):
-            return evaluate(network, self.inputs)[0]
-        known: dict[bytes, Any] = {}
-        keys = [one.tobytes() for one in self.inputs]
-        found = recall(known, keys, lambda places: zip(*evaluate(network, self.inputs[places]), strict=True))
-        return np.stack([logs for logs, _ in found])
+            self.columns["reference"] = evaluate_once(reference, self.inputs, {})[0]
 
     def chunks(self, rng: np.random.Generator) -> Iterable[np.ndarray]:
         order = rng.permutation(length(self.columns["actions"]))
@@ -226,10 +212,6 @@ class _Recurrent:
         return {name: column(name) for name in names} | {"outputs": outputs}
 
 
-def _flatten(tree: Any) -> Any:
-    return tree_map(lambda array: array.reshape(-1, *array.shape[2:]), tree)
-
-
 @torch.inference_mode()
 def evaluate(network: Network, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
     """Log-probabilities float32 (B, A) and values (B,) of a network that is not recurrent, in batches."""
@@ -239,6 +221,15 @@ def evaluate(network: Network, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
         logs.append(torch.log_softmax(logits, dim=-1).cpu())
         values.append(value.cpu())
     return torch.cat(logs).numpy(), torch.cat(values).numpy()
+
+
+def evaluate_once(network: Network, inputs: Any, known: Known) -> tuple[np.ndarray, np.ndarray]:
+    """As `evaluate`, but what is `known` is not evaluated again: screens come again, and in a game most do."""
+    if not isinstance(inputs, np.ndarray):
+        return evaluate(network, inputs)
+    keys = [one.tobytes() for one in inputs]
+    found = recall(known, keys, lambda places: zip(*evaluate(network, inputs[places]), strict=True))
+    return np.stack([logs for logs, _ in found]), np.array([value for _, value in found], np.float32)
 
 
 def recall(known: dict[bytes, Any], keys: Sequence[bytes], compute: Callable[[list[int]], Iterable[Any]]) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emurl.agents.base import Carry, Observation, length, restart, tree_map
+from emurl.agents.base import Carry, Observation, flatten, restart, tree_map
 from emurl.agents.encoders import build_encoder, largest, layer, no_encoder
 from emurl.models.base import Pretrained
 from emurl.models.policy import Policy
@@ -98,8 +98,7 @@ class FrameMemory:
 
     def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
         """As `unroll` and `evaluate`."""
-        inputs = unroll(self, carry, observations, starts)
-        logits, values = self.evaluate(inputs.reshape(-1, *inputs.shape[2:]))
+        logits, values = self.evaluate(flatten(unroll(self, carry, observations, starts)))
         return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
 
 
@@ -160,11 +159,10 @@ class ActorCritic(Pretrained):
     def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
         """The GRU over T steps, its state zero where an episode begins; gradients flow through the whole sequence."""
         if self.memory is None:
-            logits, values = self.evaluate(tree_map(lambda array: array.reshape(-1, *array.shape[2:]), observations))
+            logits, values = self.evaluate(flatten(observations))
             return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
         steps, batch = starts.shape
-        flat = tree_map(lambda array: array.reshape(-1, *array.shape[2:]), observations)
-        features = self.encoder(self._tensors(flat)).reshape(steps, batch, -1)
+        features = self.encoder(self._tensors(flatten(observations))).reshape(steps, batch, -1)
         state = torch.from_numpy(carry["state"]).to(self.device)
         kept = torch.from_numpy(~starts).to(self.device, torch.float32)[..., None]
         states = []
@@ -221,6 +219,3 @@ def _space(told: Mapping[str, Any]) -> gymnasium.Space[Any]:
     if "discrete" in told:
         return gymnasium.spaces.Discrete(told["discrete"], start=told["start"])
     return gymnasium.spaces.Box(0, told["high"], tuple(told["box"]), np.dtype(told["dtype"]).type)
-
-
-__all__ = ["ActorCritic", "FrameMemory", "Network", "length", "rows", "space_from_json", "space_to_json", "unroll"]

@@ -12,7 +12,7 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +67,6 @@ FRESH = 0xF4E5  # seeds of the episodes that are reported, apart from those of t
 
 class PolicySettings(PPOConfig):
     """`policy`: PPO over VQ tokens; its network is the cloned one's."""
-
-    renamed: ClassVar[dict[str, str]] = PPOConfig.renamed
 
     emulator: EmulatorSettings = EmulatorSettings()
     kl_coef: NonNegative = 0.2  # weight of KL(policy ‖ clone)

@@ -11,14 +11,13 @@ import torch
 
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.buffer import RolloutBuffer
-from emurl.agents.ppo.networks import FrameMemory
+from emurl.agents.ppo.token_networks import token_network
 from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
 from emurl.core.store import Store
-from emurl.models.policy import Policy
 from emurl.pipelines.speedrun.behavior import new_policy
-from emurl.pipelines.speedrun.players import consoles
+from emurl.pipelines.speedrun.players import TokenPolicy, consoles
 from emurl.pipelines.speedrun.reward import new_reward_model
 from emurl.pipelines.speedrun.tokenizer import new_tokenizer
 from emurl.rewards.progress import ProgressReward
@@ -44,7 +43,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     perception, policy = untrained(config, spec, device)
     envs = consoles(settings.emulator, spec, settings.num_envs)
     rng = np.random.default_rng(0)
-    agent = PPOAgent(FrameMemory(policy), settings.model_copy(update={"update_epochs": 1, "kl_coef": 0.0}), rng)
+    agent = PPOAgent(token_network(policy), settings.model_copy(update={"update_epochs": 1, "kl_coef": 0.0}), rng)
     try:
         source = ConsoleSource(
             envs, agent, ROLLOUT, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
@@ -74,12 +73,12 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     }
 
 
-def untrained(config: Config, spec: ScreenSpec, device: torch.device) -> tuple[Perception, Policy]:
+def untrained(config: Config, spec: ScreenSpec, device: torch.device) -> tuple[Perception, TokenPolicy]:
     """The very networks that the settings describe."""
     frames = in_screen(np.stack(list(synthetic_screens(256, per_second=2.0))), spec)
     tokenizer = seeded(0, lambda: new_tokenizer(config.tokenizer, spec, lambda: frames))
     reward = seeded(0, lambda: new_reward_model(config.reward, spec))
-    policy: Policy = seeded(0, lambda: new_policy(config.behavior, config.tokenizer.vocab))
+    policy: TokenPolicy = seeded(0, lambda: new_policy(config.behavior, config.tokenizer.vocab))
     return Perception(tokenizer.to(device).eval(), reward.to(device).eval(), device), policy.to(device).eval()
 
 

@@ -73,13 +73,7 @@ class Pretrained(nn.Module):
             InputError: a file is missing, damaged, or belongs to another class of model.
         """
         folder = Path(folder)
-        try:
-            described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            name, config = described["class"], described["config"]
-        except FileNotFoundError:
-            raise InputError(f"{folder}: no {CONFIG}, expected a folder written by save_pretrained") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder / CONFIG}: cannot be read ({error})") from None
+        name, config = _described(folder)
         if name != cls.__name__:
             raise InputError(f"{folder}: holds a {name}, expected a {cls.__name__}")
         try:
@@ -91,6 +85,25 @@ class Pretrained(nn.Module):
         except (SafetensorError, RuntimeError, TypeError, OSError) as error:
             raise InputError(f"{folder}: not a {cls.__name__} of this version ({str(error).splitlines()[0]})") from None
         return model.to(device).eval()
+
+
+def class_saved_in(folder: str | os.PathLike[str]) -> str:
+    """The name of the class of model that `save_pretrained` wrote into `folder`.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    return _described(Path(folder))[0]
+
+
+def _described(folder: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return str(described["class"]), dict(described["config"])
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no {CONFIG}, expected a folder written by save_pretrained") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG}: cannot be read ({error})") from None
 
 
 def parameter_count(*modules: nn.Module) -> int:

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from emurl.agents.base import Carry
+
 
 @dataclass
 class Entry:
-    """A kept state: zlib-packed bytes (a tenth of 150 KB), Φ of its frame, how often an episode began there."""
+    """A kept state: zlib-packed bytes (a tenth of 150 KB), Φ of its frame, how often an episode began there.
+
+    `carry` is what the agent remembered on the way there, without the first axis; empty: nothing that goes back so far.
+    """
 
     packed: bytes
     progress: float
     chosen: int = 0
+    carry: Carry = field(default_factory=dict)
+
+    def state(self) -> bytes:
+        """The emulator's state."""
+        return zlib.decompress(self.packed)
 
 
 class StateArchive:
@@ -48,20 +58,20 @@ class StateArchive:
         """Whether a state under this key is new and a save has been earned."""
         return self._allowance >= 1.0 and key not in self.entries
 
-    def add(self, key: bytes, state: bytes, progress: float) -> None:
+    def add(self, key: bytes, state: bytes, progress: float, carry: Carry | None = None) -> None:
         """Keep a state; when the archive is full, the one least likely to be begun from makes room."""
         self._allowance -= 1.0
         if len(self.entries) >= self.capacity:
             keys = list(self.entries)
             del self.entries[keys[int(np.argmin(self._weights()))]]
-        self.entries[key] = Entry(zlib.compress(state, 1), progress)
+        self.entries[key] = Entry(zlib.compress(state, 1), progress, carry=carry or {})
 
     def rescore(self, key: bytes, progress: float) -> None:
         """Set Φ of a kept state, if it is still there."""
         if key in self.entries:
             self.entries[key].progress = progress
 
-    def choose(self, rng: np.random.Generator) -> bytes | None:
+    def choose(self, rng: np.random.Generator) -> Entry | None:
         """A state to begin an episode from; None while there is none."""
         if not self.entries:
             return None
@@ -69,7 +79,7 @@ class StateArchive:
         place = int(rng.choice(len(weights), p=weights / weights.sum()))
         entry = list(self.entries.values())[place]
         entry.chosen += 1
-        return zlib.decompress(entry.packed)
+        return entry
 
     def _weights(self) -> np.ndarray:
         """1/√(1 + times chosen), times 0.5 … 1.5 by the rank of Φ."""
@@ -90,6 +100,10 @@ class StateArchive:
             "progress": torch.tensor([entry.progress for entry in entries], dtype=torch.float64),
             "chosen": torch.tensor([entry.chosen for entry in entries], dtype=torch.int64),
             "allowance": torch.tensor(self._allowance, dtype=torch.float64),
+            **{
+                f"carry_{name}": torch.from_numpy(np.stack([entry.carry[name] for entry in entries]))
+                for name in (entries[0].carry if entries else {})
+            },
         }
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -103,4 +117,8 @@ class StateArchive:
             key: Entry(joined[start : start + size], progress, chosen)
             for key, start, size, progress, chosen in zip(*columns, strict=True)
         }
+        for name, rows in tensors.items():
+            if name.startswith("carry_"):
+                for entry, row in zip(self.entries.values(), rows.numpy(), strict=True):
+                    entry.carry[name.removeprefix("carry_")] = row.copy()
         self._allowance = float(tensors["allowance"])

@@ -38,6 +38,8 @@ class ConsoleSource(VectorSource):
         archive_share: float,
     ) -> None:
         self.perception, self.archive = perception, archive
+        # Only what goes back further than the frames themselves is worth its place beside a state.
+        self.remembers = bool(agent.network.recurrent)
         self.episode_steps, self.archive_share = episode_steps, archive_share
         self.consoles = envs
         super().__init__(envs, agent, num_steps, rng, reward)
@@ -74,10 +76,12 @@ class ConsoleSource(VectorSource):
 
     def _begin(self, i: int) -> None:
         """Start a new episode on console `i`."""
-        state = self.archive.choose(self.rng) if self.rng.random() < self.archive_share else None
-        self.raw[i] = self.consoles.restart(i, state)
+        entry = self.archive.choose(self.rng) if self.rng.random() < self.archive_share else None
+        self.raw[i] = self.consoles.restart(i, None if entry is None else entry.state())
         self.tokens[i] = self.observe(self.raw[i : i + 1])[0]
-        self.left[i], self.power_on[i] = self.episode_steps, state is None
+        self.left[i], self.power_on[i] = self.episode_steps, entry is None
+        if entry is not None and entry.carry:
+            self.resume(i, entry.carry)
 
     def began_at_power_on(self, i: int) -> bool:
         """Whether the episode that is on began at power-on, and not in the archive."""
@@ -88,7 +92,8 @@ class ConsoleSource(VectorSource):
         for i in self.rng.permutation(self.n).tolist():
             key = self.archive.key(self.tokens[i])
             if not ended[i] and self.archive.wants(key):
-                self.archive.add(key, self.consoles.save_state(i), 0.0)
+                carry = {name: value[i].copy() for name, value in self.carry.items()} if self.remembers else {}
+                self.archive.add(key, self.consoles.save_state(i), 0.0, carry)
                 self.kept.append((key, t + 1, i))
 
     def scored(self, rollout: Rollout) -> None:

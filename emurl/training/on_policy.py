@@ -159,7 +159,7 @@ def learn(
     returns = advantages + rollout.values
     batch = RolloutBuffer(
         rollout.observations, rollout.carry, rollout.episode_starts, rollout.actions, rollout.log_probs, rollout.values,
-        advantages, returns, rollout.masks, done,
+        advantages, returns, rollout.begun, rollout.masks, done,
     )  # fmt: skip
     seen = agent.learn(batch)
     seen |= {

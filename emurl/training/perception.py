@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from emurl.agents.ppo.agent import recall
+from emurl.core.recall import recall
 
 REMEMBERED = 20_000  # frames; their tokens take 15 MB
 BATCH = 256  # frames a look: large enough to keep a GPU busy, small enough for a laptop's memory

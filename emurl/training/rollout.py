@@ -27,7 +27,8 @@ class Rollout:
 
     Attributes:
         observations: what the agent saw (T, N, …). carry: what it remembered before the first of them (N, …).
-        episode_starts: bool (T, N), the observation is the first of its episode.
+        episode_starts: bool (T, N), the observation is the first of its episode. begun: by (t, n), what is remembered there where
+            an episode begins in the midst of a game: a carry without its first axis.
         raw: what the environment showed before and after the steps (T + 1, N, …), where that is not what the agent saw.
         final_raw: by (t, n), what the last step of an episode led to; `raw[t + 1, n]` is the next episode's first.
         actions, log_probs, values: of each step (T, N). masks: bool (T, N, A), the actions that were allowed; None: all.
@@ -50,6 +51,7 @@ class Rollout:
     masks: np.ndarray | None = None
     raw: np.ndarray | None = None
     final_raw: dict[tuple[int, int], Any] = field(default_factory=dict)
+    begun: dict[tuple[int, int], Carry] = field(default_factory=dict)
     episodes: list[Episode] = field(default_factory=list)
     extras: dict[str, np.ndarray] = field(default_factory=dict)
 

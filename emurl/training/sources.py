@@ -41,6 +41,7 @@ class VectorSource:
         self.observation = self.observe(self.raw)
         self.carry: Carry = agent.initial(self.n)
         self.starts = np.ones(self.n, bool)
+        self.resumed = np.zeros(self.n, bool)  # episodes that have not begun yet, but with a memory that is in `carry` already
         self.lengths, self.paid = np.zeros(self.n, np.int64), np.zeros(self.n)
 
     # --- what other kinds of environment do otherwise ------------------------------------------------------------------
@@ -99,6 +100,7 @@ class VectorSource:
         last_raw: Steps = {}
         last_value: Steps = {}  # carry and observation at the end of an episode
         power_on: Steps = {}
+        begun: Steps = {}
         for t in range(steps):
             seen.append(tree_map(np.copy, self.observation))
             if self.keeps_raw:
@@ -107,8 +109,13 @@ class VectorSource:
             masked |= self.mask is not None
             starts[t] = self.starts
             noise = self.rng.gumbel(size=(n, actions_count))
-            carry = restart(self.carry, initial, self.starts)
+            carry = self._begun_carry(initial)
+            begun |= {
+                (t, i): {key: value[i].copy() for key, value in carry.items()} for i in np.flatnonzero(self.resumed).tolist()
+            }
+            self.resumed[:] = False
             actions[t], self.carry, extras = self.agent.act(carry, self.observation, self.mask, noise)
+            remembered = self.carry  # before an episode begins anew
             values[t] = extras.get("values", 0.0)
             log_probs[t] = np.take_along_axis(extras["log_probs"], actions[t][:, None], axis=1)[:, 0]
             began = {i: self.began_at_power_on(i) for i in range(n)}
@@ -116,14 +123,14 @@ class VectorSource:
             ended = terminated[t] | truncated[t]
             for i, (final, observation) in ((i, self._final(one)) for i, one in last.items()):
                 last_raw[t, i], power_on[t, i] = final, began[i]
-                last_value[t, i] = ({key: value[i].copy() for key, value in self.carry.items()}, observation)
+                last_value[t, i] = ({key: value[i].copy() for key, value in remembered.items()}, observation)
             self.starts = ended.copy()
             self.stepped(t, ended)
-        carry = restart(self.carry, initial, self.starts)
+        carry = self._begun_carry(initial)
         rollout = Rollout(
             tree_map(lambda *arrays: np.stack(arrays), seen[0], *seen[1:]), first, starts, actions, log_probs, values,
             values, rewards, terminated, truncated, np.stack(masks) if masked else None,
-            np.stack([*shown, self.raw]) if self.keeps_raw else None, last_raw,
+            np.stack([*shown, self.raw]) if self.keeps_raw else None, last_raw, begun,
         )  # fmt: skip
         rollout.rewards = self.reward(rollout)
         final_values = self._values(carry, self.observation)
@@ -139,6 +146,17 @@ class VectorSource:
         self.scored(rollout)
         rollout.episodes = self._account(rollout.rewards, power_on)
         return rollout
+
+    def _begun_carry(self, initial: Carry) -> Carry:
+        """What is remembered before the observation that is due."""
+        return restart(self.carry, initial, self.starts & ~self.resumed)
+
+    def resume(self, i: int, carry: Carry) -> None:
+        """Let the next episode of environment `i` begin with this memory, a carry without its first axis."""
+        self.carry = {key: value.copy() for key, value in self.carry.items()}
+        for key, value in carry.items():
+            self.carry[key][i] = value
+        self.resumed[i] = True
 
     def _final(self, last: Any) -> tuple[Any, Observation]:
         """(raw, observed) of what the last step of an episode led to."""
@@ -186,7 +204,7 @@ class VectorSource:
             return {}
         states = [self.envs.save_state(i) for i in range(self.n)]  # type: ignore[attr-defined]
         self._load(states)
-        arrays: dict[str, Any] = {"lengths": self.lengths, "paid": self.paid, "starts": self.starts}
+        arrays: dict[str, Any] = {"lengths": self.lengths, "paid": self.paid, "starts": self.starts, "resumed": self.resumed}
         arrays |= {f"carry_{name}": array for name, array in self.carry.items()} | _flat("raw", self.raw)
         if self.mask is not None:
             arrays["mask"] = self.mask
@@ -202,7 +220,7 @@ class VectorSource:
         self.observation = self.observe(self.raw)
         self.mask = tensors["mask"].numpy().copy() if "mask" in tensors else None
         self.lengths, self.paid = tensors["lengths"].numpy().copy(), tensors["paid"].numpy().copy()
-        self.starts = tensors["starts"].numpy().copy()
+        self.starts, self.resumed = tensors["starts"].numpy().copy(), tensors["resumed"].numpy().copy()
         self.carry = {name: tensors[f"carry_{name}"].numpy().copy() for name in self.carry}
 
     @property

@@ -126,16 +126,18 @@ def fit(
     eval_every: int | None = None,
     best_by: str | None = None,
     picture: Picture | None = None,
+    carried: dict[str, torch.Tensor] | None = None,
 ) -> FitResult:
     """Train `model` in place; afterwards it is in evaluation mode and holds the final (or best) weights.
 
     Args:
-        sample: draws one batch for `model.loss` from the generator it is given, and from nothing else.
+        sample: draws one batch for `model.loss` from the generator it is given, and from nothing else but `carried`.
         settings: the optimizer's and the loop's. steps, eval_every, device: where they are not the settings' own.
         output: its scratch holds `<name>.safetensors`, the checkpoint this run resumes from if there is one.
         evaluate: metrics of a model on held-out data, every `eval_every` steps and at the end. best_by: where `settings.patience`
             is set, keep the weights of the evaluation at which this metric was lowest (`-name`: highest).
         picture: pictures (H, W[, 3]) uint8 by name for the tracker, at each evaluation.
+        carried: what `sample` and the loss hand on from batch to batch besides the generator; kept with every checkpoint.
 
     Returns:
         The numbers of the run, and which step's weights the model has.
@@ -162,6 +164,8 @@ def fit(
     rng = np.random.default_rng([settings.seed, 0x7E])
     state = _State()
     parts: dict[str, Any] = {"model": model, **optimizers, "average": average, "best": best}
+    if carried:
+        parts["carried"] = carried
 
     with reproducible(device, settings.seed), tracker.progress(steps, f"train {name}", "steps") as bar:
         saved = read_checkpoint(file, parts, signature)

@@ -50,7 +50,8 @@ def test_an_empty_archive_has_nothing_to_begin_from() -> None:
 def test_what_was_kept_comes_back_whole() -> None:
     state = np.random.default_rng(0).bytes(5000) + bytes(50_000)
     archive = filled({key(1): (state, 1.0)})
-    assert archive.choose(np.random.default_rng(0)) == state
+    chosen = archive.choose(np.random.default_rng(0))
+    assert chosen is not None and chosen.state() == state and chosen.carry == {}
     assert len(archive.entries[key(1)].packed) < len(state) / 5
 
 
@@ -59,9 +60,9 @@ def test_far_states_are_begun_from_more_often_and_all_in_the_end() -> None:
     rng = np.random.default_rng(0)
     counts = np.zeros(6)
     for _ in range(600):
-        state = archive.choose(rng)
-        assert state is not None
-        counts[state[0]] += 1
+        entry = archive.choose(rng)
+        assert entry is not None
+        counts[entry.state()[0]] += 1
     assert counts[5] > 1.5 * counts[0] and counts.min() > 20
     assert sum(entry.chosen for entry in archive.entries.values()) == 600
 

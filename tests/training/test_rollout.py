@@ -14,12 +14,14 @@ from safetensors.torch import load_file
 
 import emurl.training.on_policy as training
 from emurl.agents.ppo.agent import PPOAgent, evaluate
-from emurl.agents.ppo.networks import FrameMemory, unroll
+from emurl.agents.ppo.networks import unroll
+from emurl.agents.ppo.token_networks import FrameMemory, TokenMemory, token_network
 from emurl.core.errors import InputError, WorkError
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings
 from emurl.models.policy import Policy
+from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun import players as agents
 from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.policy import PolicySettings
@@ -63,13 +65,13 @@ def network() -> Policy:
     return Policy(vocab=8, dim=16, layers=1, heads=2, context=2).eval()
 
 
-def source(envs: ThreadedVectorEnv, network: Policy, steps: int, **changes: Any) -> ConsoleSource:
+def source(envs: ThreadedVectorEnv, network: Policy | RecurrentPolicy, steps: int, **changes: Any) -> ConsoleSource:
     options: dict[str, Any] = {"episode_steps": EPISODE, "archive": StateArchive(64, save_every=4), "archive_share": 0.5}
     options |= changes
     perception = Perception(Cells(), tile_progress)
     reward = ProgressReward(perception.progress, options.pop("time_penalty", 0.01), options.pop("gain_multiplier", None))
     rng = options.pop("rng", None) or np.random.default_rng(0)
-    return ConsoleSource(envs, PPOAgent(FrameMemory(network)), steps, rng, reward, perception, **options)
+    return ConsoleSource(envs, PPOAgent(token_network(network)), steps, rng, reward, perception, **options)
 
 
 def read(network: Policy, rollout: Rollout) -> np.ndarray:
@@ -93,6 +95,24 @@ def test_a_rollout_is_paid_by_the_screen_and_telescopes_over_its_episodes(rom: P
     assert {episode.power_on for episode in episodes} == {True, False}  # power-on and archive both
     total = sum(episode.paid for episode in episodes) + gathering.paid.sum()
     assert total == pytest.approx(float(rewards.sum()), abs=1e-4)
+    envs.close()
+
+
+def test_an_episode_from_the_archive_begins_with_what_was_remembered_there(rom: Path) -> None:
+    torch.manual_seed(0)
+    network = RecurrentPolicy(8, "cnn", token_dim=4, dim=8, width=8, hidden=6).eval()
+    envs = consoles(rom)
+    gathering = source(envs, network, 24, archive_share=1.0)
+    parts = [gathering.collect() for _ in range(3)]
+    begun = [(part, where, carry) for part in parts for where, carry in part.begun.items()]
+    kept = {entry.carry["state"].tobytes() for entry in gathering.archive.entries.values()}
+    assert begun and any(np.abs(carry["state"]).max() > 0 for _, _, carry in begun)
+    assert all(part.episode_starts[where] and carry["state"].tobytes() in kept for part, where, carry in begun)
+    for part in parts:  # evaluated as a sequence it is what was played, step by step
+        logits, values = TokenMemory(network).sequence(part.carry, part.observations, part.episode_starts, part.begun)
+        np.testing.assert_allclose(values.detach().numpy(), part.values, atol=1e-5)
+        taken = torch.log_softmax(logits, -1).gather(2, torch.from_numpy(part.actions)[..., None])[..., 0]
+        np.testing.assert_allclose(taken.detach().numpy(), part.log_probs, atol=1e-5)
     envs.close()
 
 
@@ -218,8 +238,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "policy" / "model.safetensors")
 
 
-def test_a_killed_run_ends_with_the_same_weights(rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs, chosen = rl_fixtures.tiny_inputs(tmp_path / "store"), settings(rom, checkpoint_every=2)
+@pytest.mark.parametrize("remembering", [False, True])
+def test_a_killed_run_ends_with_the_same_weights(
+    rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembering: bool
+) -> None:
+    inputs = rl_fixtures.tiny_inputs(tmp_path / "store", remembering=remembering)
+    chosen = settings(rom, checkpoint_every=2, archive_save_every=4)
     whole = rl_fixtures.output(tmp_path / "whole")
     stage.run(chosen, inputs, whole, Tracker.silent())
 

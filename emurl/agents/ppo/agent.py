@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from emurl.agents.distributions import entropy, kl_divergence, masked_log_probs,
 from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.agents.ppo.config import PPOConfig
 from emurl.agents.ppo.losses import clipped_surrogate, clipped_value_loss
-from emurl.agents.ppo.networks import ActorCritic, Network, rows, unroll
+from emurl.agents.ppo.networks import ActorCritic, FeedForward, Network, rows, unroll
+from emurl.core.recall import recall
 
 BATCH = 256  # inputs evaluated at once: enough to keep a GPU busy, small enough for a laptop's memory
+
+REFERENCE = "reference_"  # begins the names of what a reference remembers
 
 Known = dict[bytes, tuple[np.ndarray, np.float32]]
 """Log-probabilities and value by the bytes of an input."""
@@ -31,8 +34,7 @@ class PPOAgent:
         rng: orders the minibatches. reference: a network it is held near to (`kl_coef`), such as a cloned policy; it reads the
             same inputs as `network`.
 
-    Raises:
-        ValueError: a reference for a recurrent network, whose state along the rollout nobody has kept.
+    A recurrent reference remembers on its own: its state is a part of the carry, under names that begin with `reference_`.
     """
 
     def __init__(
@@ -40,11 +42,10 @@ class PPOAgent:
         network: Network,
         config: PPOConfig | None = None,
         rng: np.random.Generator | None = None,
-        reference: Network | None = None,
+        reference: Any = None,
     ) -> None:
-        if reference is not None and network.recurrent:
-            raise ValueError("a reference was given, expected none: the network is recurrent")
-        self.network, self.config, self.reference = network, config or PPOConfig(), reference
+        self.network: Any = network  # a FeedForward or a Recurrent
+        self.config, self.reference = config or PPOConfig(), reference
         self.rng = rng or np.random.default_rng(self.config.seed)
         self.actions = network.actions
         self.optimizer = torch.optim.Adam(network.module.parameters(), lr=self.config.learning_rate, eps=self.config.adam_eps)
@@ -54,7 +55,15 @@ class PPOAgent:
 
     def initial(self, n: int) -> Carry:
         """The memory of `n` environments whose episodes have not begun."""
-        return self.network.initial(n)
+        carry = self.network.initial(n)
+        if self._remembers is not None:
+            carry |= {REFERENCE + name: value for name, value in self._remembers.initial(n).items()}
+        return carry
+
+    @property
+    def _remembers(self) -> Any:
+        """The reference, if it has a state of its own."""
+        return self.reference if self.reference is not None and self.reference.recurrent else None
 
     def act(
         self, carry: Carry, observation: Observation, mask: np.ndarray | None = None, noise: np.ndarray | None = None
@@ -62,8 +71,12 @@ class PPOAgent:
         """As `Agent.act`."""
         if self.network.recurrent:
             with torch.inference_mode():
-                logits, value, carry = self.network.step(carry, observation)
+                logits, value, after = self.network.step(own_carry(carry), observation)
                 logs, values = torch.log_softmax(logits, dim=-1).cpu().numpy(), value.cpu().numpy()
+                if self._remembers is not None:
+                    others = self._remembers.step(reference_carry(carry), observation)[2]
+                    after |= {REFERENCE + name: value for name, value in others.items()}
+            carry = after
         else:
             inputs, carry = self.network.inputs(carry, observation)
             logs, values = evaluate_once(self.network, inputs, self._known)
@@ -108,6 +121,7 @@ class PPOAgent:
                     break  # without this step
                 self.optimizer.step()
         self._known.clear()
+        self.network.forget()
         return {name: value / batches for name, value in sums.items()} | {"epochs": float(passes)}
 
     def _loss(self, part: dict[str, Any], done: float) -> tuple[torch.Tensor, dict[str, float]]:
@@ -190,6 +204,13 @@ class _Recurrent:
     def __init__(self, agent: PPOAgent, batch: RolloutBuffer) -> None:
         self.agent, self.batch = agent, batch
         self.steps, self.envs = batch.actions.shape
+        self.reference: np.ndarray | None = None
+        remembers = agent._remembers
+        if remembers is not None and agent.config.kl_coef > 0:
+            begun = {where: reference_carry(one) for where, one in batch.begun.items()}
+            with torch.inference_mode():
+                logits, _ = remembers.sequence(reference_carry(batch.carry), batch.observations, batch.episode_starts, begun)
+                self.reference = torch.log_softmax(logits, dim=-1).cpu().numpy()
 
     def chunks(self, rng: np.random.Generator) -> Iterable[np.ndarray]:
         order = rng.permutation(self.envs)
@@ -200,20 +221,33 @@ class _Recurrent:
         batch = self.batch
 
         def column(name: str) -> Any:
-            value = getattr(batch, name)
+            value = self.reference if name == "reference" else getattr(batch, name)
             return None if value is None else value[:, chunk].reshape(-1, *value.shape[2:])
 
         def outputs() -> tuple[torch.Tensor, torch.Tensor]:
             seen = tree_map(lambda array: array[:, chunk], batch.observations)
-            logits, values = self.agent.network.sequence(rows(batch.carry, chunk), seen, batch.episode_starts[:, chunk])
+            place_of = {int(env): place for place, env in enumerate(chunk)}
+            begun = {(t, place_of[env]): own_carry(one) for (t, env), one in batch.begun.items() if env in place_of}
+            carry = own_carry(rows(batch.carry, chunk))
+            logits, values = self.agent.network.sequence(carry, seen, batch.episode_starts[:, chunk], begun)
             return logits.reshape(-1, logits.shape[-1]), values.reshape(-1)
 
-        names = ("actions", "log_probs", "values", "advantages", "returns", "masks")
+        names = ("actions", "log_probs", "values", "advantages", "returns", "masks", "reference")
         return {name: column(name) for name in names} | {"outputs": outputs}
 
 
+def own_carry(carry: Carry) -> Carry:
+    """What the network itself remembers."""
+    return {name: value for name, value in carry.items() if not name.startswith(REFERENCE)}
+
+
+def reference_carry(carry: Carry) -> Carry:
+    """What the reference remembers, under the names it knows."""
+    return {name.removeprefix(REFERENCE): value for name, value in carry.items() if name.startswith(REFERENCE)}
+
+
 @torch.inference_mode()
-def evaluate(network: Network, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(network: FeedForward, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
     """Log-probabilities float32 (B, A) and values (B,) of a network that is not recurrent, in batches."""
     logs, values = [], []
     for at in range(0, length(inputs), BATCH):
@@ -223,21 +257,13 @@ def evaluate(network: Network, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat(logs).numpy(), torch.cat(values).numpy()
 
 
-def evaluate_once(network: Network, inputs: Any, known: Known) -> tuple[np.ndarray, np.ndarray]:
+def evaluate_once(network: FeedForward, inputs: Any, known: Known) -> tuple[np.ndarray, np.ndarray]:
     """As `evaluate`, but what is `known` is not evaluated again: screens come again, and in a game most do."""
     if not isinstance(inputs, np.ndarray):
         return evaluate(network, inputs)
     keys = [one.tobytes() for one in inputs]
     found = recall(known, keys, lambda places: zip(*evaluate(network, inputs[places]), strict=True))
     return np.stack([logs for logs, _ in found]), np.array([value for _, value in found], np.float32)
-
-
-def recall(known: dict[bytes, Any], keys: Sequence[bytes], compute: Callable[[list[int]], Iterable[Any]]) -> list[Any]:
-    """What is `known` of every key; what is not is computed first, once a key: `compute(places)` for places in `keys`."""
-    new = {key: place for place, key in enumerate(keys) if key not in known}
-    if new:
-        known.update(zip(new, compute(list(new.values())), strict=True))
-    return [known[key] for key in keys]
 
 
 def _forget_other_gradients(module: nn.Module, moving: list[nn.Parameter]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class RolloutBuffer:
     values: np.ndarray  # float32 (T, N): predicted then
     advantages: np.ndarray  # float32 (T, N)
     returns: np.ndarray  # float32 (T, N)
+    begun: dict[tuple[int, int], Carry] = field(default_factory=dict)  # by (step, environment), what an episode begins with
     masks: np.ndarray | None = None  # bool (T, N, A): the actions that were allowed
     progress: float = 0.0  # share of the training that is done: what schedules go by
 

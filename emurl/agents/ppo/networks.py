@@ -18,14 +18,16 @@ from torch import nn
 from emurl.agents.base import Carry, Observation, flatten, restart, tree_map
 from emurl.agents.encoders import build_encoder, largest, layer, no_encoder
 from emurl.models.base import Pretrained
-from emurl.models.policy import Policy
 
 Outputs = tuple[torch.Tensor, torch.Tensor]
 """Logits (…, A) and values (…,)."""
 
+Begun = Mapping[tuple[int, int], Carry]
+"""By (step, row), what is remembered where an episode begins in the midst of a game: a carry without its first axis."""
+
 
 class Network(Protocol):
-    """What PPO needs of a network."""
+    """What PPO needs of every network; it is a `FeedForward` or a `Recurrent` besides, as `recurrent` says."""
 
     actions: int
 
@@ -43,63 +45,37 @@ class Network(Protocol):
         """The memory before the first observation of an episode."""
         ...
 
+    def forget(self) -> None:
+        """Called when the weights have changed: what was made of earlier observations is no longer true."""
+        ...
+
+
+class FeedForward(Network, Protocol):
+    """A network whose steps can be learned from in any order."""
+
     def inputs(self, carry: Carry, observation: Observation) -> tuple[Any, Carry]:
-        """What is read at this step, and the carry after it. Only where the network is not recurrent."""
+        """What is read at this step, and the carry after it."""
         ...
 
     def evaluate(self, inputs: Any) -> Outputs:
-        """Logits (B, A) and values (B,) of inputs (B, …). Only where the network is not recurrent."""
+        """Logits (B, A) and values (B,) of inputs (B, …)."""
         ...
+
+
+class Recurrent(Network, Protocol):
+    """A network that is learned from in sequences."""
 
     def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
-        """Logits (N, A), values (N,) and the carry after one observation. Only where the network is recurrent."""
+        """Logits (N, A), values (N,) and the carry after one observation."""
         ...
 
-    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
-        """Logits (T, B, A) and values (T, B) of observations (T, B, …). Only where the network is recurrent."""
+    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray, begun: Begun) -> Outputs:
+        """Logits (T, B, A) and values (T, B) of observations (T, B, …).
+
+        Args:
+            starts: bool (T, B), an episode begins with this observation. begun: what is remembered then, where that is not nothing.
+        """
         ...
-
-
-class FrameMemory:
-    """A `Policy` over token grids: it remembers the last C grids, the first of an episode standing for those before it."""
-
-    recurrent = False
-
-    def __init__(self, policy: Policy, grid: tuple[int, int] = (9, 10)) -> None:
-        self.policy, self.grid, self.actions = policy, grid, policy.actions
-
-    @property
-    def module(self) -> Policy:
-        """The policy."""
-        return self.policy
-
-    def initial(self, n: int) -> Carry:
-        """`grids` int16 (N, C, 9, 10), newest last, and `fresh` bool (N,): nothing was seen yet."""
-        return {"grids": np.zeros((n, self.policy.context, *self.grid), np.int16), "fresh": np.ones(n, bool)}
-
-    def inputs(self, carry: Carry, observation: Observation) -> tuple[np.ndarray, Carry]:
-        """The grids int16 (N, C, 9, 10) that the policy reads after token grids (N, 9, 10)."""
-        newest = np.asarray(observation, np.int16)[:, None]
-        grids = np.concatenate([carry["grids"][:, 1:], newest], axis=1)
-        fresh = carry["fresh"]
-        if fresh.any():
-            grids[fresh] = newest[fresh]
-        return grids, {"grids": grids, "fresh": np.zeros_like(fresh)}
-
-    def evaluate(self, inputs: np.ndarray) -> Outputs:
-        """Logits and values of grids int16 (B, C, 9, 10)."""
-        logits, values = self.policy(torch.from_numpy(inputs).to(self.policy.device).long())
-        return logits.float(), values.float()
-
-    def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
-        """As `inputs` and `evaluate`."""
-        inputs, carry = self.inputs(carry, observation)
-        return *self.evaluate(inputs), carry
-
-    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
-        """As `unroll` and `evaluate`."""
-        logits, values = self.evaluate(flatten(unroll(self, carry, observations, starts)))
-        return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
 
 
 class ActorCritic(Pretrained):
@@ -156,8 +132,8 @@ class ActorCritic(Pretrained):
         state = self.memory(self.encoder(self._tensors(observation)), torch.from_numpy(carry["state"]).to(self.device))
         return *self._heads(state), {"state": state.detach().cpu().numpy()}
 
-    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray) -> Outputs:
-        """The GRU over T steps, its state zero where an episode begins; gradients flow through the whole sequence."""
+    def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray, begun: Begun) -> Outputs:
+        """The GRU over T steps, its state cut where an episode begins; gradients flow through the whole sequence."""
         if self.memory is None:
             logits, values = self.evaluate(flatten(observations))
             return logits.reshape(*starts.shape, -1), values.reshape(starts.shape)
@@ -167,12 +143,20 @@ class ActorCritic(Pretrained):
         kept = torch.from_numpy(~starts).to(self.device, torch.float32)[..., None]
         states = []
         for t in range(steps):
-            state = self.memory(features[t], state * kept[t])
+            state = state * kept[t]
+            for place in np.flatnonzero(starts[t]).tolist() if begun else ():
+                if (t, place) in begun:
+                    where = torch.tensor([place], device=self.device)
+                    state = state.index_copy(0, where, torch.from_numpy(begun[t, place]["state"])[None].to(self.device))
+            state = self.memory(features[t], state)
             states.append(state)
         return self._heads(torch.stack(states))
 
+    def forget(self) -> None:
+        """Nothing is kept."""
 
-def unroll(network: Network, carry: Carry, observations: Observation, starts: np.ndarray) -> Any:
+
+def unroll(network: FeedForward, carry: Carry, observations: Observation, starts: np.ndarray) -> Any:
     """What a network that is not recurrent read at every step: (T, N, …)."""
     initial = network.initial(starts.shape[1])
     read = []

@@ -11,29 +11,31 @@ the footage than chance gets (BCO(α)).
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
-import torch
+from typing import Literal
 
+import numpy as np
+
+from emurl.agents.base import Carry, restart
 from emurl.core.errors import WorkError
-from emurl.core.settings import NonNegative, Positive, Rate, Settings, Share
+from emurl.core.settings import Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND
-from emurl.footage.dataset import CHUNK, FrameReader
+from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import Act, ExplorationSettings, Explorer
 from emurl.footage.inverse_labels import InverseSettings, label, learn_inverse, measure_inverse
 from emurl.footage.pairs import Pairs
 from emurl.footage.tokens import Tokens
-from emurl.footage.transitions import past
 from emurl.games.settings import EmulatorSettings, rom_path
 from emurl.models.policy import Policy
+from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
-from emurl.pipelines.speedrun.players import write_play
+from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_weights, measure_clone
+from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, write_play
 from emurl.screen import ScreenSpec
 from emurl.training.outputs import require_screen, write_history, write_screen
 from emurl.training.settings import OptimizerSettings
-from emurl.training.supervised import FitResult, fit, resolve_device, seeded
+from emurl.training.supervised import FitResult, resolve_device, seeded
 
 METRICS: dict[str, str] = {
     "clone_accuracy": "↑ share of the labels of held-out videos that the cloned policy agrees with; beside `clone_majority`",
@@ -47,18 +49,14 @@ METRICS: dict[str, str] = {
 }
 
 
-class CloningSettings(Settings):
-    """Behavior cloning of the labels.
+class RecurrentSettings(Settings):
+    """A policy that remembers, and the sequences it is cloned from: `batch_size` of them side by side."""
 
-    Importance weights say how much each frame of the footage looks like one an agent has to act on (`importance_weights`).
-    """
-
-    token_noise: Share = 0.2  # tokens that are wrong in training, on average
-    # Labels that are another frame's, in training: any button at all would open the menu every hundredth action.
-    label_noise: Share = 0.1  # share of the labels
-    max_log_weight: NonNegative = 2.0  # a frame counts at most e to this times as much as its neighbors, and at least 1 over that
-    weight_window_s: Rate = 2.0  # seconds around a frame that it is compared with
-    prior_count: Rate = 2.0  # times that every token counts as seen, in play and in the footage, so that none is impossible
+    encoder: Literal["transformer", "cnn"] = "transformer"  # of a frame's tokens; both have width `dim`
+    token_dim: Positive = 32  # width of a token's embedding
+    width: Positive = 256  # of a frame's features
+    hidden: Positive = 256  # size of what is remembered
+    window: Positive = 64  # actions through which gradients flow back; what is remembered goes on from window to window
 
 
 class BehaviorSettings(OptimizerSettings):
@@ -72,10 +70,14 @@ class BehaviorSettings(OptimizerSettings):
     min_confidence: Share = 0.5  # probability from which on its answer is a label
     cloning: CloningSettings = CloningSettings()  # how the labels are cloned
     rounds: Positive = 1  # of playing, naming and cloning; from the second on mostly the clone plays
+    memory: Literal["recurrent", "frames", "none"] = (
+        "recurrent"  # what the policy remembers: a whole game, `context` frames, nothing
+    )
     dim: Positive = 256  # width of the policy
     layers: Positive = 4  # transformer blocks
     heads: Positive = 4  # of attention; `dim` is a multiple of it
-    context: Positive = 2  # frames seen
+    context: Positive = 2  # frames seen, where `memory` is frames
+    recurrent: RecurrentSettings = RecurrentSettings()  # where `memory` is recurrent
 
 
 def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -87,7 +89,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)
     play: Pairs | None = None
-    policy: Policy | None = None
+    policy: TokenPolicy | None = None
     results: dict[str, FitResult] = {}
     for number in range(1, settings.rounds + 1):
         fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy)
@@ -101,9 +103,11 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
             min_changed_pixels=settings.exploration.min_changed_pixels, output=output, tracker=tracker,
         )  # fmt: skip
         weights = importance_weights(play.moment_frames(), tokenizer, tokens, settings.cloning)
-        policy, results[f"policy_{number}"] = clone(
-            settings, labels, weights, tokens, stride, name=f"policy_{number}", device=device, output=output, tracker=tracker
-        )
+        policy = seeded(settings.seed, lambda: new_policy(settings, int(tokens.vocab)))
+        results[f"policy_{number}"] = clone(
+            policy, settings, settings.cloning, labels, weights, tokens, stride,
+            window=settings.recurrent.window, name=f"policy_{number}", device=device, output=output, tracker=tracker,
+        )  # fmt: skip
     assert play is not None and policy is not None  # rounds ≥ 1
 
     inverse_metrics = measure_inverse(inverse, play, settings.inverse)
@@ -122,9 +126,15 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     write_play(output, settings.emulator, reader.spec)
 
 
-def new_policy(settings: BehaviorSettings, vocab: int) -> Policy:
+def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:
     """An untrained policy of these settings for a tokenizer of `vocab` tokens."""
-    return Policy(vocab, settings.dim, settings.layers, settings.heads, settings.context, len(BUTTONS))
+    if settings.memory == "recurrent":
+        own = settings.recurrent
+        return RecurrentPolicy(
+            vocab, own.encoder, own.token_dim, settings.dim, settings.layers, settings.heads, own.width, own.hidden, len(BUTTONS)
+        )
+    context = settings.context if settings.memory == "frames" else 1
+    return Policy(vocab, settings.dim, settings.layers, settings.heads, context, len(BUTTONS))
 
 
 def frames_per_action(frame_skip: int, fps: float) -> int:
@@ -134,7 +144,7 @@ def frames_per_action(frame_skip: int, fps: float) -> int:
 
 def gather(
     settings: BehaviorSettings, spec: ScreenSpec, samples: int, output: Output, tracker: Tracker, number: int,
-    tokenizer: Tokenizer, policy: Policy | None,
+    tokenizer: Tokenizer, policy: TokenPolicy | None,
 ) -> Pairs:  # fmt: skip
     """Play round `number`: chance in the first, mostly the clone in the later ones. Kept in scratch once done.
 
@@ -165,118 +175,16 @@ def gather(
     return pairs
 
 
-def _acting(policy: Policy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:
-    seen: list[torch.Tensor] = []
+def _acting(policy: TokenPolicy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:
+    agent = agent_of(policy)
+    carry: Carry = {}
 
-    @torch.no_grad()
     def act(frames: np.ndarray, begun: np.ndarray) -> np.ndarray:
-        grids = tokenizer.encode(frames)
-        if begun.all():
-            seen.clear()
-        seen.append(grids)
-        del seen[: -policy.context]
-        padded = [seen[0]] * (policy.context - len(seen)) + seen
-        probabilities = policy(torch.stack(padded, dim=1))[0].float().softmax(dim=-1).cpu().numpy()
-        return (probabilities.cumsum(axis=1) > rng.random((len(probabilities), 1))).argmax(axis=1)
+        nonlocal carry
+        first = agent.initial(len(frames))
+        carry = restart(carry or first, first, begun)
+        grids = tokenizer.encode(frames).cpu().numpy()
+        actions, carry, _ = agent.act(carry, grids, None, rng.gumbel(size=(len(frames), agent.actions)))
+        return actions
 
     return act
-
-
-def class_weights(actions: np.ndarray) -> np.ndarray:
-    """Weights (n,) of labels (n,), mean 1, by 1/√frequency: a video holds one START, and without it there is no game."""
-    frequency = np.bincount(actions, minlength=len(BUTTONS))[actions]
-    weights = 1.0 / np.sqrt(frequency)
-    return weights / weights.mean()
-
-
-def importance_weights(
-    moments: np.ndarray, tokenizer: Tokenizer, tokens: Tokens, settings: CloningSettings
-) -> dict[int, np.ndarray]:
-    """How much each frame of each video looks like one an agent has to act on: weights float64 (N,) by video, 1 in the middle.
-
-    The agent looks when its last action is over, a video at any time: half-way through a step, too. So labels count by the odds that
-    a frame's tokens are of play rather than of the video around it (importance weights for covariate shift, Shimodaira
-    2000; the odds by naive Bayes over tokens). Odds against the seconds around a frame, because play that explored
-    little of the game must not decide which places count.
-
-    Args:
-        moments: frames of play when an action is due, uint8 (K, 144, 160[, 3]).
-    """
-    grids = [tokenizer.encode(moments[i : i + CHUNK]).cpu().numpy() for i in range(0, len(moments), CHUNK)]
-    in_play = _frequencies(np.concatenate(grids), tokens.vocab, settings.prior_count)
-    log_odds = np.log(in_play / _frequencies(tokens.all, tokens.vocab, settings.prior_count))
-    weights = {}
-    for place, video in enumerate(tokens.reader.videos):
-        score = pd.Series(log_odds[np.asarray(tokens.grids(place), np.int64)].mean(axis=(1, 2)))
-        window = max(3, round(settings.weight_window_s * video.fps))
-        around = score.rolling(window, center=True, min_periods=1).median()
-        limit = settings.max_log_weight
-        weights[place] = np.exp(np.clip((score - around).to_numpy(), -limit, limit))
-    return weights
-
-
-def _frequencies(grids: np.ndarray, vocab: int, prior: float) -> np.ndarray:
-    counts = np.bincount(grids.reshape(-1).astype(np.int64), minlength=vocab) + prior
-    return counts / counts.sum()
-
-
-def clone(
-    settings: BehaviorSettings, labels: pd.DataFrame, weights: dict[int, np.ndarray], tokens: Tokens, stride: int, *,
-    name: str, device: torch.device, output: Output, tracker: Tracker,
-) -> tuple[Policy, FitResult]:  # fmt: skip
-    """Behavior cloning of the labels on token grids; rare buttons and frames like the agent's count more.
-
-    Tokens and labels are made noisy: a clone that is sure of itself where no runner ever stood walks into a corner and stays there.
-
-    Args:
-        labels: as `label` gives them. weights: of each frame (N,) by video. stride: footage frames an action takes.
-        name: of the training run.
-    """
-    known = labels[labels["split"] == "train"]
-    video, index, actions = (known[column].to_numpy() for column in ("video", "frame", "action"))
-    weight = np.array([weights[one][frame] for one, frame in zip(video, index, strict=True)])
-    cumulative = np.cumsum(class_weights(actions) * weight)
-    vocab = int(tokens.vocab)
-    token_noise, label_noise = settings.cloning.token_noise, settings.cloning.label_noise
-
-    def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        places = np.minimum(np.searchsorted(cumulative, rng.random(settings.batch_size) * cumulative[-1]), len(cumulative) - 1)
-        grids = tokens.read(video[places], past(index[places], settings.context, stride))
-        wrong = rng.random(grids.shape) < 2 * token_noise * rng.random((len(places), 1, 1, 1))
-        grids[wrong] = rng.integers(0, vocab, int(wrong.sum()))
-        anothers = rng.random(len(places)) < label_noise
-        said = np.where(anothers, actions[rng.integers(0, len(actions), len(places))], actions[places])
-        return grids, said, np.ones(len(places), np.float32)
-
-    model: Policy = seeded(settings.seed, lambda: new_policy(settings, vocab))
-    result = fit(
-        model, sample, settings, output=output, tracker=tracker, name=name, device=device,
-        evaluate=lambda model: measure_clone(model, labels, tokens, stride), best_by="clone_nll",
-    )  # fmt: skip
-    return model, result
-
-
-def measure_clone(model: Policy, labels: pd.DataFrame, tokens: Tokens, stride: int) -> dict[str, float]:
-    """Agreement with the labels of held-out videos.
-
-    clone_accuracy: share the policy agrees with; clone_majority: with the commonest label of the train split always; clone_nll: nats.
-    """
-    asked = labels[labels["split"] == "val"]
-    learned = labels[labels["split"] == "train"]
-    if not len(asked):
-        return {"clone_accuracy": 0.0, "clone_majority": 0.0, "clone_nll": 0.0}
-    video, index = asked["video"].to_numpy(), asked["frame"].to_numpy()
-    wanted = torch.as_tensor(asked["action"].to_numpy(copy=True))
-    logits = []
-    for start in range(0, len(asked), CHUNK):
-        part = slice(start, start + CHUNK)
-        grids = tokens.read(video[part], past(index[part], model.context, stride))
-        with torch.no_grad():
-            logits.append(model(torch.as_tensor(grids, device=model.device))[0].float().cpu())
-    said = torch.cat(logits)
-    commonest = int(np.bincount(learned["action"], minlength=len(BUTTONS)).argmax())
-    return {
-        "clone_accuracy": float((said.argmax(dim=-1) == wanted).float().mean()),
-        "clone_majority": float((wanted == commonest).float().mean()),
-        "clone_nll": float(torch.nn.functional.cross_entropy(said, wanted)),
-    }

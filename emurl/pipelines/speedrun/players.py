@@ -11,12 +11,14 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from emurl.agents.ppo.agent import PPOAgent
-from emurl.agents.ppo.networks import FrameMemory
+from emurl.agents.ppo.token_networks import token_network
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings, rom_path
+from emurl.models.base import class_saved_in
 from emurl.models.policy import Policy
+from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.rewards.progress import GainMultiplier
@@ -24,6 +26,9 @@ from emurl.screen import ScreenSpec
 from emurl.training.perception import Perception
 
 PLAY = "play.json"
+
+TokenPolicy = Policy | RecurrentPolicy
+"""What plays: a policy that sees frames, or one that remembers the whole game."""
 
 
 def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec) -> None:
@@ -65,22 +70,29 @@ def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSetti
     return emulator.model_copy(update={key: told[key] for key in ("frame_skip", "press_ticks") if key in told})
 
 
-def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> Policy:
+def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> TokenPolicy:
     """The policy in a `behavior` or `policy` artifact.
 
     Raises:
         InputError: it reads another vocabulary than the tokenizer of `perception` writes.
     """
-    policy = Policy.from_pretrained(artifact.path("policy"), device)
+    policy = read_policy(artifact.path("policy"), device)
     vocab = getattr(perception.tokenizer, "vocab", policy.vocab)
     if policy.vocab != vocab:
         raise InputError(f"{artifact.ref}: its policy reads {policy.vocab} tokens, expected {vocab}, as the tokenizer has")
     return policy
 
 
-def agent_of(policy: Policy) -> PPOAgent:
-    """A policy as an agent that remembers the frames it reads."""
-    return PPOAgent(FrameMemory(policy))
+def read_policy(folder: Path, device: torch.device) -> TokenPolicy:
+    """The policy in a folder, of whichever kind it is."""
+    kinds: tuple[type[Policy], type[RecurrentPolicy]] = (Policy, RecurrentPolicy)
+    named = class_saved_in(folder)
+    return next((kind for kind in kinds if kind.__name__ == named), Policy).from_pretrained(folder, device)
+
+
+def agent_of(policy: TokenPolicy) -> PPOAgent:
+    """A policy as an agent that remembers what it is built to."""
+    return PPOAgent(token_network(policy))
 
 
 def load_perception(inputs: Mapping[str, Artifact], device: torch.device) -> tuple[Perception, ScreenSpec]:

@@ -18,13 +18,13 @@ import numpy as np
 
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.config import PPOConfig
-from emurl.agents.ppo.networks import FrameMemory
+from emurl.agents.ppo.token_networks import token_network
 from emurl.core.settings import Natural, NonNegative, Positive, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.games.settings import EmulatorSettings
-from emurl.models.policy import Policy
 from emurl.pipelines.speedrun.players import (
+    TokenPolicy,
     agent_of,
     consoles,
     emulator_of,
@@ -95,13 +95,13 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
     trial_envs = consoles(emulator, spec, settings.num_envs)
     fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
     try:
-        agent = PPOAgent(FrameMemory(policy), settings, rng, reference=FrameMemory(clone))
+        agent = PPOAgent(token_network(policy), settings, rng, reference=token_network(clone))
         source = ConsoleSource(
             envs, agent, settings.num_steps, rng, reward, perception, episode_steps=settings.episode_steps,
             archive=StateArchive(settings.archive_capacity, settings.archive_save_every), archive_share=settings.archive_share,
         )  # fmt: skip
 
-        def returns(candidate: Policy, where: Any, seed: int) -> list[float]:
+        def returns(candidate: TokenPolicy, where: Any, seed: int) -> list[float]:
             perception.forget()
             records = play(where, perception, Player("", agent_of(candidate)), max_steps=settings.episode_steps, seed=seed)
             return [episode_return(record.progress) for record in records]

@@ -12,7 +12,8 @@ from emurl.agents.distributions import kl_divergence, sample
 from emurl.agents.ppo.agent import PPOAgent, evaluate
 from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.agents.ppo.config import PPOConfig
-from emurl.agents.ppo.networks import ActorCritic, FrameMemory, space_to_json, unroll
+from emurl.agents.ppo.networks import ActorCritic, space_to_json, unroll
+from emurl.agents.ppo.token_networks import FrameMemory
 from emurl.models.policy import Policy
 
 CONFIG = PPOConfig(update_epochs=2, minibatch_size=64, ent_coef=0.0, learning_rate=1e-3, learning_rate_final=1.0)
@@ -114,12 +115,12 @@ def test_a_sequence_is_what_its_steps_were_and_memory_ends_with_the_episode(hidd
             logit, value, carry = network.step(restart(carry, initial, starts[t]), observations[t])
             logits.append(logit)
             values.append(value)
-        whole_logits, whole_values = network.sequence(initial, observations, starts)
+        whole_logits, whole_values = network.sequence(initial, observations, starts, {})
     torch.testing.assert_close(whole_logits, torch.stack(logits))
     torch.testing.assert_close(whole_values, torch.stack(values))
     if hidden:  # the second environment's new episode knows nothing of the old one, the first's does
         with torch.no_grad():
-            alone, _ = network.sequence(initial, observations[4:], starts[4:])
+            alone, _ = network.sequence(initial, observations[4:], starts[4:], {})
         torch.testing.assert_close(whole_logits[4:, 1], alone[:, 1])
         assert not torch.allclose(whole_logits[4:, 0], alone[:, 0])
 

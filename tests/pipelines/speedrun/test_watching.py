@@ -1,10 +1,12 @@
 """The behavior stage on the embedded cartridge: play, named buttons, a clone; and its parts by hand."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from emurl.core.config import load_config
 from emurl.core.errors import InputError, WorkError
@@ -15,21 +17,23 @@ from emurl.footage import inverse_labels as naming
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import ExplorationSettings, Explorer, place_key
 from emurl.footage.pairs import Pairs, changed
-from emurl.footage.tokens import write_tokens
+from emurl.footage.tokens import Tokens, write_tokens
 from emurl.games.mossdale import rom_path
 from emurl.games.settings import EmulatorSettings
 from emurl.models.inverse import InverseModel
-from emurl.models.policy import Policy
+from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import behavior
-from emurl.pipelines.speedrun.behavior import BehaviorSettings, CloningSettings
+from emurl.pipelines.speedrun.behavior import BehaviorSettings, RecurrentSettings
+from emurl.pipelines.speedrun.cloning import CloningSettings, class_weights, clone
 from emurl.screen import ScreenSpec
 from emurl.training.supervised import seeded
 from tests.fixtures.learning import artifact, run_stage, write_frames
 
 SETTINGS = BehaviorSettings(
     emulator=EmulatorSettings(rom="embedded", frame_skip=16), explore_steps=600, inverse_steps=40, steps=40, batch_size=16,
-    learning_rate=2e-3, warmup_steps=5, eval_every=40, checkpoint_every=20, dim=16, layers=1, heads=2, context=2, rounds=2,
+    learning_rate=2e-3, warmup_steps=5, eval_every=40, checkpoint_every=20, dim=16, layers=1, heads=2, rounds=2,
+    recurrent=RecurrentSettings(token_dim=8, width=16, hidden=16, window=8),
 )  # fmt: skip
 
 
@@ -81,8 +85,8 @@ def test_what_the_stage_leaves(watched):
         "frames_per_second",
     } <= metrics.keys()
     assert 0 < metrics["labeled"] <= metrics["changed"] <= 1
-    policy = Policy.from_pretrained(made.path("policy"))
-    assert policy.vocab == 64 and policy.context == 2
+    policy = RecurrentPolicy.from_pretrained(made.path("policy"))
+    assert policy.vocab == 64 and policy.hidden == 16
     assert InverseModel.from_pretrained(made.path("inverse")).config["actions"] == 8
     labels = pd.read_parquet(made.path("labels.parquet"))
     assert list(labels.columns) == ["video", "frame", "action", "confidence", "split"]
@@ -97,6 +101,43 @@ def test_the_stage_again_is_the_same(watched, tmp_path):
     again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
     for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet", "history.json"):
         assert again.path(name).read_bytes() == made.path(name).read_bytes()
+
+
+@pytest.mark.parametrize("memory", ["recurrent", "frames", "none"])
+def test_a_clone_killed_and_resumed_is_the_same_clone(watched, tmp_path, memory):
+    inputs, made, _, _ = watched
+    reader = FrameReader(inputs["frames"].folder)
+    tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
+    table = pd.read_parquet(made.path("labels.parquet"))
+    places = {video.id: place for place, video in enumerate(reader.videos)}
+    labels = table.assign(video=[places[video] for video in table["video"]])
+    weights = {place: np.ones(video.count) for place, video in enumerate(reader.videos)}
+    settings = SETTINGS.model_copy(update={"memory": memory, "steps": 30, "checkpoint_every": 10})
+
+    def learn(folder: Path, die_at: int | None = None) -> dict[str, torch.Tensor]:
+        (folder / "scratch").mkdir(parents=True, exist_ok=True)
+        policy = seeded(0, lambda: behavior.new_policy(settings, 64))
+        steps, loss = [], policy.loss
+
+        def counted(batch):
+            steps.append(1)
+            if len(steps) == die_at:
+                raise KeyboardInterrupt
+            return loss(batch)
+
+        policy.loss = counted
+        output = Output(folder, folder / "scratch")
+        clone(
+            policy, settings, settings.cloning, labels, weights, tokens, 2,
+            window=8, name="policy", device=torch.device("cpu"), output=output, tracker=Tracker.silent(),
+        )  # fmt: skip
+        return policy.state_dict()
+
+    whole = learn(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "killed", die_at=18)
+    again = learn(tmp_path / "killed")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_play_is_of_its_dice_and_new_places_are_kept():
@@ -166,9 +207,11 @@ def test_changes_and_places():
 
 
 def test_rare_buttons_weigh_more():
-    weights = behavior.class_weights(np.array([3] * 16 + [6]))
-    assert weights.mean() == pytest.approx(1.0)
-    assert weights[-1] / weights[0] == pytest.approx(4.0)  # √16
+    labels = np.array([3] * 16 + [6])
+    weights = class_weights(labels, 0.5)
+    assert weights[labels].mean() == pytest.approx(1.0)
+    assert weights[6] / weights[3] == pytest.approx(4.0)  # √16
+    assert set(class_weights(labels, 0.0)) == {1.0}
 
 
 def test_frames_an_action_takes():

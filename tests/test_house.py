@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,12 @@ def room(file):
     return parts[1] if parts[0] == "emurl" else parts[0]
 
 
+@cache
 def imports(file):
+    return list(_imports(file))
+
+
+def _imports(file):
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -108,7 +114,9 @@ def test_modules_stay_small():
     assert not long
 
 
-@pytest.mark.parametrize("room", ["pipelines", "footage", "report", "training", "agents", "rewards", "envs", "models", "core"])
+@pytest.mark.parametrize(
+    "room", ["bench", "pipelines", "footage", "report", "training", "agents", "rewards", "envs", "models", "core"]
+)
 def test_no_room_but_games_knows_a_game_by_name(room):
     for file in sorted((ROOT / "emurl" / room).rglob("*.py")):
         told = file.read_text().lower()

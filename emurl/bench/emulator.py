@@ -17,16 +17,14 @@ from emurl.core.store import Store
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.envs.gameboy.env import GameBoyEnv
 from emurl.envs.gameboy.vector import ThreadedVectorEnv, cores
-from emurl.games.mossdale import bot, symbols
-from emurl.games.mossdale import rom_path as cartridge
-from emurl.games.settings import rom_path
+from emurl.games.settings import EmulatorSettings, game_of, rom_path
 
 REPEATS = 5
 SECONDS = 1.2  # a repeat of one contender
 ENVS = 8
 WARM_UP = 60  # steps: past the boot logo
 STRETCH = 64  # frames walked one way, then the other: four cells
-TOWN = 3  # the embedded game's map on which the walking is timed
+PLACE = 3  # the walking is timed on the bot's third map of the embedded game: out of doors
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
@@ -83,22 +81,28 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
 
 
 def overworld(repeats: int = REPEATS, seconds: float = SECONDS) -> float:
-    """Frames a second that one core makes of the embedded game while the player walks to and fro in town, nothing drawn.
+    """Frames a second that one core makes of the embedded game while the player walks to and fro out of doors, nothing drawn.
 
-    The runner plays up to there. The median of `repeats` of `seconds` each.
+    Its bot plays up to there. The median of `repeats` of `seconds` each.
     """
-    console = GameBoy(cartridge())
-    at = symbols()["wCurMap"]
+    embedded = EmulatorSettings()
+    game = game_of(embedded)
+    assert game is not None and game.bot is not None and game.reader is not None
+    console, reader = GameBoy(rom_path(embedded)), game.reader()
     state: list[bytes] = []
+    places: set[object] = set()
 
     def look(gameboy: GameBoy) -> None:
-        if not state and gameboy.read(at)[0] == TOWN:
+        facts = reader.read(gameboy)
+        if reader.walking(facts):
+            places.add(facts["map"])
+        if len(places) == PLACE:
             state.append(gameboy.save())
             raise _There
 
     try:
         with contextlib.suppress(_There):
-            bot.play(console, 0, look, render_every=0, style=bot.Style.plain())
+            game.bot(console, 0, look, render_every=0)
         console.load(state[0])
         for button in BUTTONS:
             console.release(button)
@@ -116,7 +120,7 @@ def overworld(repeats: int = REPEATS, seconds: float = SECONDS) -> float:
 
 
 class _There(Exception):
-    """The runner has come far enough."""
+    """The bot has come far enough."""
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], each: int, repeats: int, seconds: float) -> dict[str, float]:

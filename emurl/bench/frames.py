@@ -27,8 +27,7 @@ from emurl.footage.dataset import ShardWriter
 from emurl.footage.decode import Way, decode, plan
 from emurl.footage.screen_finder.finder import find_in_pictures
 from emurl.footage.video import probe, sample
-from emurl.games.mossdale.broadcast.compose import Show, render
-from emurl.games.mossdale.broadcast.look import FPS, look_of
+from emurl.games.settings import EmulatorSettings, game_of
 from emurl.screen import HEIGHT, WIDTH, ScreenSpec
 
 ROUNDS = 5
@@ -103,9 +102,9 @@ def _videos(store: Store | None, folder: Path, count: int) -> tuple[list[Path], 
         table = pd.read_parquet(artifact.path("videos.parquet"))
         files = table[table["status"] == "ok"].sort_values("duration_s")["file"].head(count)
         return [artifact.path(f"videos/{file}") for file in files], artifact.ref
-    path = folder / "made.mp4"
-    show = Show("Measured", "Any%", MADE_S, [("End", MADE_S)])
-    render(path, look_of(0, 0), show, synthetic_screens(round(MADE_S * FPS)))
+    path, game = folder / "made.mp4", game_of(EmulatorSettings())
+    assert game is not None and game.film is not None  # the embedded one
+    game.film(path, MADE_S, synthetic_screens)
     return [path], "made up"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -19,11 +20,16 @@ KINDS = {"games": "GAME", "pipelines": "PIPELINE", "agents": "AGENT"}
 
 
 def discover(kind: str) -> dict[str, Any]:
-    """Everything of a `kind` (games, pipelines, agents) by name, sorted. It is looked for anew at each call.
+    """Everything of a `kind` (games, pipelines, agents) by name, sorted. It is looked for once in the life of a process.
 
     Raises:
         InputError: two have the same name.
     """
+    return dict(_found(kind))
+
+
+@cache
+def _found(kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in _rows(kind):
         if one.name in found and found[one.name] is not one:

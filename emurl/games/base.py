@@ -99,6 +99,8 @@ class Game:
         font: makes its letters as canonical tiles, uint8 (N, 64), the blank first; for the legibility of text.
         leaderboard: `leaderboard(settings)` is the demo leaderboard of recorded runs, with `BroadcastSettings`.
         bot: plays it to the end without anything learned.
+        film: `film(path, seconds, screens)` renders a video in which `screens(count)`, uint8 (144, 160) each, are shown as in a
+            recorded run; for measurements where no run is recorded yet.
     """
 
     name: str
@@ -110,3 +112,4 @@ class Game:
     font: Callable[[], np.ndarray] | None = None
     leaderboard: Callable[[Any], DemoLeaderboard] | None = None
     bot: Bot | None = None
+    film: Callable[[Path, float, Callable[[int], Iterable[np.ndarray]]], None] | None = None

@@ -19,7 +19,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import nn
-from vector_quantize_pytorch import FSQ, VectorQuantize
 
 FSQ_LEVELS = {16: [4, 4], 64: [8, 8], 128: [8, 4, 4], 256: [8, 8, 4], 512: [8, 8, 8], 1024: [8, 8, 4, 4]}
 
@@ -60,6 +59,9 @@ class Codebook(nn.Module):
         self, vocab: int, code_dim: int, kind: Kind = "cosine", decay: float = 0.95, commitment: float = 0.25,
         dead_below: float = 0.1, kmeans_iterations: int = 10,
     ) -> None:  # fmt: skip
+        # Imported where it is used: it brings torch's compiler with it, which commands that build no network need not wait for.
+        from vector_quantize_pytorch import FSQ, VectorQuantize
+
         super().__init__()
         self.vocab, self.kind, self.kmeans_iterations = vocab, kind, kmeans_iterations
         self.quantiser: Any  # VectorQuantize or FSQ, whose insides have no types; the key of weights that are already saved

@@ -52,6 +52,7 @@ def test_tokenizer(config, monkeypatch):
     monkeypatch.setattr(tokenizer, "alternate", alternate)
     monkeypatch.setattr(tokenizer, "SECONDS", 0.01)
     monkeypatch.setattr(tokenizer, "SCREENS", 200)
+    monkeypatch.setattr(tokenizer, "BATCH", 4)
     figures = tokenizer.run(config)
     assert measured["settings"].model.config == wanted(config)[0]
     assert measured["settings"].settings == config.tokenizer

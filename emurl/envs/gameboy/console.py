@@ -17,11 +17,6 @@ import numpy as np
 from emurl.core.errors import InputError
 from emurl.screen import ScreenSpec, from_emulator
 
-with warnings.catch_warnings():
-    # PyBoy imports its window backends, used or not, and SDL's wheel announces itself on every import.
-    warnings.filterwarnings("ignore", message="Using SDL2 binaries")
-    from pyboy import PyBoy
-
 BUTTONS = ("a", "b", "up", "down", "left", "right", "start", "select")
 """The eight buttons; an action is an index into this tuple."""
 
@@ -76,6 +71,15 @@ def rom_title(data: bytes) -> str:
     return "".join(chr(byte) for byte in raw if 0x20 <= byte < 0x7F).strip()
 
 
+def _emulator() -> Any:
+    """PyBoy's class, imported where a console is switched on: commands that switch none on need not wait for it."""
+    with warnings.catch_warnings():
+        # PyBoy imports its window backends, used or not, and SDL's wheel announces itself on every import.
+        warnings.filterwarnings("ignore", message="Using SDL2 binaries")
+        from pyboy import PyBoy
+    return PyBoy
+
+
 class GameBoy:
     """One console with one cartridge in it, switched on, standing before its first tick.
 
@@ -93,7 +97,7 @@ class GameBoy:
         self.title = rom_title(data)
         try:
             # From memory and not by path: given a path PyBoy reads and writes `.ram` files beside the ROM.
-            self._pyboy = PyBoy(io.BytesIO(data), window="null", sound_emulated=False, no_input=True, log_level="CRITICAL")
+            self._pyboy = _emulator()(io.BytesIO(data), window="null", sound_emulated=False, no_input=True, log_level="CRITICAL")
         except Exception as error:  # PyBoy raises bare exceptions, KeyError among them, for cartridges it cannot run
             raise InputError(f"ROM {self.rom}: the emulator refuses it ({error}); expected a Game Boy ROM") from error
         self._pyboy.set_emulation_speed(0)

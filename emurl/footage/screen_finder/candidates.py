@@ -13,7 +13,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
+from emurl.footage.screen_finder.thresholds import DEFAULTS, CandidateSettings, FinderSettings
 from emurl.screen import HEIGHT, WIDTH
 
 
@@ -51,15 +51,16 @@ def change_map(pictures: np.ndarray, settings: FinderSettings = DEFAULTS, scene_
     Pairs in which more than `scene_share` of the picture changed (None: `candidates.scene_share`) are a scene being switched, not a
     game being played, and are left out, unless that is what most pairs look like.
     """
-    most = settings.candidates.scene_share if scene_share is None else scene_share
+    own = settings.candidates
+    most = own.scene_share if scene_share is None else scene_share
     pairs = []
     shares = []
     for before, now in pairwise(pictures):
-        changed = cv2.threshold(cv2.absdiff(before, now), settings.candidates.changed_levels, 1, cv2.THRESH_BINARY)[1]
+        changed = cv2.threshold(cv2.absdiff(before, now), own.changed_levels, 1, cv2.THRESH_BINARY)[1]
         pairs.append(changed)
         shares.append(float(changed.mean()))
     whole = np.array(shares) > most
-    kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < 0.4 else pairs
+    kept = [pair for pair, scene in zip(pairs, whole, strict=True) if not scene] if whole.mean() < own.max_scenes else pairs
     total = np.zeros(pictures.shape[1:], np.float32)
     for pair in kept:
         total += pair
@@ -73,15 +74,16 @@ def candidates(
     pictures: np.ndarray, changes: np.ndarray, limit: int = 8, side: str | None = None, settings: FinderSettings = DEFAULTS
 ) -> list[Candidate]:
     """The likeliest rectangles, best first, no two nearly the same; only those whose middle lies on `side` of the picture."""
+    own = settings.candidates
     still = np.median(pictures[:: max(1, len(pictures) // 9)], axis=0).astype(np.uint8)
     pairs = max(len(pictures) - 1, 1)
     best: list[Candidate] = []
     # Two ways to look: at what keeps changing, closed over small gaps, and at whatever changed at all, closed over large ones;
     # a battle or a menu leaves most of the screen as it is.
-    for least, gap in ((max(0.05, 2.0 / pairs), 9), (0.9 / pairs, 41)):
+    for least, gap in ((max(own.often_share, own.often_pairs / pairs), own.small_gap), (0.9 / pairs, own.large_gap)):
         moving = cv2.medianBlur((changes >= least).astype(np.uint8), 3)  # single pixels are noise
         closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
-        closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        closed = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((own.speck, own.speck), np.uint8))
         best += _proposed(closed, still, limit, side, best, settings)
     return best
 
@@ -90,64 +92,67 @@ def _proposed(
     closed: np.ndarray, still: np.ndarray, limit: int, side: str | None, known: list[Candidate], settings: FinderSettings
 ) -> list[Candidate]:
     """The best rectangles of one map of what moves, besides those that are `known`."""
-    lefts, rights = _places(closed, still, 1, settings.candidates.positions)
-    tops, bottoms = _places(closed, still, 0, settings.candidates.positions)
+    own = settings.candidates
+    lefts, rights = _places(closed, still, 1, own)
+    tops, bottoms = _places(closed, still, 0, own)
     left, right = (grid.ravel() for grid in np.meshgrid(lefts, rights, indexing="ij"))
     top, bottom = (grid.ravel() for grid in np.meshgrid(tops, bottoms, indexing="ij"))
-    wide = _fitting(left, right, WIDTH, settings)
-    high = _fitting(top, bottom, HEIGHT, settings)
+    wide = _fitting(left, right, WIDTH, own)
+    high = _fitting(top, bottom, HEIGHT, own)
     left, right, top, bottom = left[wide], right[wide], top[high], bottom[high]
     shape = ((right - left) / WIDTH)[:, None] / ((bottom - top) / HEIGHT)[None, :]
-    i, j = np.nonzero(np.abs(np.log(shape)) <= np.log(1 + settings.candidates.aspect_slack))
+    i, j = np.nonzero(np.abs(np.log(shape)) <= np.log(1 + own.aspect_slack))
     if side is not None:
         middle = (left[i] + right[i]) / closed.shape[1] if side in ("left", "right") else (top[j] + bottom[j]) / closed.shape[0]
         mine = middle < 1 if side in ("left", "top") else middle > 1
         i, j = i[mine], j[mine]
     if not len(i):
         return []
-    scores = _scores(closed, left[i], top[j], right[i], bottom[j])
+    scores = _scores(closed, left[i], top[j], right[i], bottom[j], own)
     best: list[Candidate] = []
-    for n in np.argsort(-scores)[:4000]:
-        if scores[n] <= 0.2 or len(best) >= limit:
+    for n in np.argsort(-scores)[: own.max_scored]:
+        if scores[n] <= own.min_score or len(best) >= limit:
             break
         x, y = int(left[i[n]]), int(top[j[n]])
         one = Candidate(x, y, int(right[i[n]]) - x, int(bottom[j[n]]) - y, float(scores[n]))
-        if all(one.overlap(other) < 0.85 for other in (*best, *known)):
+        if all(one.overlap(other) < own.same_overlap for other in (*best, *known)):
             best.append(one)
     return best
 
 
-def _fitting(low: np.ndarray, high: np.ndarray, cells: int, settings: FinderSettings) -> np.ndarray:
+def _fitting(low: np.ndarray, high: np.ndarray, cells: int, own: CandidateSettings) -> np.ndarray:
     scale = (high - low) / cells
-    return np.nonzero((scale >= settings.candidates.min_scale) & (scale <= settings.candidates.max_scale))[0]
+    return np.nonzero((scale >= own.min_scale) & (scale <= own.max_scale))[0]
 
 
-def _places(closed: np.ndarray, still: np.ndarray, axis: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _places(closed: np.ndarray, still: np.ndarray, axis: int, own: CandidateSettings) -> tuple[np.ndarray, np.ndarray]:
     """Where the low and the high side may be along `axis`: borders of the moving area, standing lines, the picture's own edge."""
-    length = closed.shape[axis]
+    length, limit = closed.shape[axis], own.positions
     steps = np.diff(closed.astype(np.int8), axis=axis)
     rising = (steps > 0).sum(axis=1 - axis).astype(float)
     falling = (steps < 0).sum(axis=1 - axis).astype(float)
-    lines = (np.abs(np.diff(still.astype(np.int16), axis=axis)) > 12).sum(axis=1 - axis).astype(float)
-    standing = _peaks(lines, limit // 3)
-    lows = np.unique(np.concatenate([[0], _peaks(rising, limit), standing]))
-    highs = np.unique(np.concatenate([[length], _peaks(falling, limit), standing]))
+    lines = (np.abs(np.diff(still.astype(np.int16), axis=axis)) > own.line_levels).sum(axis=1 - axis).astype(float)
+    standing = _peaks(lines, limit // 3, own)
+    lows = np.unique(np.concatenate([[0], _peaks(rising, limit, own), standing]))
+    highs = np.unique(np.concatenate([[length], _peaks(falling, limit, own), standing]))
     return lows.astype(int), highs.astype(int)
 
 
-def _peaks(counts: np.ndarray, limit: int) -> np.ndarray:
-    """Coordinates (step i lies at i + 1) of the tallest places, at least three pixels apart."""
-    wide = np.convolve(counts, [0.6, 1.0, 0.6], mode="same")
+def _peaks(counts: np.ndarray, limit: int, own: CandidateSettings) -> np.ndarray:
+    """Coordinates (step i lies at i + 1) of the tallest places, more than `line_apart` pixels apart."""
+    wide = np.convolve(counts, [own.line_beside, 1.0, own.line_beside], mode="same")
     found: list[int] = []
     for place in np.argsort(-wide, kind="stable"):
-        if wide[place] < 12 or len(found) >= limit:
+        if wide[place] < own.min_line or len(found) >= limit:
             break
-        if all(abs(place - other) > 3 for other in found):
+        if all(abs(place - other) > own.line_apart for other in found):
             found.append(int(place))
     return np.array(found, int) + 1
 
 
-def _scores(closed: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+def _scores(
+    closed: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.ndarray, bottom: np.ndarray, own: CandidateSettings
+) -> np.ndarray:
     """Share that moves inside, times how much more moves just inside than just outside, side by side."""
     height, width = closed.shape
     table = cv2.integral(closed).astype(np.int64)
@@ -158,7 +163,7 @@ def _scores(closed: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.nda
         area = np.maximum((x1 - x0) * (y1 - y0), 1)
         return (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0]) / area
 
-    near, far = 4, 16
+    near, far = own.border_near, own.border_far
     inside = share(left, top, right, bottom)
     sides = [
         (share(left + near, top, left + far, bottom), share(left - far, top, left - near, bottom), left < far),
@@ -167,6 +172,6 @@ def _scores(closed: np.ndarray, left: np.ndarray, top: np.ndarray, right: np.nda
         (share(left, bottom - far, right, bottom - near), share(left, bottom + near, right, bottom + far), bottom > height - far),
     ]
     contrasts = np.stack([np.clip(a - np.where(edge, 0, b), 0, 1) for a, b, edge in sides])
-    # One side may touch a camera or carry an overlay; the worst side counts a third.
-    border = 0.67 * np.sort(contrasts, axis=0)[1:].mean(axis=0) + 0.33 * contrasts.min(axis=0)
+    # One side may touch a camera or carry an overlay; the worst side counts less.
+    border = own.three_sides * np.sort(contrasts, axis=0)[1:].mean(axis=0) + own.worst_side * contrasts.min(axis=0)
     return inside * border

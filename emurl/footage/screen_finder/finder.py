@@ -65,15 +65,16 @@ def find_in_pictures(
 
     With `side` (left, right, top, bottom) only a screen whose middle lies in that half is looked for.
     """
+    own = settings.decision
     whole = _find(times, pictures, side, settings)
     if whole.rect is not None:
         present = _present(pictures, whole.rect, settings)
-        runs = _runs(present)
+        runs = _runs(present, own)
         if len(runs) == 1:
             return [whole]
-        blank = [float((present[first:stop] < 0).mean()) > 0.5 for first, stop, _ in runs]
-        return _merge(_split(times, pictures, whole, runs, blank, side, settings))
-    if len(pictures) < 16 or whole.reason == SEVERAL:
+        blank = [float((present[first:stop] < 0).mean()) > own.blank_share for first, stop, _ in runs]
+        return _merge(_split(times, pictures, whole, runs, blank, side, settings), own)
+    if len(pictures) < own.cut_pictures or whole.reason == SEVERAL:
         return [whole]
     # A layout switched half-way can hide both from a look at the whole.
     ends = [0, *_cuts(pictures, settings), len(pictures)]
@@ -84,7 +85,7 @@ def find_in_pictures(
     )
     if all(part.rect is None for part in parts) or any(part.reason == SEVERAL for part in parts):
         return [whole]
-    return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]])
+    return _merge([*(replace(a, end=b.start) for a, b in pairwise(parts)), parts[-1]], own)
 
 
 @dataclass(frozen=True)
@@ -106,28 +107,32 @@ def _find(
     def rejected(reason: str, confidence: float = 0.0) -> Segment:
         return Segment(start, end, None, confidence, reason)
 
-    if len(pictures) < 4:
+    if len(pictures) < own.min_pictures:
         return rejected("too short to see what moves")
     changes = change_map(pictures, settings)
     if float((changes > 0).mean()) < own.still_share:
         return rejected("nothing moves")
     proposed = candidates(pictures, changes, side=side, settings=settings)
     if whole is not None:
-        proposed += _new(whole.proposed, proposed)
+        proposed += _new(whole.proposed, proposed, own)
         if whole.known is not None:
-            proposed = [one for one in proposed if iou(one.box, whole.known) < 0.9]
+            proposed = [one for one in proposed if iou(one.box, whole.known) < own.known_overlap]
     evidence = Evidence.of(pictures, whole.changes if whole else None, settings)
     fits = _fits(evidence, proposed, own.tries if whole is None else 2 * own.tries)
     if not any(fit.confidence > own.sure_confidence for fit in fits):
         still = [one for one in framed(evidence.slopes, changes, settings=settings) if _beside(one, changes.shape, side)]
-        new = _new(still[: own.border_tries], proposed)
+        new = _new(still[: own.border_tries], proposed, own)
         proposed += new
         fits += [found for one in new if (found := fit(evidence, one))]
     if not proposed:
         return rejected("nothing of the shape 10:9 moves")
     if not fits:
         return rejected("what moves was not drawn from 160×144 pixels")
-    fits.sort(key=lambda fit: -fit.confidence * (1 - 4 * fit.facts["misfit"]) * (0.75 + 0.25 * fit.score))
+    fits.sort(
+        key=lambda fit: (
+            -fit.confidence * (1 - own.misfit_price * fit.facts["misfit"]) * (1 - own.score_worth + own.score_worth * fit.score)
+        )
+    )
     best = fits[0]
     if best.confidence < own.min_confidence:
         return rejected("what moves might be a game, but nothing is sure", best.confidence)
@@ -141,14 +146,14 @@ def _find(
     return Segment(start, end, best.rect, best.confidence)
 
 
-def _new(ones: list[Candidate], known: list[Candidate]) -> list[Candidate]:
+def _new(ones: list[Candidate], known: list[Candidate], own: DecisionSettings) -> list[Candidate]:
     """Those that are not nearly the same as one of the `known`."""
-    return [one for one in ones if all(one.overlap(other) < 0.97 for other in known)]
+    return [one for one in ones if all(one.overlap(other) < own.same_overlap for other in known)]
 
 
 def _rivals(fit: Fit, best: Fit, own: DecisionSettings) -> bool:
     """Whether that is another screen than the best; one of the very same size is no chance, even where it is seen worse."""
-    alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < 0.01
+    alike = max(abs(fit.rect[i] / best.rect[i] - 1) for i in (2, 3)) < own.alike_size
     return _shared(fit.rect, best.rect) < own.apart_share and (
         fit.confidence > (own.twin_confidence if alike else own.rival_confidence) * best.confidence
     )
@@ -160,15 +165,18 @@ def _fits(evidence: Evidence, proposed: list[Candidate], most: int) -> list[Fit]
     looks = []
     for one in proposed:
         across, down = combs(evidence, one)
-        clear = min(across.strength, down.strength) > own.clear_comb and abs(float(np.log(across.period / down.period))) < 0.06
-        looks.append((one.score + 0.1 * clear, clear, one))
+        clear = (
+            min(across.strength, down.strength) > own.clear_comb
+            and abs(float(np.log(across.period / down.period))) < own.alike_periods
+        )
+        looks.append((one.score + own.clear_worth * clear, clear, one))
     fits: list[Fit] = []
     tried = 0
     for _, clear, one in sorted(looks, key=lambda look: -look[0]):
         known = [found for found in fits if found.confidence > own.sure_confidence and found.facts["misfit"] < own.clean_misfit]
-        if any(_shared(one.box, found.rect) > 0.5 for found in known):
+        if any(_shared(one.box, found.rect) > own.covered_share for found in known):
             continue
-        if tried >= most + (2 if clear else 0) or (not clear and known and one.score < 0.6):
+        if tried >= most + (own.clear_tries if clear else 0) or (not clear and known and one.score < own.unclear_score):
             continue
         tried += 1
         found = fit(evidence, one)
@@ -192,6 +200,7 @@ def _shared(a: Box, b: Box) -> float:
 
 def _present(pictures: np.ndarray, rect: Box, settings: FinderSettings) -> np.ndarray:
     """For each picture, whether the game shows at `rect`: 1 yes, 0 no, -1 nothing to see (a blank screen)."""
+    own = settings.decision
     shares, energy = [], []
     x, y, width, height = rect
     box = (round(x), round(x + width)), (round(y), round(y + height))
@@ -203,7 +212,7 @@ def _present(pictures: np.ndarray, rect: Box, settings: FinderSettings) -> np.nd
         energy.append(found.whole.sum(axis=(1, 2)))
     share, seen = np.maximum(*shares), np.minimum(*energy)
     usual = float(np.sort(share)[len(share) // 4])
-    return np.where(seen < 0.05 * np.median(seen), -1, share <= max(settings.decision.absent_misfit, 3 * usual))
+    return np.where(seen < own.blank_energy * np.median(seen), -1, share <= max(own.absent_misfit, own.absent_ratio * usual))
 
 
 def _together(pictures: np.ndarray, one: Box, other: Box, settings: FinderSettings) -> bool:
@@ -213,10 +222,11 @@ def _together(pictures: np.ndarray, one: Box, other: Box, settings: FinderSettin
 
 
 def _cuts(pictures: np.ndarray, settings: FinderSettings) -> list[int]:
-    """The pictures, two at most, that begin a new layout: there much changes that had stayed and stays again."""
-    lasts, levels = settings.decision.layout_pictures, settings.candidates.changed_levels
+    """The pictures, `max_cuts` at most, that begin a new layout: there much changes that had stayed and stays again."""
+    own, levels = settings.decision, settings.candidates.changed_levels
+    lasts = own.layout_pictures
     small = np.ascontiguousarray(pictures[:, ::4, ::4])
-    least = max(5, len(small) // 6)
+    least = max(own.min_run, len(small) // own.runs)
     changed = {}
     for cut in range(least, len(small) - least + 1):
         before, after = small[cut - lasts : cut], small[cut : cut + lasts]
@@ -227,15 +237,15 @@ def _cuts(pictures: np.ndarray, settings: FinderSettings) -> list[int]:
         changed[cut] = float((now & lasting & still).mean())
     found: list[int] = []
     for cut in sorted(changed, key=lambda cut: -changed[cut]):
-        if changed[cut] > settings.decision.layout_share and len(found) < 2 and all(abs(cut - other) >= least for other in found):
+        if changed[cut] > own.layout_share and len(found) < own.max_cuts and all(abs(cut - other) >= least for other in found):
             found.append(cut)
     return sorted(found)
 
 
-def _runs(present: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Stretches (first, last + 1, grid there) of at least a sixth of the pictures; short blanks and gaps join their
-    neighbors."""
-    least = max(5, len(present) // 6)
+def _runs(present: np.ndarray, own: DecisionSettings) -> list[tuple[int, int, bool]]:
+    """Stretches (first, last + 1, grid there) of at least one of `runs` equal parts of the pictures; short blanks and gaps join
+    their neighbors."""
+    least = max(own.min_run, len(present) // own.runs)
     state: list[int] = []
     last = 1
     for value, same in groupby(present.tolist()):
@@ -284,12 +294,12 @@ def _split(
     return segments
 
 
-def _merge(segments: list[Segment]) -> list[Segment]:
+def _merge(segments: list[Segment], own: DecisionSettings) -> list[Segment]:
     """Join neighbors with the same rectangle."""
     merged = [segments[0]]
     for segment in segments[1:]:
         last = merged[-1]
-        same = last.rect is not None and segment.rect is not None and iou(last.rect, segment.rect) > 0.98
+        same = last.rect is not None and segment.rect is not None and iou(last.rect, segment.rect) > own.merged_overlap
         if same or (last.rect is None and segment.rect is None):
             better = last if last.confidence >= segment.confidence else segment
             merged[-1] = replace(better, start=last.start, end=segment.end)

@@ -24,12 +24,6 @@ from emurl.footage.screen_finder.upscale import SCALERS
 from emurl.screen import HEIGHT, WIDTH
 
 ROUGHLY = ("point", "floor", "linear", "cubic", "reduced")  # one of each sort; the others are tried where these fit best
-COARSER = (
-    0.9,
-    0.8,
-    0.5,
-    1 / 3,
-)  # cells of a coarser grid over those of the right one: a picture of larger pixels fits a finer grid, too
 
 
 @dataclass(frozen=True)
@@ -95,13 +89,13 @@ class _Axis:
 def combs(evidence: Evidence, one: Candidate) -> tuple[Comb, Comb]:
     """The combs across and down nearest to what a screen at `one` would have."""
     columns, rows = (one.x, one.x + one.width), (one.y, one.y + one.height)
-    return _comb(evidence.slopes, 1, columns, rows, WIDTH), _comb(evidence.slopes, 0, rows, columns, HEIGHT)
+    return _comb(evidence, 1, columns, rows, WIDTH), _comb(evidence, 0, rows, columns, HEIGHT)
 
 
-def _comb(slopes: Slopes, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int) -> Comb:
-    inset = 3
-    profile = slopes.profile(axis, (ends[0] + inset, ends[1] - inset), beside)
-    return fit_comb(profile, (ends[1] - ends[0]) / cells)
+def _comb(evidence: Evidence, axis: int, ends: tuple[int, int], beside: tuple[int, int], cells: int) -> Comb:
+    inset = evidence.settings.fit.comb_inset
+    profile = evidence.slopes.profile(axis, (ends[0] + inset, ends[1] - inset), beside)
+    return fit_comb(profile, (ends[1] - ends[0]) / cells, settings=evidence.settings)
 
 
 def fit(evidence: Evidence, one: Candidate) -> Fit | None:
@@ -154,8 +148,9 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
 
 def _showing(evidence: Evidence, across: _Axis, down: _Axis) -> np.ndarray:
     """Half of the pictures, of those in which the screen shows: cards and other layouts have colors of their own."""
+    own = evidence.settings.fit
     pictures, groups = evidence.pictures, np.maximum(across.groups, down.groups)
-    there = groups <= max(2 * float(np.sort(groups)[len(groups) // 3]), evidence.settings.fit.shown_misfit)
+    there = groups <= max(own.shown_ratio * float(np.sort(groups)[len(groups) // 3]), own.shown_misfit)
     return pictures[np.repeat(there, [len(part) for part in np.array_split(pictures, len(groups))])][::2]
 
 
@@ -202,13 +197,13 @@ def _axis(
     times = dict.fromkeys((one[2] for one in tried), 0)
     for _, offset, length, scaler in sorted(tried):
         times[length] += 1
-        if times[length] <= 3 and len(fine) < own.finalists:
+        if times[length] <= own.same_length and len(fine) < own.finalists:
             fine.append(_measured(lines, offset, length, cells, scaler))
     best = min(fine, key=lambda one: one.rank)
     others = [_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS if scaler != best.scaler]
     best = min([best, *others], key=lambda one: one.rank)
-    if best.share > 2 * own.misfit_wrong or _smooth(lines, best, cells) < max(
-        min(own.coarse_wrong, 3 * best.share), own.finer * best.share
+    if best.share > own.wrong_ratio * own.misfit_wrong or _smooth(lines, best, cells, own) < max(
+        min(own.coarse_wrong, own.coarse_ratio * best.share), own.finer * best.share
     ):
         return None
     starts = [best]
@@ -216,24 +211,28 @@ def _axis(
         starts.append(_measured(lines, best.offset, best.length, cells, "floor" if best.scaler == "point" else "point"))
     elif best.rank > own.misfit_noise:
         others = sorted((one for one in fine if one.scaler != best.scaler), key=lambda one: one.rank)
-        starts += [one for one in others[:1] if one.rank < 2 * best.rank + 0.01]
+        starts += [one for one in others[:1] if one.rank < own.start_ratio * best.rank + own.start_more]
     best = _settled(lines, starts, cells, limit, evidence.moving(axis, ends, beside), evidence.slopes.bordered(axis, beside), own)
     best = min((_measured(lines, best.offset, best.length, cells, scaler) for scaler in SCALERS), key=lambda one: one.rank)
-    if own.misfit_sure < best.share < 0.25:
-        best = _between(lines, best, cells)
+    if own.misfit_sure < best.share < own.between_misfit:
+        best = _between(lines, best, cells, own)
     if best.share >= own.misfit_wrong:
         return None
-    coarse = _smooth(lines, best, cells)
+    coarse = _smooth(lines, best, cells, own)
     inner = (round(best.offset), round(best.offset + best.length))
-    coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells, own.coarse_comb))
+    coarse = min(coarse, _coarser(lines, evidence.slopes.profile(axis, inner, beside), best, cells, evidence.settings))
     # Little, but many times what the right grid leaves, is a good deal.
-    return replace(best, coarse=coarse * float(np.clip(coarse / (best.share + own.misfit_noise) / 4, 1, 3)))
+    return replace(
+        best, coarse=coarse * float(np.clip(coarse / (best.share + own.misfit_noise) / own.good_deal, 1, own.best_deal))
+    )
 
 
-def _smooth(lines: Lines, found: _Axis, cells: int) -> float:
+def _smooth(lines: Lines, found: _Axis, cells: int, own: FitSettings) -> float:
     """Least misfit of a coarser grid at the same place."""
     scalers = {found.scaler, "area"}
-    return min(lines.misfit(found.offset, found.length, round(cells * share), s).share() for share in COARSER for s in scalers)
+    return min(
+        lines.misfit(found.offset, found.length, round(cells * share), s).share() for share in own.coarser_cells for s in scalers
+    )
 
 
 def _measured(lines: Lines, offset: float, length: float, cells: int, scaler: str) -> _Axis:
@@ -247,12 +246,12 @@ def _lengths(
     """Lengths worth trying, in whole pixels: what the comb says, what the borders say, what the other axis says."""
     low, high = ends
     own = evidence.settings.fit
-    comb = _comb(evidence.slopes, axis, ends, beside, cells)
+    comb = _comb(evidence, axis, ends, beside, cells)
     lengths: set[int] = set()
     if comb.strength > own.weak_comb:
         # Around two pixels a period and its mirror at the sampling limit look the same.
         mirror = 1 / max(1 - 1 / comb.period, 1e-3)
-        for period in (comb.period, mirror) if abs(mirror / comb.period - 1) < 0.1 else (comb.period,):
+        for period in (comb.period, mirror) if abs(mirror / comb.period - 1) < own.mirror_slack else (comb.period,):
             lengths |= {int(np.floor(period * cells)), int(np.ceil(period * cells))}
     if comb.strength < own.strong_comb:
         lengths |= set(range(high - low - own.shorter, high - low + own.longer + 1))
@@ -268,7 +267,7 @@ def _settled(
     """The place near one of `starts`, a pixel longer or shorter or some game pixels further on, that explains most; of those that
     explain the pictures about as well the one that holds what moves and ends in straight borders. `alive` and `bordered` say
     for every pixel along the axis how much moves, and how much of the line before it is a border (see `Slopes.bordered`)."""
-    moving = np.cumsum(np.concatenate([[0], 1.3 * alive - 0.3]))
+    moving = np.cumsum(np.concatenate([[0], (1 + own.still_price) * alive - own.still_price]))
     worth = own.border_worth * starts[0].length / cells
 
     def held(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -276,9 +275,9 @@ def _settled(
 
     tried = {(one.offset, one.length, one.scaler): one for one in starts}
     reach = round(own.grid_slip * starts[0].length / cells)
-    for _ in range(3):
+    for _ in range(own.settle_rounds):
         for start in starts:
-            for place in _promising(lines, start, cells, limit, reach, held, own.slipped):
+            for place in _promising(lines, start, cells, limit, reach, held, own):
                 if (*place, start.scaler) not in tried:
                     tried[(*place, start.scaler)] = _measured(lines, *place, cells, start.scaler)
         least = min(tried.values(), key=lambda one: one.rank)
@@ -286,7 +285,7 @@ def _settled(
         firsts = np.array([round(one.offset) for one in rivals])
         inside = held(firsts, np.array([round(one.offset + one.length) for one in rivals]))
         best = min(
-            (one for one, much in zip(rivals, inside, strict=True) if much > inside.max() - 0.25),
+            (one for one, much in zip(rivals, inside, strict=True) if much > inside.max() - own.held_slack),
             key=lambda one: one.rank,
             default=least,
         )
@@ -303,10 +302,11 @@ def _promising(
     limit: int,
     reach: int,
     held: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    count: int,
+    own: FitSettings,
 ) -> list[tuple[int, int]]:
-    """`count` offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that are most like a
+    """`slipped` offsets and lengths near `start` that explain the pictures at a rough look: the best, and those that are most like a
     screen by what moves and by their borders (`held`, of first and last pixels)."""
+    count = own.slipped
     rough: list[tuple[float, float, int, int]] = []
     for length in (round(start.length) + more for more in (-1, 0, 1)):
         offsets = np.arange(max(0, round(start.offset) - reach), min(limit - length, round(start.offset) + reach) + 1)
@@ -315,35 +315,36 @@ def _promising(
             likely = held(offsets, offsets + length)
             rough += [(float(s), float(h), int(o), length) for s, h, o in zip(shares, likely, offsets, strict=True)]
     rough.sort()
-    good = [one for one in rough if one[0] < 1.5 * rough[0][0] + 0.08]
+    good = [one for one in rough if one[0] < own.rough_ratio * rough[0][0] + own.rough_more]
     fullest = sorted(good[count // 2 :], key=lambda one: -one[1])[:count]
     return [one[2:] for one in good[: count // 2] + fullest]
 
 
-def _coarser(lines: Lines, profile: np.ndarray, found: _Axis, cells: int, min_strength: float) -> float:
-    """Least misfit of a coarser grid that the slopes of the screen show (`profile`, of the whole of it) by a comb of `min_strength`."""
+def _coarser(lines: Lines, profile: np.ndarray, found: _Axis, cells: int, settings: FinderSettings) -> float:
+    """Least misfit of a coarser grid that the slopes of the screen show (`profile`, of the whole of it) by a comb of `coarse_comb`."""
+    own = settings.fit
     scale, end = found.length / cells, found.offset + found.length
     least = 1.0
-    for times in (1.35, 1.75, 2.3, 3.0, 3.9):
-        comb = fit_comb(profile, scale * times, 0.13)
-        if comb.strength < min_strength:
+    for times in own.coarser_periods:
+        comb = fit_comb(profile, scale * times, own.coarser_slack, settings)
+        if comb.strength < own.coarse_comb:
             continue
         first = found.offset + comb.phase
         number = int((end - first) / comb.period)
-        if number > 8:
+        if number > own.coarser_least:
             shares = [lines.misfit(first, number * comb.period, number, scaler).share() for scaler in ("point", "area", "cubic")]
             least = min(least, *shares)
     return least
 
 
-def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:
+def _between(lines: Lines, start: _Axis, cells: int, own: FitSettings) -> _Axis:
     """Places between whole pixels: a stream that was scaled once more as a whole has such borders."""
     best = start
     for scaler in dict.fromkeys((start.scaler, "area", "cubic")):
         here = (start.offset, start.length)
         share = lines.misfit(*here, cells, scaler).share()
-        for step in (0.5, 0.25, 0.12):
-            if step == 0.12 and here == (start.offset, start.length):
+        for step in own.between_steps:
+            if step == own.between_steps[-1] and here == (start.offset, start.length):
                 break
             for move in ((step, 0), (-step, 0), (0, step), (0, -step), (step, -step), (-step, step)):
                 there = (here[0] + move[0], here[1] + move[1])
@@ -351,6 +352,6 @@ def _between(lines: Lines, start: _Axis, cells: int) -> _Axis:
                 if other < share:
                     here, share = there, other
         # Not for a trifle: a border off the grid has to explain a good deal more.
-        if share < 0.7 * best.share:
+        if share < own.between_gain * best.share:
             best = _measured(lines, *here, cells, scaler)
     return best

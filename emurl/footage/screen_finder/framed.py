@@ -6,6 +6,8 @@ step to what lies beside it, and few other things of the console's shape do.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import cv2
 import numpy as np
 
@@ -41,25 +43,28 @@ def framed(
 
 def _straight(upright: np.ndarray, flat: np.ndarray, wide: int, high: int, own: BorderSettings) -> list[Candidate]:
     """The likeliest rectangles of one size, to a few pixels; `upright` and `flat` are running sums of `Slopes.borders`."""
-    rows, columns = np.arange(0, len(upright) - high, own.step), np.arange(0, flat.shape[1] - wide, own.step)
-    columns_of = _pooled((upright[rows + high] - upright[rows]) / high, 1, own.step)
-    rows_of = _pooled((flat[:, columns + wide] - flat[:, columns]) / wide, 0, own.step)
-    i, j = rows // own.step, columns // own.step
-    right, below = (columns + wide) // own.step, (rows + high) // own.step
-    score = (columns_of[:, j] + columns_of[:, right] + rows_of[i] + rows_of[below]) / 4
+    step = own.step
+    columns_of = _pooled((upright[high::step] - upright[:-high:step]) / high, 1, step)
+    rows_of = _pooled((flat[:, wide::step] - flat[:, :-wide:step]) / wide, 0, step)
+    rows, columns = len(columns_of), rows_of.shape[1]
+    right, below = wide // step, high // step
+    score = (
+        columns_of[:, :columns] + columns_of[:, right : right + columns] + rows_of[:rows] + rows_of[below : below + rows]
+    ) / 4
     y, x = np.nonzero(score > own.min_score)
     order = np.argsort(-score[y, x])[: 4 * own.max_found]
     return [
-        Candidate(int(columns[b]), int(rows[a]), wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)
+        Candidate(int(b) * step, int(a) * step, wide, high, float(score[a, b])) for a, b in zip(y[order], x[order], strict=True)
     ]
 
 
 def _pooled(shares: np.ndarray, axis: int, step: int) -> np.ndarray:
     """The largest of every `step` places along `axis` and of the neighbors of these."""
     short = -shares.shape[axis] % step
-    padded = np.pad(shares, [(0, short) if axis == a else (0, 0) for a in (0, 1)])
-    shape = (*padded.shape[:axis], -1, step, *padded.shape[axis + 1 :])
-    pooled = padded.reshape(shape).max(axis=axis + 1).astype(np.float32)
+    padded = np.pad(shares, [(0, short) if axis == a else (0, 0) for a in (0, 1)]) if short else shares
+    # As reshape and max would give, which numpy is slow at where the axis is this short.
+    every = [padded[:, first::step] if axis == 1 else padded[first::step] for first in range(step)]
+    pooled = reduce(np.maximum, every).astype(np.float32)
     return cv2.dilate(pooled, np.ones((1, 3) if axis == 1 else (3, 1), np.uint8))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings, GridSettings
 
 BLOCK = 8  # video codecs work in blocks of this many pixels, and leave steps at their borders
 SQUARES = np.minimum(np.arange(256, dtype=np.float32), 64) ** 2
@@ -58,15 +58,17 @@ def slope_profile(pictures: np.ndarray, axis: int, origin: int | None = None) ->
     return profile if origin is None else _mended(profile, origin)
 
 
-def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
-    """The comb nearest to `period` (within a share of `slack`) in a slope profile."""
-    centerd = _flatten(profile)
+def fit_comb(profile: np.ndarray, period: float, slack: float | None = None, settings: FinderSettings = DEFAULTS) -> Comb:
+    """The comb nearest to `period` (within a share of `slack`; None: `grid.comb_slack`) in a slope profile."""
+    own = settings.grid
+    slack = own.comb_slack if slack is None else slack
+    centerd = _flatten(profile, own)
     window = np.hanning(len(centerd) + 2)[1:-1]
     signal = centerd * window
     places = np.arange(len(signal)) + 1.0  # where the steps lie, see slope_profile
     near = 1 / period
-    # Resolution of the line is one cycle over the profile; search eight times finer, then fit a parabola.
-    fine = 1 / (8 * len(signal))
+    # Resolution of the line is one cycle over the profile; search `comb_finer` times finer, then fit a parabola.
+    fine = 1 / (own.comb_finer * len(signal))
     searched = np.arange(near / (1 + slack), near / (1 - slack) + fine, fine)
     power = np.abs(_transform(signal, places, searched))
     best = int(power.argmax())
@@ -77,7 +79,7 @@ def fit_comb(profile: np.ndarray, period: float, slack: float = 0.05) -> Comb:
     line = _transform(signal, places, np.array([frequency]))[0]
     # The floor: what other frequencies hold. Tiles of 8 make lines of their own at multiples of an eighth; the median
     # ignores them.
-    around = near * np.concatenate([np.linspace(0.62, 0.9, 60), np.linspace(1.1, 1.38, 60)])
+    around = near * np.concatenate([np.linspace(*ends, own.floor_count) for ends in (own.floor_below, own.floor_above)])
     floor = float(np.median(np.abs(_transform(signal, places, around)))) + 1e-9
     phase = (-np.angle(line) / (2 * np.pi * frequency)) % (1 / frequency)
     depth = 2 * float(np.abs(line)) / float(window.sum())
@@ -140,13 +142,13 @@ def _mended(profile: np.ndarray, origin: int) -> np.ndarray:
     return profile
 
 
-def _flatten(profile: np.ndarray) -> np.ndarray:
+def _flatten(profile: np.ndarray, own: GridSettings) -> np.ndarray:
     """Take out what changes slowly and tame single tall steps (edges of boxes), so that no one tooth speaks for all."""
-    width = 15
+    width = own.slow_width
     padded = np.pad(profile, width // 2, mode="edge")
     smooth = np.convolve(padded, np.ones(width) / width, mode="valid")
-    scaled = (profile - smooth) / (smooth + profile.mean() * 0.2 + 1e-6)
-    return np.clip(scaled, -3, 3)
+    scaled = (profile - smooth) / (smooth + profile.mean() * own.quiet_slopes + 1e-6)
+    return np.clip(scaled, -own.max_tooth, own.max_tooth)
 
 
 def _transform(signal: np.ndarray, places: np.ndarray, frequencies: np.ndarray) -> np.ndarray:

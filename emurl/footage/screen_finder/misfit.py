@@ -10,6 +10,7 @@ hypothesis costs one small matrix, however many pictures are looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -101,8 +102,6 @@ class Lines:
         # Running sums of the energy of the slopes: what any stretch of a window holds is a difference of two.
         self.energies = [_energy(grams) for _, _, grams in self.windows]
         self.total_energies = [_energy(grams) for grams in self.totals]
-        self._matrices: dict[tuple[float, float, int, str], np.ndarray] = {}
-        self._forms: dict[tuple[float, float, int, str, int, int], np.ndarray] = {}
 
     def misfit(self, offset: float, length: float, cells: int, scaler: str) -> Misfit:
         """For `cells` source pixels that begin at `offset` and are `length` long together, in pixels of the video."""
@@ -115,7 +114,7 @@ class Lines:
             a, b = max(base + low, first), min(base + high, last)
             if b - a < own.min_pixels:
                 continue
-            form = self._form(offset - base, length, cells, scaler, a - base, b - base)
+            form = _form(offset - base, length, cells, scaler, a - base, b - base, own.max_ties, own.ridge)
             block = grams[:, :, a - first : b - first, a - first : b - first]
             found.left[:, :, part] = block.reshape(*shape[:2], -1) @ form.ravel()
             found.whole[:, :, part] = self.energies[part][:, :, b - first - 1] - self.energies[part][:, :, a - first]
@@ -134,7 +133,7 @@ class Lines:
             mine = np.flatnonzero((offsets + low >= first) & (offsets + high <= last))
             if high - low < own.min_pixels or not len(mine):
                 continue
-            form = self._form(0.0, length, cells, scaler, low, high).ravel()
+            form = _form(0.0, length, cells, scaler, low, high, own.max_ties, own.ridge).ravel()
             starts, size = offsets[mine] + low - first, high - low
             blocks = np.stack([self.totals[part][:, i : i + size, i : i + size] for i in starts])
             left[mine, :, part] = blocks.reshape(len(mine), -1, len(form)) @ form
@@ -151,20 +150,6 @@ class Lines:
         parts = self.settings.parts
         return [round(part * pixels / parts) for part in range(parts + 1)]
 
-    def _form(self, part_offset: float, length: float, cells: int, scaler: str, low: int, high: int) -> np.ndarray:
-        """Quadratic form of the slopes that are not explained between two pixels from that of the offset; float32 (pixels, pixels)."""
-        key = (part_offset, length, cells, scaler)
-        if key not in self._matrices:
-            pixels = int(np.floor(part_offset + length + 1e-6))
-            self._matrices[key] = upscale(part_offset, length / cells, pixels, cells, scaler)
-        inner = (*key, low, high)
-        if inner not in self._forms:
-            matrix = self._matrices[key]
-            ties = tied(part_offset, length / cells, len(matrix), scaler, self.settings.max_ties)
-            free = np.eye(len(matrix))[:, ties]  # may be either neighbor
-            self._forms[inner] = _unexplained(np.concatenate([matrix, free], axis=1)[low:high], self.settings.ridge)
-        return self._forms[inner]
-
 
 def _energy(grams: np.ndarray) -> np.ndarray:
     """Running sum of the energy of the slopes along windows with these second moments (…, n, n): float64 (…, n)."""
@@ -172,6 +157,25 @@ def _energy(grams: np.ndarray) -> np.ndarray:
     next_to = np.diagonal(grams, offset=1, axis1=-2, axis2=-1)
     steps = own[..., 1:] + own[..., :-1] - 2.0 * next_to
     return np.concatenate([np.zeros((*steps.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
+
+
+# Both depend on no picture, and the same few places are asked for again and again: of one rectangle and of the next, of one video and
+# of the next. A form takes about 40 kB.
+@lru_cache(maxsize=64)
+def _matrix(part_offset: float, length: float, cells: int, scaler: str, max_ties: float) -> np.ndarray:
+    """Weights of the source pixels, and of pixels that may be either neighbor, in each pixel of the video."""
+    pixels = int(np.floor(part_offset + length + 1e-6))
+    matrix = upscale(part_offset, length / cells, pixels, cells, scaler)
+    ties = tied(part_offset, length / cells, pixels, scaler, max_ties)
+    return np.concatenate([matrix, np.eye(pixels)[:, ties]], axis=1)
+
+
+@lru_cache(maxsize=2048)
+def _form(
+    part_offset: float, length: float, cells: int, scaler: str, low: int, high: int, max_ties: float, ridge: float
+) -> np.ndarray:
+    """Quadratic form of the slopes that are not explained between two pixels from that of the offset; float32 (pixels, pixels)."""
+    return _unexplained(_matrix(part_offset, length, cells, scaler, max_ties)[low:high], ridge)
 
 
 def _unexplained(matrix: np.ndarray, ridge: float) -> np.ndarray:

@@ -48,10 +48,10 @@ def fit_palette(histogram: np.ndarray, settings: FinderSettings = DEFAULTS) -> P
     histogram = histogram / max(histogram.sum(), 1e-9)
     peaks = _peaks(histogram, settings.palette)
     if len(peaks) <= 4:
-        levels = _four(histogram, peaks)
+        levels = _four(histogram, peaks, settings.palette)
         four = tuple(round(float(v), 2) for v in levels)
         return Palette(four, (0, 1, 2, 3), four, 0.0)  # type: ignore[arg-type]
-    levels, mass = _settle(histogram, peaks.astype(float))
+    levels, mass = _settle(histogram, peaks.astype(float), settings.palette)
     main = np.sort(np.argsort(-mass, kind="stable")[:4])
     # White paper and black ink are at the ends of every palette.
     main[0], main[-1] = (0, main[-1]) if mass[0] > settings.palette.min_share else main[[0, -1]]
@@ -59,19 +59,20 @@ def fit_palette(histogram: np.ndarray, settings: FinderSettings = DEFAULTS) -> P
     distance = np.abs(levels[:, None] - shades)
     ranks = distance.argmin(axis=1)
     near, next_near = np.sort(distance, axis=1)[:, :2].T
-    doubt = float(mass[near > 0.7 * next_near].sum() / mass.sum())
+    doubt = float(mass[near > settings.palette.doubt_ratio * next_near].sum() / mass.sum())
     told = (tuple(round(float(v), 2) for v in part) for part in (levels, shades))
     return Palette(next(told), tuple(int(r) for r in ranks), next(told), round(doubt, 4))  # type: ignore[arg-type]
 
 
 def _peaks(histogram: np.ndarray, own: PaletteSettings) -> np.ndarray:
     """Grays at the tops of the histogram, ascending; at most `max_levels`, each with a valley to its neighbors."""
-    kernel = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
+    reach = round(3 * own.smoothing)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / own.smoothing) ** 2)
     smooth = np.convolve(histogram, kernel / kernel.sum(), mode="same")
-    wide = np.convolve(histogram, np.ones(2 * 5 + 1), mode="same")
+    wide = np.convolve(histogram, np.ones(2 * own.peak_reach + 1), mode="same")
     found: list[int] = []
     for level in np.argsort(-smooth, kind="stable"):
-        if len(found) == own.max_levels or smooth[level] < 1e-5:
+        if len(found) == own.max_levels or smooth[level] < own.min_peak:
             break
         if wide[level] < own.min_share or any(abs(level - other) < own.min_apart for other in found):
             continue
@@ -83,14 +84,14 @@ def _peaks(histogram: np.ndarray, own: PaletteSettings) -> np.ndarray:
     return np.sort(np.array(found, int))
 
 
-def _settle(histogram: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _settle(histogram: np.ndarray, levels: np.ndarray, own: PaletteSettings) -> tuple[np.ndarray, np.ndarray]:
     """Lloyd's algorithm on a histogram: levels and the share of the pixels of each."""
     gray = np.arange(256.0)
-    for _ in range(8):
+    for _ in range(own.settle_rounds):
         owner = np.abs(gray[:, None] - levels).argmin(axis=1)
         mass = np.bincount(owner, histogram, len(levels))
         # Only what lies close counts: mixtures of two levels lie everywhere between them.
-        close = np.abs(gray - levels[owner]) <= 8
+        close = np.abs(gray - levels[owner]) <= own.close_levels
         weight = np.bincount(owner, histogram * close, len(levels))
         levels = np.where(
             weight > 0, np.bincount(owner, histogram * close * gray, len(levels)) / np.maximum(weight, 1e-12), levels
@@ -98,17 +99,17 @@ def _settle(histogram: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.n
     return levels, mass
 
 
-def _four(histogram: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+def _four(histogram: np.ndarray, peaks: np.ndarray, own: PaletteSettings) -> np.ndarray:
     """Four ascending grays where at most four peaks stand out; a shade that does not show is put by the console's spacing."""
     share = np.cumsum(histogram)
-    low, high = float(np.searchsorted(share, 0.005)), float(np.searchsorted(share, 0.995))
+    low, high = float(np.searchsorted(share, own.lowest_share)), float(np.searchsorted(share, own.highest_share))
     starts = [low + (high - low) * SPACING, np.linspace(low, high, 4)]
     if len(peaks) == 4:
         starts.append(peaks.astype(float))
     rooted = np.sqrt(histogram)  # a white screen should not outvote all the rest
     best, best_cost = starts[0], np.inf
     for start in starts:
-        levels, cost = _cluster(rooted, start, high - low)
+        levels, cost = _cluster(rooted, start, high - low, own)
         if len(peaks) == 4 and start is starts[-1]:
             cost = min(cost, 0.0)  # four peaks are the four shades, however close two of them are
         if cost < best_cost:
@@ -116,23 +117,23 @@ def _four(histogram: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return best
 
 
-def _cluster(histogram: np.ndarray, levels: np.ndarray, span: float) -> tuple[np.ndarray, float]:
+def _cluster(histogram: np.ndarray, levels: np.ndarray, span: float, own: PaletteSettings) -> tuple[np.ndarray, float]:
     """Lloyd's algorithm with four levels; returns them and the mean distance, with a price for levels too close together."""
     gray = np.arange(256.0)
     levels = levels.astype(float).copy()
-    for _ in range(20):
+    for _ in range(own.four_rounds):
         owner = np.abs(gray[:, None] - levels).argmin(axis=1)
         mass = np.bincount(owner, histogram, 4)
         moved = np.bincount(owner, histogram * gray, 4) / np.maximum(mass, 1e-9)
-        seen = mass > histogram.sum() * 1e-4
+        seen = mass > histogram.sum() * own.min_shade
         if seen.sum() >= 2 and not seen.all():
             slope, offset = np.polyfit(SPACING[seen], moved[seen], 1)
             moved = np.where(seen, moved, slope * SPACING + offset)
         elif not seen.all():
             moved = np.where(seen, moved, levels)
         moved = np.sort(moved)
-        if np.allclose(moved, levels, atol=0.05):
+        if np.allclose(moved, levels, atol=own.four_settled):
             break
         levels = moved
     cost = float((histogram * np.abs(gray[:, None] - levels).min(axis=1)).sum() / max(histogram.sum(), 1e-9))
-    return levels, cost + max(0.0, span * 0.12 - float(np.diff(levels).min()))
+    return levels, cost + max(0.0, span * own.least_spacing - float(np.diff(levels).min()))

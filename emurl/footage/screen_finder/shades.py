@@ -17,7 +17,7 @@ import numpy as np
 from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.palette import Palette, fit_palette
 from emurl.footage.screen_finder.resample import Resampler, resampler
-from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings
+from emurl.footage.screen_finder.thresholds import DEFAULTS, FinderSettings, PaletteSettings
 from emurl.footage.screen_finder.upscale import REPEATING, SCALERS
 from emurl.screen import HEIGHT, WIDTH, look_up
 
@@ -80,7 +80,7 @@ def calibrate(
     pictures = pictures[np.unique(np.linspace(0, len(pictures) - 1, settings.palette.pictures).astype(int))]
     size = (pictures.shape[2], pictures.shape[1])
     best: tuple[Calibration, Resampler] | None = None
-    for kernel in _kernels(scaler or scaler_of(pictures[::2], rect, settings), rect):
+    for kernel in _kernels(scaler or scaler_of(pictures[::2], rect, settings), rect, settings):
         way = resampler(rect, size, kernel, settings)
         found = fit_shades(way(way.cut(pictures)), kernel, settings)
         if best is None or found.edges < best[0].edges:
@@ -110,11 +110,11 @@ def scaler_of(pictures: np.ndarray, rect: Sequence[float], settings: FinderSetti
     return min(left, key=lambda scaler: left[scaler])
 
 
-def _kernels(scaler: str, rect: Sequence[float]) -> tuple[str, ...]:
+def _kernels(scaler: str, rect: Sequence[float], settings: FinderSettings) -> tuple[str, ...]:
     """Ways back that are worth trying for a scaler: where pixels repeat often the clean ones in the middle say most, and where
     a scaler rings beyond black and white, which no picture can hold, a way back that does not reach so far."""
     if scaler in REPEATING:
-        return (scaler, "middle") if min(rect[2] / WIDTH, rect[3] / HEIGHT) >= 1.9 else (scaler,)
+        return (scaler, "middle") if min(rect[2] / WIDTH, rect[3] / HEIGHT) >= settings.palette.middle_scale else (scaler,)
     return SHORTER.get(scaler, (scaler,))
 
 
@@ -124,21 +124,21 @@ def fit_shades(gray: np.ndarray, kernel: str = "area", settings: FinderSettings 
     palettes = _sorted_out(found, settings)
     result = Calibration(kernel, tuple(palettes), 0.0, 0.0)
     which = result.which(found)
-    edges = [edge_distance(one, palettes[own]) for own, one in zip(which, gray, strict=True)]
+    edges = [edge_distance(one, palettes[own], settings.palette) for own, one in zip(which, gray, strict=True)]
     seen = [value for value in edges if value is not None]
     far = (found * result.distances[which]).sum(axis=1)
     return replace(result, residual=float(far.mean()), edges=float(np.median(seen)) if seen else 1.0)
 
 
-def edge_distance(picture: np.ndarray, palette: Palette) -> float | None:
+def edge_distance(picture: np.ndarray, palette: Palette, own: PaletteSettings) -> float | None:
     """As `Palette.distance`, over the pixels of a gray picture (144, 160) whose neighborhood of 3×3 holds more than one shade;
     None where there are hardly any."""
     step = (palette.shades[-1] - palette.shades[0]) / 3
     around = np.ones((3, 3), np.uint8)
-    mixed = cv2.subtract(cv2.dilate(picture, around), cv2.erode(picture, around)) > step / 2
+    mixed = cv2.subtract(cv2.dilate(picture, around), cv2.erode(picture, around)) > step * own.edge_share
     histogram = np.bincount(picture[mixed], minlength=256)
     total = int(histogram.sum())
-    return float(histogram @ palette.distance()) / total if total > 200 else None
+    return float(histogram @ palette.distance()) / total if total > own.min_edges else None
 
 
 def histograms(gray: np.ndarray) -> np.ndarray:
@@ -150,15 +150,15 @@ def _sorted_out(found: np.ndarray, settings: FinderSettings) -> list[Palette]:
     """Sort pictures (their found, (n, 256)) into palettes: the one that suits most of what is left, until all are taken."""
     own = settings.palette
     share = found.cumsum(axis=1)
-    spans = (share < 0.995).sum(axis=1) - (share < 0.005).sum(axis=1)
+    spans = (share < own.highest_share).sum(axis=1) - (share < own.lowest_share).sum(axis=1)
     if (spans >= own.min_apart).any():
         found = found[spans >= own.min_apart]  # a console that is off, or a blank screen, shows noise and no palette
     whole = fit_palette(found.mean(axis=0), settings)
-    if len(found) < 3:
+    if len(found) < own.min_sorted:
         return [whole]
     alone = np.array([float(one @ fit_palette(one, settings).distance()) for one in found])
     limit = np.maximum(own.shared_ratio * alone, own.clean_distance)
-    if (found @ whole.distance() <= limit).mean() > 0.9 and len(whole.levels) <= 4:
+    if (found @ whole.distance() <= limit).mean() > own.one_palette and len(whole.levels) <= 4:
         return [whole]
     rest = np.arange(len(found))
     palettes: list[Palette] = []

@@ -7,7 +7,14 @@ numbers `…_sure` and `…_wrong` the first is surely right, the second surely 
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
+
+Rates = Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)]
+Ends = Annotated[tuple[Rate, Rate], Field(strict=False)]
 
 
 class CandidateSettings(Settings):
@@ -21,6 +28,23 @@ class CandidateSettings(Settings):
     )
     positions: Positive = 24  # candidate positions of each side
     scene_share: Share = 0.7  # share of the picture that changes where a scene is switched
+    max_scenes: Share = 0.4  # share of the pairs of samples up to which they are left out as switched scenes
+    often_share: Share = 0.05  # share of the pairs in which a pixel changes that keeps changing,
+    often_pairs: NonNegative = 2.0  # and so many of them at least
+    small_gap: Positive = 9  # pixels between what keeps changing that are closed
+    large_gap: Positive = 41  # the same between what ever changed
+    speck: Positive = 5  # pixels that what moves is wide and high, at least
+    max_scored: Positive = 4000  # rectangles looked at, the best first
+    min_score: Share = 0.2  # of a rectangle that is proposed
+    same_overlap: Share = 0.85  # intersection over union of two that are nearly the same
+    line_levels: Natural = 12  # gray levels that a standing line is a step of
+    line_beside: Share = 0.6  # weight of the neighbors where lines are counted
+    min_line: NonNegative = 12.0  # pixels of a line or border, weighted so, at least
+    line_apart: Natural = 3  # pixels between two of them
+    border_near: Positive = 4  # from a border to where the strips on both sides of it begin,
+    border_far: Positive = 16  # and to where they end
+    three_sides: Share = 0.67  # weight of the contrast of the three best borders,
+    worst_side: Share = 0.33  # and of the worst: it may touch a camera or carry an overlay
 
 
 class BorderSettings(Settings):
@@ -43,6 +67,14 @@ class GridSettings(Settings):
     border_step: Rate = 30.0  # mean squared step, in gray levels, that is a border
     border_half: Rate = 100.0  # mean squared step that counts half as much as the tallest
     edge_score: Share = 0.8  # of a border at the picture's edge: as good as most that can be seen
+    comb_slack: Share = 0.05  # by how much a period may differ from the one that is expected, a share
+    comb_finer: Positive = 8  # steps of the search for a line in the width of a line
+    floor_below: Ends = (0.62, 0.9)  # the floor of the spectrum, from and to, over the expected frequency,
+    floor_above: Ends = (1.1, 1.38)  # and beyond it
+    floor_count: Positive = 60  # frequencies in each of the two
+    slow_width: Positive = 15  # pixels, an odd number, over which slopes are averaged, for what changes slowly to be taken out
+    quiet_slopes: NonNegative = 0.2  # of the mean slope, which is added to what others are measured by
+    max_tooth: Rate = 3.0  # height at which a tooth is cut off
 
 
 class MisfitSettings(Settings):
@@ -83,7 +115,35 @@ class FitSettings(Settings):
     )
     usual_change: Rate = 0.4  # share of the usual change that is as good as all of it
     alive: Share = 0.02  # share of a line of pixels that ever changed, above which it is alive
-    shown_misfit: Share = 0.05  # of pictures that surely show the screen
+    shown_misfit: Share = 0.05  # of pictures that surely show the screen,
+    shown_ratio: NonNegative = 2.0  # or over that of the better third of them
+    comb_inset: Natural = 3  # pixels at each end of a moving area in which no comb is looked for
+    same_length: Positive = 3  # of the finalists that may have the same length
+    wrong_ratio: NonNegative = 2.0  # misfit over `misfit_wrong` of a place that is not worth settling
+    coarse_ratio: NonNegative = 3.0  # misfit of a coarser grid over that of the right one that is enough, before it is settled
+    start_ratio: NonNegative = 2.0  # misfit over the best, of a place with another scaler that is settled, too,
+    start_more: NonNegative = 0.01  # and so much more
+    between_misfit: Share = 0.25  # up to which places between whole pixels are tried
+    between_steps: Rates = (0.5, 0.25, 0.12)  # pixels; the last only where one of the others helped
+    between_gain: Share = 0.7  # misfit over that of the whole pixel, at most
+    good_deal: Rate = 4.0  # misfit of a coarser grid over that of the right one, from which it counts for more,
+    best_deal: Rate = 3.0  # and so many times as much at most
+    mirror_slack: NonNegative = 0.1  # by how much a period may differ from its mirror at the sampling limit to be either, a share
+    still_price: NonNegative = 0.3  # of a line of pixels in the screen that never moves, in lines that do
+    settle_rounds: Positive = 3  # of looking around the best place
+    held_slack: NonNegative = 0.25  # lines of pixels by which a place may hold less than the best
+    rough_ratio: NonNegative = 1.5  # misfit over the best at a rough look, of places that are promising,
+    rough_more: NonNegative = 0.08  # and so much more
+    coarser_cells: Rates = (0.9, 0.8, 0.5, 1 / 3)  # of a grid over those of the right one: large pixels fit a finer grid, too
+    coarser_periods: Rates = (
+        1.35,
+        1.75,
+        2.3,
+        3.0,
+        3.9,
+    )  # over that of the screen, near which the comb of a coarser grid is sought,
+    coarser_slack: Share = 0.13  # within such a share
+    coarser_least: Positive = 8  # cells that a coarser grid has more than
     finer: NonNegative = (
         1.3  # misfit of a coarser grid over that of the right one, at least, before the place is known to a fraction
     )
@@ -134,7 +194,26 @@ class DecisionSettings(Settings):
     still_share: Share = 0.0005  # share of the picture that changes now and then where nothing but noise does
     layout_share: Share = 0.05  # share of the picture that a new layout changes for good
     layout_pictures: Positive = 4  # before and after it that are compared
-    absent_misfit: Share = 0.15  # of a single picture that shows something else
+    absent_misfit: Share = 0.15  # of a single picture that shows something else,
+    absent_ratio: NonNegative = 3.0  # and over that of the better quarter
+    blank_energy: Share = 0.05  # detail over the median of a single picture that shows nothing
+    blank_share: Share = 0.5  # share of a stretch without the screen above which it is a blank one
+    min_pictures: Positive = 4  # that say what moves
+    cut_pictures: Positive = 16  # that are looked through for a change of the layout
+    max_cuts: Positive = 2  # changes of the layout
+    min_run: Positive = 5  # pictures of a layout, at least,
+    runs: Positive = 6  # and at least one of so many equal parts
+    merged_overlap: Share = 0.98  # intersection over union of two screens that are one
+    same_overlap: Share = 0.97  # the same of rectangles that are looked at only once
+    known_overlap: Share = 0.9  # the same with a screen that is not looked for any more
+    misfit_price: NonNegative = 4.0  # of the misfit, where the best of several screens is chosen
+    score_worth: Share = 0.25  # of the score of its moving area there
+    alike_size: NonNegative = 0.01  # by how much two screens of the same size may differ, a share
+    alike_periods: NonNegative = 0.06  # the same for the periods of a clear grid, across and down
+    clear_worth: NonNegative = 0.1  # score that a clear grid is worth
+    clear_tries: Natural = 2  # more rectangles that are looked at closely where they have one
+    unclear_score: Share = 0.6  # of a rectangle without one that is still looked at when a screen was found
+    covered_share: Share = 0.5  # share of it in a screen that was found, above which it is no longer looked at
 
 
 class PaletteSettings(Settings):
@@ -148,6 +227,23 @@ class PaletteSettings(Settings):
     max_palettes: Positive = 8  # of a video
     shared_ratio: NonNegative = 1.5  # how much worse than with its own palette a picture may fit one that it shares
     clean_distance: NonNegative = 0.05  # from the levels, that is compression and no more
+    one_palette: Share = 0.9  # share of the pictures that one palette of four levels has to fit to be the only one
+    min_sorted: Positive = 3  # pictures that are sorted into palettes
+    doubt_ratio: Share = 0.7  # distance to the nearest shade over that to the next, above which a level may be either
+    smoothing: Rate = 2.0  # gray levels, of the histogram in which peaks are sought
+    peak_reach: Positive = 5  # gray levels on each side that belong to a peak
+    min_peak: NonNegative = 1e-5  # share of the pixels, a gray level, of a peak
+    close_levels: Positive = 8  # from a gray, of the pixels that say where it lies
+    settle_rounds: Positive = 8  # of bringing grays to the middle of their pixels
+    four_rounds: Positive = 20  # the same where there are four
+    four_settled: NonNegative = 0.05  # gray levels that they may still move by
+    lowest_share: Share = 0.005  # share of the pixels that are darker than the darkest gray,
+    highest_share: Share = 0.995  # and than the lightest
+    min_shade: Share = 1e-4  # share of the pixels of a shade that shows
+    least_spacing: Share = 0.12  # of the range of grays between two of them, below which there is a price
+    middle_scale: Rate = 1.9  # from which repeated pixels are also read by their middle
+    edge_share: Share = 0.5  # of the step from shade to shade, in a neighborhood that holds more than one
+    min_edges: Natural = 200  # pixels in such neighborhoods that a picture must have more than
 
 
 class FinderSettings(Settings):

@@ -45,4 +45,5 @@ GAME = Game(
     font=lazily("emurl.games.mossdale.font:glyphs"),
     leaderboard=lazily("emurl.games.mossdale.broadcast:Broadcast"),
     bot=lazily("emurl.games.mossdale.bot:play"),
+    film=lazily("emurl.games.mossdale.broadcast.compose:film"),
 )

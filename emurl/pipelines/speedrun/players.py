@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -119,9 +118,11 @@ def consoles(emulator: EmulatorSettings, spec: ScreenSpec, number: int, facts: b
 
 def familiarity(inputs: Mapping[str, Artifact], device: torch.device) -> GainMultiplier:
     """How much of a gain is believed, from the OOD detector over tokenizer and dynamics."""
-    from emurl.rewards.ood import OODDetector
+    from emurl.rewards.ood import USUAL, OODDetector
 
-    detector = OODDetector.from_tokenizer(Path(inputs["tokenizer"].folder), Path(inputs["dynamics"].folder), device=device)
+    sight, foresight = inputs["tokenizer"].path("model"), inputs["dynamics"].path("model")
+    inputs["dynamics"].path(USUAL)  # lies beside the model, where the detector looks for it
+    detector = OODDetector.from_tokenizer(sight, foresight, device=device)
 
     def multiplier(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         scores = detector.compute_combined_ood_scores(before, after)

@@ -23,8 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("study")
 
 
-# Repeated pixels at 2.8 and 3, a linear scaler under changing palettes, a stream encoded twice; a race, slides.
-@pytest.mark.parametrize("number", [0, 1, 16, 21, 5, 8])
+# Repeated pixels at 2.8, a linear scaler under changing palettes, a race; then repeated pixels at 3, a stream encoded twice, slides.
+@pytest.mark.parametrize("number", [0, 16, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 21, 8))])
 def test_a_drawn_stream_is_read_or_rejected(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(footage_render, "RUNS", 1)  # of the bot: each costs seconds
     layout = replace(LAYOUTS[number], seconds=SECONDS)

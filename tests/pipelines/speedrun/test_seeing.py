@@ -22,9 +22,9 @@ from emurl.screen import ScreenSpec
 from tests.fixtures.learning import run_stage, walks, write_frames
 
 QUICK = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 5, "eval_every": 40, "checkpoint_every": 20}
-SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=240, **QUICK)
+SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=160, **QUICK)
 FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, **QUICK)
-JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=40, **QUICK)
+JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_tokenizer_beats_its_baselines(learned):
     assert Tokenizer.from_pretrained(artifact.path("model")).vocab == 128
     assert artifact.path("reconstruction.png").stat().st_size > 1000
     rows = json.loads(artifact.path("history.json").read_text())["tokenizer"]
-    assert rows[-1]["step"] == 240 and "val_recon_mse" in rows[-1]
+    assert rows[-1]["step"] == SIGHT.steps and "val_recon_mse" in rows[-1]
 
 
 def test_the_footage_is_tokenized_once(learned, tmp_path, monkeypatch):

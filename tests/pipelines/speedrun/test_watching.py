@@ -16,6 +16,7 @@ from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage import inverse_labels as naming
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import ExplorationSettings, Explorer, place_key
+from emurl.footage.inverse_labels import InverseSettings
 from emurl.footage.pairs import Pairs, changed
 from emurl.footage.tokens import Tokens, write_tokens
 from emurl.games.mossdale import rom_path
@@ -31,9 +32,9 @@ from emurl.training.supervised import seeded
 from tests.fixtures.learning import artifact, run_stage, write_frames
 
 SETTINGS = BehaviorSettings(
-    emulator=EmulatorSettings(rom="embedded", frame_skip=16), explore_steps=600, inverse_steps=40, steps=40, batch_size=16,
-    learning_rate=2e-3, warmup_steps=5, eval_every=40, checkpoint_every=20, dim=16, layers=1, heads=2, rounds=2,
-    recurrent=RecurrentSettings(token_dim=8, width=16, hidden=16, window=8),
+    emulator=EmulatorSettings(rom="embedded", frame_skip=16), explore_steps=400, inverse_steps=24, steps=24, batch_size=16,
+    learning_rate=2e-3, warmup_steps=5, eval_every=24, checkpoint_every=12, dim=16, layers=1, heads=2, rounds=2,
+    inverse=InverseSettings(dim=16), recurrent=RecurrentSettings(token_dim=8, width=16, hidden=16, window=8),
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def explorer(seed: int = 0, **changes: float) -> Explorer:
     return Explorer(rom_path(), 16, 8, 2, seed, ScreenSpec(), ExplorationSettings(consoles=4, **changes))
 
 
-def footage(seed: int, actions: int = 160) -> np.ndarray:
+def footage(seed: int, actions: int = 110) -> np.ndarray:
     """A video of the cartridge: START, A through the texts, then walks; two frames an action."""
     rng = np.random.default_rng(seed)
     frames = []

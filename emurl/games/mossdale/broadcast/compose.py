@@ -8,7 +8,7 @@ Python, the slowest part.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from emurl.core.errors import WorkError
 from emurl.core.files import write_atomically
 from emurl.games.mossdale.broadcast import paint
-from emurl.games.mossdale.broadcast.look import CANVAS, FPS, SMOOTHING, Look, Rect
+from emurl.games.mossdale.broadcast.look import CANVAS, FPS, SMOOTHING, Look, Rect, look_of
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -153,6 +153,11 @@ def render(
         if process.returncode:
             raise WorkError(f"rendering {path.name}: ffmpeg failed: {complaint.decode(errors='replace').strip()[-300:]}")
     return count
+
+
+def film(path: Path, seconds: float, screens: Callable[[int], Iterable[np.ndarray]]) -> None:
+    """Render `seconds` of given screens as the first runner's stream shows them; `screens(count)` gives so many."""
+    render(path, look_of(0, 0), Show("Measured", "Any%", seconds, [("End", seconds)]), screens(round(seconds * FPS)))
 
 
 def _put_clock(canvas: Canvas, place: Rect, digits: dict[str, Planes], text: str) -> None:

@@ -28,7 +28,7 @@ from emurl.footage.decode import Way, decode, plan
 from emurl.footage.screen_finder.finder import find_in_pictures
 from emurl.footage.video import probe, sample
 from emurl.games.mossdale.broadcast.compose import Show, render
-from emurl.games.mossdale.broadcast.look import FPS, look_of
+from emurl.games.mossdale.broadcast.look import HD, look_of
 from emurl.screen import HEIGHT, WIDTH, ScreenSpec
 
 ROUNDS = 5
@@ -105,7 +105,7 @@ def _videos(store: Store | None, folder: Path, count: int) -> tuple[list[Path], 
         return [artifact.path(f"videos/{file}") for file in files], artifact.ref
     path = folder / "made.mp4"
     show = Show("Measured", "Any%", MADE_S, [("End", MADE_S)])
-    render(path, look_of(0, 0), show, synthetic_screens(round(MADE_S * FPS)))
+    render(path, look_of(0, 0, HD), show, synthetic_screens(round(MADE_S * HD.fps)))
     return [path], "made up"
 
 

@@ -1,3 +1,9 @@
 """emurl: learn to play a Game Boy game from other people's speedruns."""
 
+import os
+
+# NumPy's products are small here. Threads for them wait in loops, on cores that other videos and their decoders need: the screen
+# of a video took four times the processor time with two. NumPy reads this once, so it is said before anybody imports it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 __version__ = "0.1.0"

@@ -45,10 +45,11 @@ def test_the_same_moments_are_found(played, tmp_path):
     broadcast = show.Broadcast(settings)
     entry = broadcast.entries[1]
     on = broadcast.truth(entry.id)["power_on_frame"]
-    film = list(screens(cartridge.rom_path(), played, 30, entry.look.after_s))
-    # The video at 7.5 a second: frame n is the video's frame 4n; before power-on it is blank.
+    film = list(screens(cartridge.rom_path(), played, 15, entry.look.after_s))
+    # The video at 7.5 a second: frame n is the video's frame 2n; before power-on it is blank.
+    assert entry.look.format.fps == 15
     blank = np.full((144, 160), 3, np.uint8)
-    shown = np.stack([film[4 * n - on] if 4 * n >= on else blank for n in range((on + len(film)) // 4)])
+    shown = np.stack([film[2 * n - on] if 2 * n >= on else blank for n in range((on + len(film)) // 2)])
     frames = write_frames(tmp_path / "frames", [shown, shown], fps=7.5)
     reader = FrameReader(frames.folder)
     place = reader.split("val")[0]

@@ -17,7 +17,7 @@ from emurl.footage.screen_finder.crops import load_crops
 from emurl.footage.screen_finder.finder import find_in_pictures
 from emurl.footage.screen_finder.grid import fit_comb, slope_profile
 from emurl.footage.screen_finder.shades import fit_shades
-from emurl.games.mossdale.broadcast.look import look_of
+from emurl.games.mossdale.broadcast.look import HD, Format, look_of
 from tests.fixtures.drawn_layouts import pictures_of, rough, without_game
 
 
@@ -37,10 +37,19 @@ def on_a_stream(picture: np.ndarray, rect: tuple[int, int, int, int], rng: np.ra
     return rough(out, rng, 90)
 
 
-# Scales 3.5, 2.5, 2, 2.8 with all three ways to scale; then 4.5, 3.25, 3.6, 2.25, 4.2.
-@pytest.mark.parametrize("number", [1, 3, 5, 9, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 6, 11, 12, 13))])
-def test_the_screen_is_found_wherever_a_runner_puts_it(number: int):
-    look = look_of(3, number)
+# Scales from 2.5 to 4.5 at 720 lines, from 1.75 to 2.8 at fewer, with all three ways to scale.
+@pytest.mark.parametrize(
+    ("number", "sent"),
+    [
+        (1, HD),
+        (3, HD),
+        *((n, None) for n in (0, 1, 3)),
+        *(pytest.param(n, HD, marks=pytest.mark.slow) for n in (4, 5, 9, 12)),
+        *(pytest.param(n, None, marks=pytest.mark.slow) for n in (2, 4, 5)),
+    ],
+)
+def test_the_screen_is_found_wherever_a_runner_puts_it(number: int, sent: Format | None):
+    look = look_of(3, number, sent)
     (segment,) = find_in_pictures(*pictures_of(look, seed=number))
     assert segment.rect is not None, segment.reason
     assert iou(segment.rect, look.game) >= 0.995 and segment.confidence > 0.7
@@ -50,12 +59,12 @@ def test_the_screen_is_found_wherever_a_runner_puts_it(number: int):
     ("kind", "number"), [("nothing", 1), ("camera", 1), ("camera", 8), ("blobs", 8), ("noise", 1), ("another console", 8)]
 )
 def test_what_is_no_game_is_rejected(kind: str, number: int):
-    segments = find_in_pictures(*without_game(look_of(3, number), kind, seed=number))
+    segments = find_in_pictures(*without_game(look_of(3, number, HD), kind, seed=number))
     assert all(segment.rect is None and segment.reason for segment in segments), segments
 
 
 def test_two_games_at_once_are_rejected():
-    base = look_of(3, 0)
+    base = look_of(3, 0, HD)
     panel = (1000, 28, 252, 664)
     left = replace(base, game=(30, 180, 400, 360), panel=panel, camera=(1014, 480, 224, 190), camera_first=False, card_s=0.0)
     times, one = pictures_of(left, seed=1)
@@ -66,7 +75,7 @@ def test_two_games_at_once_are_rejected():
 
 
 def test_a_layout_switched_half_way_gives_two_segments():
-    base = look_of(3, 0)
+    base = look_of(3, 0, HD)
     here = replace(
         base, game=(60, 100, 480, 432), panel=(900, 28, 352, 664), camera=(914, 470, 324, 200), camera_first=False, card_s=0
     )

@@ -162,14 +162,16 @@ def test_a_run_played_again_shows_the_same_screens():
 
 
 def test_no_two_streams_look_alike():
-    looks = [look_of(0, number) for number in range(14)]
-    assert len({look.game for look in looks}) == 14 and len({look.runner for look in looks}) == 14
+    looks = [look_of(0, number) for number in range(60)]
+    assert len({(look.game, look.seed) for look in looks}) == 60 and len({look.runner for look in looks}) == 60
+    assert {look.format.height for look in looks} == {360, 480} and {look.format.fps for look in looks} == {15, 25, 30, 60}
+    assert len({(look.format, look.scale, look.smoothing, look.colors) for look in looks}) > 40
     for look in looks:
         for x, y, width, height in (look.game, look.panel, look.camera):
-            assert x >= 0 and y >= 0 and x + width <= 1280 and y + height <= 720
-        assert iou(look.game, look.panel) == 0 and 2 <= look.scale <= 4.5
+            assert x >= 0 and y >= 0 and x + width <= look.size[0] and y + height <= look.size[1]
+        assert iou(look.game, look.panel) == 0 and 1.75 <= look.scale <= 3
         assert look.game[2] == round(160 * look.scale)
-    assert background(looks[0]).shape == (720, 1280, 3) and background(looks[0]).std() > 10
+    assert background(looks[0]).shape == (*looks[0].size[::-1], 3) and background(looks[0]).std() > 10
     assert [clock(s) for s in (0, 7.39, 62.455, 3600)] == ["0:00.00", "0:07.39", "1:02.45", "1:00:00.00"]
 
 
@@ -219,17 +221,17 @@ def test_from_the_leaderboard_to_frames_equal_to_the_emulators(footage: Any, bro
     assert frames.path("screens.png").stat().st_size > 10_000
     for place, video in enumerate(reader.videos):
         truth, entry = broadcast.truth(video.run_id), next(e for e in broadcast.entries if e.id == video.run_id)
-        row = found.loc[video.run_id]
+        row, step = found.loc[video.run_id], truth["fps"] / 7.5
         assert iou((row.x, row.y, row.width, row.height), tuple(truth["rect"])) >= 0.99
-        game = list(screens(broadcast.rom, entry.play, 30, entry.look.after_s))
+        game = list(screens(broadcast.rom, entry.play, truth["fps"], entry.look.after_s))
         shown = reader.usable(place)
-        at = shown * 4 - truth["power_on_frame"]
+        at = (shown * step).astype(int) - truth["power_on_frame"]
         shown, at = shown[(at >= 0) & (at < len(game))], at[(at >= 0) & (at < len(game))]
-        assert len(at) > 0.75 * len(game) / 4
+        assert len(at) > 0.75 * len(game) / step
         same = (reader.read(place, shown) == np.stack(game)[at]).mean(axis=(1, 2))
         assert np.median(same) >= (0.99 if float(truth["scale"]).is_integer() else 0.97) and np.quantile(same, 0.05) > 0.93
         # A card in front, and a console that is off, are no game; everything since power-on is.
-        on = int(np.ceil(truth["power_on_frame"] / 4))
+        on = int(np.ceil(truth["power_on_frame"] / step))
         flags = reader.flags(place)
         assert (flags[:on] & (NOT_GAME | BLANK) > 0).all() and (flags[on:] & NOT_GAME == 0).mean() > 0.99
     times = pd.read_parquet(frames.path("frames.parquet"))

@@ -1,6 +1,6 @@
 """Compose a stream and encode it: still background, then game, clock, splits and camera copied in, frame by frame.
 
-Everything is held as planar YUV 4:2:0, the very layout the encoder wants: a frame is one buffer of 1280·720·3/2 bytes of
+Everything is held as planar YUV 4:2:0, the very layout the encoder wants: a frame is one buffer of width·height·3/2 bytes of
 which a few patches change, and nothing is converted on the way. Measured on one core this is what makes the encoder, not
 Python, the slowest part.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from emurl.core.errors import WorkError
 from emurl.core.files import write_atomically
 from emurl.games.mossdale.broadcast import paint
-from emurl.games.mossdale.broadcast.look import CANVAS, FPS, SMOOTHING, Look, Rect, look_of
+from emurl.games.mossdale.broadcast.look import HD, SMOOTHING, Look, Rect, look_of
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -29,7 +29,7 @@ class Canvas:
     """One YUV 4:2:0 video frame in a flat buffer, with its planes as views."""
 
     def __init__(self, picture: np.ndarray) -> None:
-        width, height = CANVAS
+        height, width = picture.shape[:2]
         self.buffer = np.ascontiguousarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
         chroma = self.buffer[height:].reshape(2, height // 2, width // 2)
         self.planes: Planes = (self.buffer[:height], chroma[0], chroma[1])
@@ -97,45 +97,44 @@ class Show:
 
 
 def stream(look: Look, show: Show, screens: Iterable[np.ndarray]) -> Iterator[Canvas]:
-    """The stream's pictures, 30 a second: first a card and a console without power, then one for each of `screens`.
+    """The stream's pictures, `look.format.fps` a second: first a card and a console without power, then one for each of `screens`.
 
     `screens` are uint8 (144, 160) ranks, one for each video frame since power-on. Every picture is the same object, changed.
     """
     canvas = Canvas(paint.background_cached(look))
-    camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]
+    camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]  # half as many will do
     count = range(len(show.splits) + 1)
     panels = [patch_of(paint.panel(look, show.title, show.category, show.splits, reached)) for reached in count]
     digits = [{c: patch_of(p) for c, p in paint.glyphs(look, running).items()} for running in (False, True)]
     place = paint.clock_place(look)
     game = GamePainter(look)
-    before, cards = round(look.before_s * FPS), round(look.card_s * FPS)
+    fps, before = look.format.fps, look.power_on
+    cards = round(look.card_s * fps)
     if cards:
         card = Canvas(paint.card(look, show.title))
         yield from (card for _ in range(cards))
     game.switch_off(canvas)
     shown = -1
     for number, screen in enumerate(chain([None] * max(0, before - cards), screens), start=cards):
-        seconds = (number - before) / FPS
+        seconds = (number - before) / fps
         reached = sum(at <= seconds for _, at in show.splits)
         if reached != shown:
             canvas.put(panels[reached], look.panel[0], look.panel[1])
             shown = reached
         if screen is not None:
             game.paint(canvas, screen)
-        canvas.put(camera[number // 2 % len(camera)], look.camera[0], look.camera[1])
+        canvas.put(camera[number * paint.CAMERA_FPS // (2 * fps) % len(camera)], look.camera[0], look.camera[1])
         _put_clock(canvas, place, digits[seconds < show.run_s], paint.clock(min(max(seconds, 0.0), show.run_s)))
         yield canvas
 
 
-def render(
-    path: Path, look: Look, show: Show, screens: Iterable[np.ndarray], *, bit_rate: str = "2500k", preset: str = "ultrafast"
-) -> int:
-    """Encode a `stream` to `path` (H.264, 1280×720, 30 a second) and return its number of pictures.
+def render(path: Path, look: Look, show: Show, screens: Iterable[np.ndarray], *, preset: str = "ultrafast") -> int:
+    """Encode a `stream` to `path` (H.264) and return its number of pictures.
 
     Written aside and renamed, so a file at `path` is always whole. Raises `WorkError` when ffmpeg fails.
     """
     with write_atomically(path) as aside:
-        process = subprocess.Popen(_command(aside, bit_rate, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(_command(aside, look, preset), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         pipe = process.stdin
         assert pipe is not None
         count = 0
@@ -157,7 +156,7 @@ def render(
 
 def film(path: Path, seconds: float, screens: Callable[[int], Iterable[np.ndarray]]) -> None:
     """Render `seconds` of given screens as the first runner's stream shows them; `screens(count)` gives so many."""
-    render(path, look_of(0, 0), Show("Measured", "Any%", seconds, [("End", seconds)]), screens(round(seconds * FPS)))
+    render(path, look_of(0, 0, HD), Show("Measured", "Any%", seconds, [("End", seconds)]), screens(round(seconds * HD.fps)))
 
 
 def _put_clock(canvas: Canvas, place: Rect, digits: dict[str, Planes], text: str) -> None:
@@ -168,12 +167,13 @@ def _put_clock(canvas: Canvas, place: Rect, digits: dict[str, Planes], text: str
         canvas.put(patch, x // 2 * 2, place[1])
 
 
-def _command(path: Path, bit_rate: str, preset: str) -> list[str]:
-    width, height = CANVAS
+def _command(path: Path, look: Look, preset: str) -> list[str]:
+    width, height = look.size
+    fps = look.format.fps
     return [
         imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-hide_banner", "-y",
-        "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(FPS), "-i", "pipe:0",
+        "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0",
         # Two seconds between key frames is what streaming sites ask for; one thread makes the bytes repeatable.
-        "-c:v", "libx264", "-preset", preset, "-b:v", bit_rate, "-maxrate", bit_rate, "-bufsize", "5M",
-        "-g", str(2 * FPS), "-pix_fmt", "yuv420p", "-color_range", "tv", "-threads", "1", "-movflags", "+faststart", str(path),
+        "-c:v", "libx264", "-preset", preset, "-crf", str(look.quality),
+        "-g", str(2 * fps), "-pix_fmt", "yuv420p", "-color_range", "tv", "-threads", "1", "-movflags", "+faststart", str(path),
     ]  # fmt: skip

@@ -1,7 +1,8 @@
 """How one runner's stream looks: where the game, the camera and the panel stand, in which colors, and how it is scaled.
 
-No two runners set their stream up alike, which is the whole difficulty of finding the screen: scales from 2 to 4.5, integer and
-fractional, nearest or smoothed, gray or tinted, left or right. Everything follows from (seed, number of the runner).
+No two runners set their stream up alike, which is the whole difficulty of finding the screen: 360 or 480 lines, 15 to 60 pictures a
+second, scales from 1.75 to 3, integer and fractional, nearest or smoothed, gray or tinted, left or right. Everything follows
+from (seed, number of the runner).
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ import numpy as np
 
 from emurl.screen import HEIGHT, WIDTH
 
-CANVAS = (1280, 720)  # width, height of the video in pixels
-FPS = 30
-
 Rect = tuple[int, int, int, int]  # x, y, width, height in video pixels
 Color = tuple[int, int, int]  # red, green, blue
 
@@ -25,7 +23,30 @@ RUNNERS = (
     "Pipistrel", "wrenlock", "GingerHollow", "lumen_tea",
 )  # fmt: skip
 
-SCALES = (4.0, 3.5, 3.0, 2.5, 4.5, 2.0, 3.25, 3.75, 4.0, 2.8, 3.0, 3.6, 2.25, 4.2)
+
+@dataclass(frozen=True)
+class Format:
+    """What a stream is sent as: `width` and `height` in pixels, `fps` pictures a second."""
+
+    width: int
+    height: int
+    fps: int
+
+
+HD = Format(1280, 720, 30)
+_SMALL, _MIDDLE = Format(640, 360, 15), Format(854, 480, 15)
+# Of twenty runners in turn. Most send little: a picture costs its pixels, to whoever draws it and to whoever decodes it.
+FORMATS = (
+    _SMALL, _MIDDLE, Format(640, 360, 30), _SMALL, _SMALL, Format(854, 480, 30), _SMALL, Format(640, 360, 25), _SMALL, _MIDDLE,
+    _SMALL, _SMALL, Format(640, 360, 60), _SMALL, _MIDDLE, _SMALL, Format(640, 360, 30), _SMALL, _SMALL, _SMALL,
+)  # fmt: skip
+QUALITIES = (24, 26, 28)  # constant rate factors of H.264: the higher, the rougher
+# By the lines of the format; as many as have no factor in common with the formats, so that all of them meet.
+SCALES = {
+    360: (2.0, 2.25, 2.0, 1.75, 2.0, 2.2, 1.8, 2.0, 2.1),
+    480: (3.0, 2.5, 2.0, 2.8, 3.0, 2.25, 2.6),
+    720: (4.0, 3.5, 3.0, 2.5, 4.5, 2.0, 3.25, 3.75, 4.0, 2.8, 3.0, 3.6, 2.25, 4.2),
+}
 SMOOTHING = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 PATTERNS = ("stripes", "dots", "hills", "stars", "checks", "waves", "hexes", "rays")
 
@@ -56,6 +77,7 @@ class Look:
     """One runner's stream. Rectangles are in video pixels; `game` is where the 160×144 screen is drawn."""
 
     runner: str
+    format: Format
     game: Rect
     scale: float
     smoothing: str
@@ -69,34 +91,57 @@ class Look:
     card_s: float  # of which a "starting soon" card covers the picture
     after_s: float  # seconds after the final split
     seed: int
+    quality: int  # the encoder's constant rate factor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the video in pixels."""
+        return self.format.width, self.format.height
+
+    @property
+    def power_on(self) -> int:
+        """The picture of the video at which the console is switched on."""
+        return round(self.before_s * self.format.fps)
+
+    @property
+    def unit(self) -> float:
+        """Lengths are thought of on a canvas of 720 lines; this canvas over that one."""
+        return self.format.height / HD.height
+
+    def px(self, length: float) -> int:
+        """A length on a canvas of 720 lines, in whole pixels of this one."""
+        return max(1, round(length * self.unit))
 
 
-def look_of(seed: int, number: int) -> Look:
-    """The stream of runner `number` (0, 1, …) of the broadcast with this seed."""
+def look_of(seed: int, number: int, sent: Format | None = None) -> Look:
+    """The stream of runner `number` (0, 1, …) of the broadcast with this seed; `sent`: in another format than the runner's own."""
     rng = np.random.default_rng([seed, number, 0x57])
     shuffle = np.random.default_rng([seed, 0x58])
     names = [RUNNERS[i] for i in shuffle.permutation(len(RUNNERS))]
-    scale = SCALES[(number + int(shuffle.integers(len(SCALES)))) % len(SCALES)]
+    turn = int(shuffle.integers(1000))
+    sent = sent or FORMATS[(number + turn) % len(FORMATS)]
+    scales = SCALES[sent.height]
+    scale = scales[(number + turn) % len(scales)]
     whole = float(scale).is_integer()
     smoothing = str(rng.choice(["nearest", "nearest", "linear"] if whole else ["linear", "cubic", "cubic"]))
     width, height = round(WIDTH * scale), round(HEIGHT * scale)
-    margin = 28
-    panel_width = min(430, CANVAS[0] - width - 3 * margin)
-    panel_x = margin if rng.random() < 0.5 else CANVAS[0] - margin - panel_width
-    panel = (panel_x, margin, panel_width, CANVAS[1] - 2 * margin)
+    margin, inset, wide, tall = (round(length * sent.height / HD.height) for length in (28, 14, 430, 210))
+    panel_width = min(wide, sent.width - width - 3 * margin)
+    panel_x = margin if rng.random() < 0.5 else sent.width - margin - panel_width
+    panel = (panel_x, margin, panel_width, sent.height - 2 * margin)
     # The game stands anywhere in what the panel leaves, near the middle; odd positions are as common as even ones.
     left = margin + (panel_width + margin if panel_x == margin else 0)
-    space_x = CANVAS[0] - panel_width - 3 * margin - width
-    space_y = CANVAS[1] - 2 * margin - height
+    space_x = sent.width - panel_width - 3 * margin - width
+    space_y = sent.height - 2 * margin - height
     game_x = left + int(space_x * rng.uniform(0.25, 0.75)) if space_x > 0 else left
-    game_y = margin + int(space_y * rng.uniform(0.25, 0.75)) if space_y > 0 else (CANVAS[1] - height) // 2
+    game_y = margin + int(space_y * rng.uniform(0.25, 0.75)) if space_y > 0 else (sent.height - height) // 2
     camera_first = bool(rng.random() < 0.4)
-    camera_height = int(min(210, panel_width * 0.6))
-    inset = 14
+    camera_height = int(min(tall, panel_width * 0.6))
     camera_y = panel[1] + inset if camera_first else panel[1] + panel[3] - inset - camera_height
     name = names[number % len(names)] + ("" if number < len(names) else str(number // len(names) + 1))
     return Look(
         runner=name,
+        format=sent,
         game=(game_x, game_y, width, height),
         scale=scale,
         smoothing=smoothing,
@@ -110,4 +155,5 @@ def look_of(seed: int, number: int) -> Look:
         card_s=round(float(rng.uniform(0.5, 0.9)), 2) if rng.random() < 0.4 else 0.0,
         after_s=round(float(rng.uniform(2.0, 3.5)), 2),
         seed=int(rng.integers(2**31)),
+        quality=int(rng.choice(QUALITIES)),
     )

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,12 +28,12 @@ from emurl.envs.gameboy.console import GameBoy
 from emurl.games.base import Recording
 from emurl.games.mossdale import rom_path
 from emurl.games.mossdale.broadcast import compose
-from emurl.games.mossdale.broadcast.look import FPS, Look, look_of
+from emurl.games.mossdale.broadcast.look import Look, look_of
 from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
 from emurl.games.mossdale.broadcast.server import Board, Server
 from emurl.games.settings import BroadcastSettings
 
-VERSION = 1  # of the way plays and pictures are made: another one, another cache
+VERSION = 2  # of the way plays and pictures are made: another one, another cache
 GAME_ID, GAME, ABBREVIATION = "m05sd4le", "Mossdale", "mossdale"
 CATEGORY_ID, CATEGORY = "any00001", "Any%"
 OTHER_ID, OTHER = "wander01", "Wander%"
@@ -156,8 +156,8 @@ class Broadcast:
             "rect": list(entry.look.game),
             "scale": entry.look.scale,
             "smoothing": entry.look.smoothing,
-            "power_on_frame": round(entry.look.before_s * FPS),
-            "fps": FPS,
+            "power_on_frame": entry.look.power_on,
+            "fps": entry.look.format.fps,
         }
 
     def recording(self, run_id: str) -> Recording | None:
@@ -165,13 +165,14 @@ class Broadcast:
         entry = next((one for one in self.entries if one.id == run_id), None)
         if entry is None:
             return None
-        return Recording(
-            FPS, round(entry.look.before_s * FPS), lambda: screens(self.rom, entry.play, FPS, entry.look.after_s)
-        )  # fmt: skip
+        return Recording(entry.look.format.fps, entry.look.power_on, lambda: self._screens(entry))
 
     def _render(self, entry: Entry, path: Path) -> None:
         told = compose.Show(GAME, CATEGORY, entry.play.time_s, entry.play.split_times())
-        compose.render(path, entry.look, told, screens(self.rom, entry.play, FPS, entry.look.after_s))
+        compose.render(path, entry.look, told, self._screens(entry))
+
+    def _screens(self, entry: Entry) -> Iterator[np.ndarray]:
+        return screens(self.rom, entry.play, entry.look.format.fps, entry.look.after_s)
 
     def _entry(self, number: int) -> Entry:
         seed = self.settings.seed * 1000 + number

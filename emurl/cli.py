@@ -86,7 +86,10 @@ def build_parser() -> argparse.ArgumentParser:
     player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
     play.add_argument("--steps", type=int, default=400, metavar="N", help="actions to play at most (default 400)")
-    play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions (default 0)")
+    play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions and the wait (default 0)")
+    play.add_argument(
+        "--sticky", type=float, default=0.0, metavar="P", help="chance that an action is the one before (default 0)"
+    )
     play.set_defaults(do=_play)
     return parser
 
@@ -281,7 +284,9 @@ def _play(args: argparse.Namespace) -> int:
     from emurl.core.store import Store
 
     config = _config(args)
-    facts = play.watch(config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video)
+    facts = play.watch(
+        config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video, sticky=args.sticky
+    )
     _print(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
     return 0
 

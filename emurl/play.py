@@ -22,16 +22,24 @@ from emurl.training.supervised import resolve_device
 PLAYERS = ("policy", "behavior")
 
 
-def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, video: str | None) -> dict[str, Any]:
-    """Play one episode of `ref` (a `policy` or `behavior` artifact) from power-on and show it.
+def watch(
+    config: Config, store: Store, ref: str, *, steps: int, seed: int, video: str | None, sticky: float = 0.0
+) -> dict[str, Any]:
+    """Play one episode of `ref` (a `policy` or `behavior` artifact) from power-on, by the rules of `evaluation`, and show it.
 
-    Returns what came of it: `{ref, steps, milestones, success, progress, video}`.
+    Args:
+        sticky: chance that an action is the one before again.
+
+    Returns:
+        What came of it: `{ref, wait, steps, milestones, success, progress, video}`.
 
     Raises:
         InputError: no such artifact, a stage that does not play, a file of another kind, or no display for a window.
     """
     if steps < 1:
         raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
+    if not 0 <= sticky <= 1:
+        raise InputError(f"--sticky {sticky}: expected a chance from 0 to 1")
     if video is not None and Path(video).suffix not in (".gif", ".mp4"):
         raise InputError(f"--video {video}: expected a file name that ends in .gif or .mp4")
     if video is not None and not Path(video).absolute().parent.is_dir():
@@ -49,7 +57,10 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
     tracker = Tracker("play")
     try:
         with tracker.progress(steps, "play", "actions") as bar:
-            (record,) = play(envs, perception, player, max_steps=steps, seed=seed, tick=lambda: bar.update(1))
+            (record,) = play(
+                envs, perception, player, max_steps=steps, seed=seed, wait_ticks=config.evaluation.wait_ticks, sticky=sticky,
+                tick=lambda: bar.update(1),
+            )  # fmt: skip
         panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
         moments = list(replay(envs, perception, player, record))
     finally:
@@ -65,6 +76,7 @@ def watch(config: Config, store: Store, ref: str, *, steps: int, seed: int, vide
         write_mp4(Path(str(video)), pictures, rate)
     return {
         "ref": artifact.ref,
+        "wait": record.wait,
         "steps": record.steps,
         "milestones": record.reached,
         "success": record.success,

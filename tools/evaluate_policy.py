@@ -1,4 +1,4 @@
-"""Play a policy from power-on and print how far it got, beside the clone it came from and chance.
+"""Play a policy by the rules of `evaluation` and print how far it got, beside the clone it came from, a replay and chance.
 
     python tools/evaluate_policy.py --policy policy@v2 --episodes 20 --steps 400
 
@@ -15,10 +15,18 @@ from collections.abc import Sequence
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Play a policy from power-on; print success, milestones and progress.")
+    parser = argparse.ArgumentParser(
+        description="Play a policy from power-on; print success, milestones and progress with 95%% intervals."
+    )
     parser.add_argument("--policy", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
     parser.add_argument("--episodes", type=int, metavar="N", help="episodes each (default: evaluation.episodes of the settings)")
     parser.add_argument("--steps", type=int, metavar="N", help="actions an episode at most (default: evaluation.max_steps)")
+    parser.add_argument(
+        "--wait-ticks", type=int, metavar="N", help="longest wait after power-on (default: evaluation.wait_ticks)"
+    )
+    parser.add_argument(
+        "--sticky", type=float, metavar="P", help="chance that an action sticks (default: evaluation.sticky; 0: none)"
+    )
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE", help="settings (default configs/demo.yaml)")
     parser.add_argument("--store", metavar="URL", help="where the artifacts are (default: the settings' store)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of a table")
@@ -33,11 +41,17 @@ def evaluate(args: argparse.Namespace) -> int:
     from emurl.core.tracking import Tracker
     from emurl.pipelines.speedrun import evaluation
     from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception
+    from emurl.training.scores import as_results, as_table, play_all, summarize
     from emurl.training.supervised import resolve_device
 
     overrides = [
         f"evaluation.{key}={value}"
-        for key, value in (("episodes", args.episodes), ("max_steps", args.steps))
+        for key, value in (
+            ("episodes", args.episodes),
+            ("max_steps", args.steps),
+            ("wait_ticks", args.wait_ticks),
+            ("sticky", args.sticky),
+        )
         if value is not None
     ]
     config = load_config(args.config, overrides)
@@ -58,16 +72,16 @@ def evaluate(args: argparse.Namespace) -> int:
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title
-        played = evaluation.play_all(
-            envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation")
-        )
+        played = play_all(envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation"))
     finally:
         envs.close()
-    findings = [evaluation.summarize(name, records, milestones) for name, records in played.items()]
+    scores = [summarize(name, one, milestones) for name, one in played.items()]
+    footage = evaluation.footage_of(inputs)
+    typical = None if footage is None else footage.footage_median_steps
     if args.json:
-        print(json.dumps(evaluation.as_results(findings, milestones, settings, title)))
+        print(json.dumps(as_results(scores, milestones, settings, title, typical)))
     else:
-        print("\n".join(evaluation.as_table(findings, milestones)))
+        print("\n".join(as_table(scores, milestones, settings, typical)))
     return 0
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from emurl.report.explored import Atlas, Plot, draw, plain_atlas
-from emurl.report.page import Findings, Player, build, lineage
+from emurl.report.page import Findings, build, lineage
 
-__all__ = ["Atlas", "Findings", "Player", "Plot", "build", "draw", "lineage", "plain_atlas"]
+__all__ = ["Atlas", "Findings", "Plot", "build", "draw", "lineage", "plain_atlas"]

@@ -13,25 +13,10 @@ from typing import Any
 from emurl.core.artifact import MANIFEST, Artifact, read_manifest, split_ref
 from emurl.report.charts import Line, bar_chart, line_chart, number
 from emurl.report.style import STYLE
+from emurl.training.scores import Rules, Score, percent, shown, told
 
 MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 SPEED_METRICS = ("learning_rate", "gradient_norm", "frames_per_second", "return_scale")
-
-
-@dataclass
-class Player:
-    """How one player did: rates are shares of its episodes, `curve` its mean Φ after each step."""
-
-    name: str
-    success: float | None
-    rates: Mapping[str, float]
-    median_steps: Mapping[str, float | None]
-    milestones_mean: float
-    final_progress: float
-    still_share: float
-    buttons: Mapping[str, float]
-    curve: Sequence[float] = ()
-    places: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
 @dataclass
@@ -39,10 +24,10 @@ class Findings:
     """Everything the page says that is not in a manifest."""
 
     game: str
-    episodes: int
-    max_steps: int
+    rules: Rules
     milestones: Sequence[str]
-    players: Sequence[Player]
+    players: Sequence[Score]
+    footage_median_steps: float | None = None  # actions a run of the footage takes
     film: Path | None = None
     explored: Path | None = None  # the picture of where they went
     maps: Mapping[int, str] = field(default_factory=dict)
@@ -126,16 +111,22 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _head(findings: Findings) -> str:
     tiles = []
     for place, player in enumerate(findings.players):
-        share = "–" if player.success is None else f"{player.success:.0%}"
-        reached = f"{player.milestones_mean:.1f} of {len(findings.milestones)} milestones" if findings.milestones else ""
+        lines = [f"{percent(player.success_rate)} reach the goal"]
+        if player.success_rate_sticky is not None:
+            lines.append(f"{percent(player.success_rate_sticky)} with sticky actions")
+        if player.milestone_mean is not None:
+            lines.append(f"{player.milestone_mean.value:.1f} of {len(findings.milestones)} milestones")
+        share = "–" if player.success_rate is None else f"{player.success_rate.value:.0%}"
+        said = "".join(f'<div class="sub">{line}</div>' for line in lines)
         tiles.append(
             f'<div class="tile"><div class="who"><i class="swatch c{place}"></i>{escape(player.name)}</div>'
-            f'<div class="figure">{share}</div><div class="sub">reach the goal</div><div class="sub">{reached}</div></div>'
+            f'<div class="figure">{share}</div>{said}</div>'
         )
     return (
         f"<header><p class='brand'>emurl</p><h1>{escape(findings.game)}</h1>"
-        f"<p class='lead'>Learned from other people's speedruns, without a reward from the game. {findings.episodes} episodes "
-        f"each from power-on, at most {number(findings.max_steps)} actions, the same dice for all.</p>"
+        f"<p class='lead'>Learned from other people's speedruns, without a reward from the game. At most "
+        f"{number(findings.rules.max_steps)} actions from power-on, the same dice for all. "
+        f"{escape(told(findings.rules, findings.footage_median_steps))}.</p>"
         f"<div class='tiles'>{''.join(tiles)}</div></header>"
     )
 
@@ -152,16 +143,20 @@ def _film(findings: Findings) -> str:
 def _milestones(findings: Findings) -> str:
     if not findings.milestones:
         return _section("Milestones", "<p>This game has no reader: milestones are not known, progress is.</p>")
-    series = {player.name: [player.rates[name] for name in findings.milestones] for player in findings.players}
+    series = {player.name: [player.past[name].value for name in findings.milestones] for player in findings.players}
     header = ["milestone", *(f"{player.name}: {what}" for player in findings.players for what in ("rate", "median steps"))]
     rows = []
     for name in findings.milestones:
-        cells = [cell for player in findings.players for cell in (f"{player.rates[name]:.0%}", number(player.median_steps[name]))]
+        cells = [cell for player in findings.players for cell in (player.past[name].percent, number(player.steps_to[name]))]
         rows.append([escape(name.replace("_", " ")), *cells])
     chart = bar_chart(findings.milestones, series, "share of episodes that reach each milestone")
-    return _section(
-        "Milestones", _legend(list(series)) + chart + _table(header, rows), "Share of episodes that got there, read from memory."
-    )
+    goal = [
+        [escape(player.name), shown(player.median_steps), shown(player.milestone_mean), shown(player.coverage)]
+        for player in findings.players
+    ]
+    table = _table(["player", "actions to the goal, median", "milestones, mean", "cells walked, mean"], goal)
+    note = "Share of episodes without sticky actions that got there, read from memory; 95% intervals in brackets."
+    return _section("Milestones", _legend(list(series)) + chart + _table(header, rows) + table, note)
 
 
 def _progress(findings: Findings) -> str:
@@ -170,10 +165,9 @@ def _progress(findings: Findings) -> str:
     for player in findings.players:
         favorite = max(player.buttons, key=lambda name: player.buttons[name]) if player.buttons else "–"
         share = player.buttons.get(favorite, 0.0)
-        rows.append(
-            [escape(player.name), number(player.final_progress), f"{player.still_share:.0%}", f"{escape(favorite)} {share:.0%}"]
-        )
-    table = _table(["player", "Φ at the end", "actions that changed nothing", "favorite button"], rows)
+        cells = [shown(player.progress), percent(player.still), percent(player.loops), f"{escape(favorite)} {share:.0%}"]
+        rows.append([escape(player.name), *cells])
+    table = _table(["player", "Φ at the end", "actions that changed nothing", "actions in loops", "favorite button"], rows)
     chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
     note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
     return _section("Progress", _legend([player.name for player in findings.players]) + chart + table, note)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from emurl.agents.base import Carry, Observation, length
+from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.training.perception import Perception
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
+FAMILIAR = 8  # times a screen was seen before in the episode, from which on an action that ends on it goes round in a loop
+WORLD = 0x3A17  # the dice of the world (wait, sticky actions), apart from those of the player
 Place = tuple[int, int, int]
 """Map number, y and x in walking cells."""
+
+Sees = Literal["tokens", "frames", "nothing"]
 
 
 @dataclass
@@ -23,11 +29,13 @@ class Record:
     """One episode. `reached` maps milestones to the step (1 …) that showed them first; games without a reader have none."""
 
     seed: int
-    actions: list[int] = field(default_factory=list)
-    progress: list[float] = field(default_factory=list)  # Φ of the first frame and after every step
+    actions: list[int] = field(default_factory=list)  # those that were played, which sticky ones are not as chosen
+    progress: list[float] = field(default_factory=list)  # Φ of the first frame and after every step; empty without a judge
     reached: dict[str, int] = field(default_factory=dict)
     places: Counter[Place] = field(default_factory=Counter)
+    wait: int = 0  # ticks from power-on to the first look
     still: int = 0  # steps that changed nothing on the screen
+    loops: int = 0  # steps that ended on a screen seen `FAMILIAR` times before or more
     success: bool | None = None  # the last milestone was reached; None without a reader
 
     @property
@@ -37,8 +45,8 @@ class Record:
 
     @property
     def gained(self) -> float:
-        """Φ at the end less Φ at the beginning."""
-        return self.progress[-1] - self.progress[0]
+        """Φ at the end less Φ at the beginning; 0 without a judge."""
+        return self.progress[-1] - self.progress[0] if self.progress else 0.0
 
 
 class RandomAgent:
@@ -61,51 +69,91 @@ class RandomAgent:
         return actions, carry, {"log_probs": logs, "values": np.zeros(n, np.float32)}
 
 
+class ScriptAgent:
+    """An open loop: a list of actions, one after the other whatever is seen, and after its end no button."""
+
+    def __init__(self, script: Sequence[int], actions: int) -> None:
+        self.script, self.actions = np.array([*script, NO_BUTTON], np.int64), actions
+
+    def initial(self, n: int) -> Carry:
+        """The beginning of the list."""
+        return {"at": np.zeros(n, np.int64)}
+
+    def act(
+        self, carry: Carry, observation: Observation, mask: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Carry, dict[str, np.ndarray]]:
+        """As `Agent.act`, but no dice are needed, and an action may be `NO_BUTTON`."""
+        at = carry["at"]
+        actions = self.script[np.minimum(at, len(self.script) - 1)]
+        logs = np.where(actions[:, None] == np.arange(self.actions), 0.0, -np.inf).astype(np.float32)
+        return actions, {"at": at + 1}, {"log_probs": logs, "values": np.zeros(len(at), np.float32)}
+
+
 @dataclass(frozen=True)
 class Player:
-    """Somebody who plays, under a name: an agent that does not change meanwhile."""
+    """Somebody who plays, under a name: an agent that does not change meanwhile, and what it is shown of the screen."""
 
     name: str
     agent: Any
+    sees: Sees = "tokens"  # of the perception; frames as they are; or nothing, for who looks at nothing
 
-    @property
-    def blind(self) -> bool:
-        """Chance needs no eyes."""
-        return isinstance(self.agent, RandomAgent)
+    def look(self, frames: np.ndarray, perception: Perception | None) -> np.ndarray:
+        """What the player is shown of frames (N, 144, 160)."""
+        if self.sees != "tokens":
+            return frames
+        if perception is None:
+            raise ValueError(f"{self.name} sees tokens, so a perception is needed")
+        return perception.encode(frames)
 
 
 def play(
     envs: ThreadedVectorEnv,
-    perception: Perception,
+    perception: Perception | None,
     player: Player,
     *,
     max_steps: int,
     seed: int,
+    wait_ticks: int = 0,
+    sticky: float = 0.0,
     tick: Callable[[], object] | None = None,
 ) -> list[Record]:
     """One episode from power-on on every console, up to `max_steps` actions or the goal; sampled actions.
 
-    Episode i draws from its own generator, made of `seed` and i, so that different players meet the same dice.
-    `tick` is called once a step.
+    Episode i draws from generators of its own, made of `seed` and i, so that different players meet the same dice: one for the
+    actions that are sampled, one for the world.
+
+    Args:
+        perception: what makes tokens and judges progress; None: nobody judges, and the player sees frames or nothing.
+        wait_ticks: before its first look an episode waits a while, 0 to this many ticks, each as likely as any other.
+        sticky: chance of a step that what is played is the action before and not the one chosen (1709.06009).
+        tick: called once a step.
     """
     n = envs.num_envs
     dice = [np.random.default_rng([seed, i]) for i in range(n)]
-    records = [Record(seed=i) for i in range(n)]
+    world = [np.random.default_rng([seed, i, WORLD]) for i in range(n)]
+    records = [Record(seed=i, wait=int(world[i].integers(wait_ticks + 1))) for i in range(n)]
     readers = [console.reader for console in envs.consoles]
-    frames = envs.reset()[0].copy()
+    envs.reset()
+    frames = envs.wait(np.array([record.wait for record in records])).copy()
+    seen = [Counter([_key(frame)]) for frame in frames]
     carry = player.agent.initial(n)
-    seen = frames if player.blind else perception.encode(frames)
+    shown = player.look(frames, perception)
     playing = np.ones(n, bool)
+    played: np.ndarray | None = None
     waiting: list[tuple[np.ndarray, np.ndarray]] = [(frames.copy(), playing.copy())]  # frames to score, and whose count
     for step in range(1, max_steps + 1):
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
-        actions, carry, _ = player.agent.act(carry, seen, None, noise)
-        before, frames = frames, envs.step(actions)[0].copy()
-        for i in np.flatnonzero(playing).tolist():
-            records[i].actions.append(int(actions[i]))
-            records[i].still += int(np.array_equal(before[i], frames[i]))
+        chosen, carry, _ = player.agent.act(carry, shown, None, noise)
+        stuck = np.array([generator.random() < sticky for generator in world])
+        played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
+        before, frames = frames, envs.step(played, playing)[0].copy()
         waiting.append((frames, playing.copy()))
         for i in np.flatnonzero(playing).tolist():
+            records[i].actions.append(int(played[i]))
+            records[i].still += int(np.array_equal(before[i], frames[i]))
+            key = _key(frames[i])
+            records[i].loops += int(seen[i][key] >= FAMILIAR)
+            seen[i][key] += 1
             reader = readers[i]
             if reader is None:
                 continue
@@ -121,21 +169,24 @@ def play(
             tick()
         if not playing.any():
             break
-        seen = frames if player.blind else perception.encode(frames)
+        shown = player.look(frames, perception)
     _score(waiting, records, perception)
     for record, reader in zip(records, readers, strict=True):
         record.success = None if reader is None else reader.milestones[-1] in record.reached
     return records
 
 
-def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], perception: Perception) -> None:
-    """Φ of the frames waiting, added to the records they belong to."""
-    if not waiting:
-        return
-    owners = [i for _, playing in waiting for i in np.flatnonzero(playing).tolist()]
-    scores = perception.progress(np.concatenate([frames[playing] for frames, playing in waiting]))
-    for i, score in zip(owners, scores.tolist(), strict=True):
-        records[i].progress.append(score)
+def _key(frame: np.ndarray) -> bytes:
+    return hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+
+
+def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], perception: Perception | None) -> None:
+    """Φ of the frames waiting, added to the records they belong to, where there is a judge."""
+    if waiting and perception is not None:
+        owners = [i for _, playing in waiting for i in np.flatnonzero(playing).tolist()]
+        scores = perception.progress(np.concatenate([frames[playing] for frames, playing in waiting]))
+        for i, score in zip(owners, scores.tolist(), strict=True):
+            records[i].progress.append(score)
     waiting.clear()
 
 
@@ -145,26 +196,28 @@ class Moment:
 
     frame: np.ndarray  # uint8 (144, 160)
     probabilities: np.ndarray  # float32 (8,): of the buttons, before the step that follows
-    action: int | None  # the button pressed next; None after the last step
-    progress: float
+    action: int | None  # the button pressed next, or `NO_BUTTON`; None after the last step
+    progress: float  # not a number where nobody judged
 
 
 def replay(
-    envs: ThreadedVectorEnv, perception: Perception, player: Player, record: Record, start: int = 0, every: int = 1
+    envs: ThreadedVectorEnv, perception: Perception | None, player: Player, record: Record, start: int = 0, every: int = 1
 ) -> Iterator[Moment]:
-    """The moments of a recorded episode again, on the first console: same power-on, same actions, same frames.
+    """The moments of a recorded episode again, on the first console: same power-on and wait, same actions, same frames.
 
     Every `every`-th step from step `start` on, and the last one.
     """
     console = envs.consoles[0]
-    frame = envs.restart(0).copy()
+    envs.restart(0)
+    console.wait(record.wait)
+    frame = console.gameboy.frame()
     carry = player.agent.initial(1)
     for step in range(record.steps + 1):
         action = record.actions[step] if step < record.steps else None
-        seen = frame[None] if player.blind else perception.encode(frame[None])
-        _, carry, extras = player.agent.act(carry, seen)
+        _, carry, extras = player.agent.act(carry, player.look(frame[None], perception))
         if step >= start and (step % every == 0 or action is None):
-            yield Moment(frame, np.exp(extras["log_probs"][0]), action, record.progress[step])
+            progress = record.progress[step] if record.progress else float("nan")
+            yield Moment(frame, np.exp(extras["log_probs"][0]), action, progress)
         if action is not None:
             console.play(action)
             frame = console.gameboy.frame()

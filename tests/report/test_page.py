@@ -14,8 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from emurl.report import Findings, Player, build, lineage
+from emurl.report import Findings, build, lineage
 from emurl.report.charts import LEFT, Line, bar_chart, line_chart, number, thin, ticks
+from emurl.training.intervals import Estimate
+from emurl.training.scores import Rules, Score
 from tests.fixtures import playing as rl_fixtures
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -84,13 +86,16 @@ class Links(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
-def player(name: str, **changes: object) -> Player:
+def player(name: str, **changes: object) -> Score:
+    half = Estimate(0.5, 0.25, 0.75)
     values: dict = {
-        "name": name, "success": 0.5, "rates": {"title": 1.0, "goal": 0.5}, "median_steps": {"title": 12.0, "goal": None},
-        "milestones_mean": 1.5, "final_progress": 3.25, "still_share": 0.25, "buttons": {"a": 0.75, "b": 0.25},
-        "curve": [0.0, 1.0, 3.25], "places": {(1, 2, 3): 4, (9, 0, 0): 1},
+        "name": name, "episodes": 10, "success_rate": half, "success_rate_sticky": Estimate(0.4, 0.2, 0.6), "median_steps": None,
+        "milestone_mean": Estimate(1.5, 1.2, 1.8), "progress": Estimate(3.25, 3.0, 3.5), "still": half, "loops": half,
+        "coverage": Estimate(12.0, 10.0, 14.0), "past": {"title": Estimate(1.0, 0.72, 1.0), "goal": half},
+        "steps_to": {"title": 12.0, "goal": None}, "buttons": {"a": 0.75, "b": 0.25}, "curve": [0.0, 1.0, 3.25],
+        "places": {(1, 2, 3): 4, (9, 0, 0): 1},
     }  # fmt: skip
-    return Player(**(values | changes))
+    return Score(**(values | changes))
 
 
 def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     explored = tmp_path / "explored.png"
     Image.new("RGB", (8, 8)).save(explored)
     players = [player("policy"), player("random")]
-    findings = Findings("GAME <1>", 10, 400, ["title", "goal"], players, film, explored, {1: "cellar"})
+    findings = Findings("GAME <1>", Rules(), ["title", "goal"], players, 431.0, film, explored, {1: "cellar"})
 
     shown = lineage([tokenizer])
     assert [artifact.ref for artifact in shown] == ["frames@v1", "tokenizer@v1"]  # videos@v3 is not in the folder
@@ -125,6 +130,10 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
         "cellar",
         "map 9",
         "prefers-color-scheme",
+        "50% (25–75) reach the goal",
+        "40% (20–60) with sticky actions",
+        "100% (72–100)",
+        "a wait of 0 to 120 ticks; as many with sticky actions (5%); the footage&#x27;s median run takes 431 actions",
     ):
         assert text in page, text
     assert "GAME <1>" not in page
@@ -135,6 +144,7 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_game_without_a_reader_still_gets_a_page(tmp_path: Path) -> None:
-    lone = player("policy", success=None, rates={}, median_steps={}, places={}, buttons={})
-    page = build(Findings("?", 1, 5, [], [lone]), [rl_fixtures.artifact(tmp_path, "policy")], {})
+    unread = dict.fromkeys(("success_rate", "success_rate_sticky", "milestone_mean", "coverage"))
+    lone = player("policy", past={}, steps_to={}, places={}, buttons={}, **unread)
+    page = build(Findings("?", Rules(), [], [lone]), [rl_fixtures.artifact(tmp_path, "policy")], {})
     assert "no reader" in page and "Where they went" not in page and "The agent plays" not in page

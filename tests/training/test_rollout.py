@@ -216,7 +216,7 @@ def test_episodes_end_at_the_goal_and_can_be_replayed(rom: Path, network: Policy
 
 def test_chance_presses_every_button_alike(rom: Path) -> None:
     envs = consoles(rom, number=4)
-    records = play(envs, Perception(Cells(), tile_progress), Player("random", RandomAgent(8)), max_steps=60, seed=0)
+    records = play(envs, Perception(Cells(), tile_progress), Player("random", RandomAgent(8), "nothing"), max_steps=60, seed=0)
     counts = np.bincount(np.concatenate([record.actions for record in records]), minlength=8)
     assert counts.min() > 12 and records[0].success is None and records[0].reached == {}
     envs.close()

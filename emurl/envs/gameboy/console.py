@@ -20,6 +20,9 @@ from emurl.screen import ScreenSpec, from_emulator
 BUTTONS = ("a", "b", "up", "down", "left", "right", "start", "select")
 """The eight buttons; an action is an index into this tuple."""
 
+NO_BUTTON = -1
+"""An action on which nothing is pressed. Environments take it; their action space does not hold it, so no policy chooses it."""
+
 FRAMES_PER_SECOND = 4194304 / 70224
 """Frames (ticks) of the console a second, 59.7275: its clock in Hz over the clocks a frame takes (Pan Docs, "Rendering")."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from emurl.core.errors import InputError
-from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, PRESS_TICKS, GameBoy
+from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, NO_BUTTON, PRESS_TICKS, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
 from emurl.screen import ScreenSpec, to_gray
 
@@ -30,7 +30,8 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
     """`gymnasium.make("emurl/GameBoy-v0", rom=…)`.
 
     Observation: the canonical frame after the step, uint8 (144, 160), 0 dark … 3 light. Action: index into
-    `emurl.envs.gameboy.console.BUTTONS`, pressed for `press_ticks` of the `frame_skip` frames (1/59.7 s each) of a step.
+    `emurl.envs.gameboy.console.BUTTONS`, pressed for `press_ticks` of the `frame_skip` frames (1/59.7 s each) of a step;
+    -1 (`NO_BUTTON`), which is not in the action space, presses nothing.
     Reward: always 0.0, because progress is judged from pictures elsewhere. The game never terminates an episode;
     `max_steps` truncates it (None: never). `info` holds the facts of the game's RAM where it is a game we can read,
     else nothing. `render_mode="rgb_array"` gives uint8 (144, 160, 3); `metadata["render_fps"]` is the steps in a second of
@@ -95,10 +96,17 @@ class GameBoyEnv(gymnasium.Env[np.ndarray, np.int64]):
         Raises:
             IndexError: there is no such button.
         """
-        if not 0 <= action < len(BUTTONS):
-            raise IndexError(f"action {action}: there is no such button, expected 0 to {len(BUTTONS) - 1}")
-        self.gameboy.step(action, self.frame_skip, self.press_ticks)
+        if action != NO_BUTTON and not 0 <= action < len(BUTTONS):
+            raise IndexError(
+                f"action {action}: there is no such button, expected 0 to {len(BUTTONS) - 1}, or {NO_BUTTON} for none"
+            )
+        self.gameboy.step(None if action == NO_BUTTON else action, self.frame_skip, self.press_ticks)
         self._steps += 1
+
+    def wait(self, ticks: int) -> None:
+        """Let `ticks` frames (1/59.7 s each) pass without a button; no step of the episode."""
+        if ticks > 0:
+            self.gameboy.tick(ticks)
 
     @property
     def over(self) -> bool:

@@ -96,8 +96,11 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._over[mask] = False
         return self._observations(), self._infos(chosen)
 
-    def step(self, actions: np.ndarray) -> Arrays:
-        """Play one action (num_envs,) on every console; frames, zeros, never, whether over, facts."""
+    def step(self, actions: np.ndarray, playing: np.ndarray | None = None) -> Arrays:
+        """Play one action (num_envs,) on every console; frames, zeros, never, whether over, facts.
+
+        An action of -1 presses nothing. Consoles that are False in `playing`, bool (num_envs,), stand still.
+        """
         if len(actions) != self.num_envs:
             raise ValueError(f"{len(actions)} actions were given, expected {self.num_envs}")
         if self.autoreset_mode is AutoresetMode.DISABLED and self._over.any():
@@ -113,7 +116,7 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self._look(i)
 
         everyone = range(self.num_envs)
-        self._each(work, everyone)
+        self._each(work, everyone if playing is None else np.flatnonzero(playing).tolist())
         over = np.array([console.over for console in self.consoles])
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
@@ -135,6 +138,16 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.consoles[i].restart(state)
         self._over[i] = False
         return self._look(i)
+
+    def wait(self, ticks: np.ndarray) -> np.ndarray:
+        """Let `ticks[i]` frames (1/59.7 s each) pass on console i without a button; returns the frames, as `reset` does."""
+
+        def work(i: int) -> None:
+            self.consoles[i].wait(int(ticks[i]))
+            self._look(i)
+
+        self._each(work, range(self.num_envs))
+        return self._observations()
 
     def save_state(self, i: int) -> bytes:
         """Console `i` as it stands."""

@@ -20,8 +20,8 @@ PIPELINE = Pipeline(
             "policy", ("tokenizer", "dynamics", "reward", "behavior"), "return_mean", "learn to act: PPO on the reward model's progress"
         ),
         Stage(
-            "evaluation", ("tokenizer", "dynamics", "reward", "behavior", "policy"), "success",
-            "play from power-on: policy, clone and chance",
+            "evaluation", ("tokenizer", "dynamics", "reward", "behavior", "policy"), "success_rate",
+            "play from power-on: policy, clone, replay and chance",
         ),
     ),
     shared=("seed", "device", "screen", "emulator", "broadcast"),

@@ -4,7 +4,7 @@ As in BCO (1805.01954) and VPT (2206.11795): the emulator's own presses label wh
 labeled but by the model. With `rounds` > 1 the clone plays, and what it sees teaches the inverse model again, closer to
 the footage than chance gets (BCO(α)).
 
-    play.json     how the policy is to be played
+    play.json     how the policy is to be played                 replay.json     the footage's fastest run as a list of buttons
     inverse/      the inverse dynamics model    labels.parquet  video, frame, action, confidence of every labeled frame
     policy/       the cloned policy             history.json    every number of training
 """
@@ -24,6 +24,7 @@ from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import Act, ExplorationSettings, Explorer
 from emurl.footage.inverse_labels import InverseSettings, label, learn_inverse, measure_inverse
+from emurl.footage.open_loop import REPLAY, open_loop
 from emurl.footage.pairs import Pairs
 from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings, rom_path
@@ -118,6 +119,9 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     output.metrics["frames_per_second"] = results[f"policy_{settings.rounds}"].frames_per_second
     inverse.save_pretrained(output.path("inverse"))
     policy.save_pretrained(output.path("policy"))
+    fastest = open_loop(labels, reader, stride)
+    if fastest is not None:
+        fastest.write(output.path(REPLAY))
     table = labels.assign(video=[reader.videos[video].id for video in labels["video"]])
     table.attrs = {}
     table.to_parquet(output.path("labels.parquet"), index=False)

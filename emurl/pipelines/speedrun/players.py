@@ -42,9 +42,14 @@ def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec) -> 
     output.path(PLAY).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
+def holds(artifact: Artifact, name: str) -> bool:
+    """Whether a file is part of an artifact: older ones lack some."""
+    return any(file["name"] == name for file in artifact.manifest["files"]) or (artifact.local / name).exists()
+
+
 def how_to_play(artifact: Artifact) -> dict[str, object]:
     """What `write_play` wrote; of an artifact made before, what its settings say."""
-    if any(file["name"] == PLAY for file in artifact.manifest["files"]) or (artifact.local / PLAY).exists():
+    if holds(artifact, PLAY):
         told: dict[str, object] = json.loads(artifact.path(PLAY).read_text(encoding="utf-8"))
         return told
     emulator = artifact.settings.get("emulator", {})

@@ -119,8 +119,8 @@ def test_seeds_and_actions_may_be_numpys(rom: Path) -> None:
     env.reset(seed=np.int64(3))  # type: ignore[arg-type]
     expected = env.unwrapped.np_random_seed
     env.step(np.array(3))
-    with pytest.raises(IndexError, match="action -1: there is no such button, expected 0 to 7"):
-        env.unwrapped.step(np.int64(-1))
+    with pytest.raises(IndexError, match="action -2: there is no such button, expected 0 to 7, or -1 for none"):
+        env.unwrapped.step(np.int64(-2))
     envs = gymnasium.make_vec("emurl/GameBoy-v0", num_envs=2, rom=rom, frame_skip=SKIP)
     envs.reset(seed=np.int64(3))  # type: ignore[arg-type]
     assert expected == 3
@@ -213,6 +213,21 @@ def test_wrong_numbers_of_things_are_refused(rom: Path) -> None:
         envs.step(np.array([1]))
     with pytest.raises(IndexError):  # raised on a worker thread, told to the caller
         envs.step(np.array([0, 8]))
+    envs.close()
+
+
+def test_consoles_wait_rest_and_press_nothing(rom: Path) -> None:
+    envs = ThreadedVectorEnv(rom, 3, SKIP, autoreset_mode=AutoresetMode.DISABLED)
+    envs.reset()
+    frames = envs.wait(np.array([0, 5, 30]))
+    assert [console.gameboy.frames for console in envs.consoles] == [1, 6, 31] and frames.shape[0] == 3
+    for _ in range(8):  # the game is up, whoever waited
+        envs.step(np.full(3, -1))
+    before = [facts["x"] for facts in envs.facts()]
+    envs.step(np.array([-1, RIGHT, RIGHT]), np.array([True, True, False]))
+    moved = [(facts["x"] - x) % 16 for facts, x in zip(envs.facts(), before, strict=True)]
+    assert moved == [0, 1, 0]  # nothing pressed, right, stood still
+    assert envs.consoles[2].gameboy.frames == envs.consoles[0].gameboy.frames - SKIP + 30
     envs.close()
 
 

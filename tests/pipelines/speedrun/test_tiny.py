@@ -50,7 +50,9 @@ def test_what_it_leaves(tiny):
         assert artifact.metrics, stage
         for parent, ref in artifact.parents.items():
             assert store.get(ref).digest == artifact.manifest["parents"][parent]["digest"]
-    assert {"success", "success_clone", "success_random"} <= set(store.get("evaluation").metrics)
+    assert {"success_rate", "success_rate_clone", "success_rate_replay", "success_rate_random"} <= set(
+        store.get("evaluation").metrics
+    )
     report = store.get("evaluation").path("report.html").read_text()
     assert "<html" in report
     assert 'src="http' not in report

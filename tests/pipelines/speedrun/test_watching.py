@@ -17,6 +17,7 @@ from emurl.footage import inverse_labels as naming
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import ExplorationSettings, Explorer, place_key
 from emurl.footage.inverse_labels import InverseSettings
+from emurl.footage.open_loop import REPLAY, OpenLoop
 from emurl.footage.pairs import Pairs, changed
 from emurl.footage.tokens import Tokens, write_tokens
 from emurl.games.mossdale import rom_path
@@ -93,6 +94,9 @@ def test_what_the_stage_leaves(watched):
     assert list(labels.columns) == ["video", "frame", "action", "confidence", "split"]
     assert set(labels["video"]) <= {video.id for video in FrameReader(inputs["frames"].folder).videos}
     assert labels["action"].between(0, 7).all() and labels["confidence"].between(0, 1).all()
+    fastest = OpenLoop.read(made.path(REPLAY))
+    assert fastest.footage_steps == {f"video{number}": 160 for number in range(3)} and fastest.footage_median_steps == 160.0
+    assert fastest.videos == ["video0"] and len(fastest.actions) == 160 and set(fastest.actions) <= set(range(-1, 8))
     runs = json.loads(made.path("history.json").read_text())
     assert list(runs) == ["inverse_1", "policy_1", "inverse_2", "policy_2"]
 
@@ -100,7 +104,7 @@ def test_what_the_stage_leaves(watched):
 def test_the_stage_again_is_the_same(watched, tmp_path):
     inputs, made, _, _ = watched
     again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
-    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet", "history.json"):
+    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet", "history.json", REPLAY):
         assert again.path(name).read_bytes() == made.path(name).read_bytes()
 
 

@@ -201,7 +201,8 @@ def percent(estimate: Estimate | None) -> str:
 
 def told(rules: Rules, footage_median_steps: float | None = None) -> str:
     """The rules in a sentence, for people."""
-    sentence = f"{rules.episodes} episodes a player, each after a wait of 0 to {rules.wait_ticks} ticks"
+    wait = f"after a wait of 0 to {rules.wait_ticks} ticks" if rules.wait_ticks else "from power-on"
+    sentence = f"{rules.episodes} episodes a player, each {wait}"
     if rules.sticky:
         sentence += f"; as many with sticky actions ({rules.sticky:.0%})"
     if footage_median_steps is not None:

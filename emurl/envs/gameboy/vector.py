@@ -99,7 +99,8 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def step(self, actions: np.ndarray, playing: np.ndarray | None = None) -> Arrays:
         """Play one action (num_envs,) on every console; frames, zeros, never, whether over, facts.
 
-        An action of -1 presses nothing. Consoles that are False in `playing`, bool (num_envs,), stand still.
+        An action of -1 presses nothing. Consoles that are False in `playing`, bool (num_envs,), stand still and tell no
+        facts.
         """
         if len(actions) != self.num_envs:
             raise ValueError(f"{len(actions)} actions were given, expected {self.num_envs}")
@@ -115,8 +116,8 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 self.consoles[i].play(presses[i])
             self._look(i)
 
-        everyone = range(self.num_envs)
-        self._each(work, everyone if playing is None else np.flatnonzero(playing).tolist())
+        moving = range(self.num_envs) if playing is None else np.flatnonzero(playing).tolist()
+        self._each(work, moving)
         over = np.array([console.over for console in self.consoles])
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
@@ -129,7 +130,7 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self._over[:] = False
         else:
             self._over = over
-        infos |= self._infos(everyone)
+        infos |= self._infos(moving)
         zeros = np.zeros(self.num_envs)
         return self._observations(), zeros, np.zeros(self.num_envs, bool), over.copy(), infos
 

@@ -66,6 +66,7 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
 
     from emurl.envs.gameboy.console import BUTTONS
     from emurl.footage.inverse_labels import new_inverse_model
+    from emurl.models.recurrent_policy import RecurrentPolicy
     from emurl.pipelines.speedrun.behavior import new_policy
     from emurl.pipelines.speedrun.dynamics import new_dynamics
     from emurl.pipelines.speedrun.reward import new_reward_model
@@ -79,6 +80,10 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
     frames = coarse.repeat_interleave(16, 1).repeat_interleave(16, 2).to(torch.uint8)
     grids = torch.randint(0, sight.vocab, (batch, max(foresight.context + 1, watching.context), 9, 10))
     actions = torch.arange(batch) % len(BUTTONS)
+    policy = new_policy(watching, sight.vocab)
+    seen: tuple[Any, ...] = (grids[:, : watching.context], actions, torch.ones(batch))
+    if isinstance(policy, RecurrentPolicy):  # one sequence
+        seen = (grids[:, :1], actions[:, None], torch.ones(batch, 1), torch.zeros(1, policy.hidden))
     return {
         "tokenizer": (
             new_tokenizer(sight, spec, lambda: frames),
@@ -90,10 +95,7 @@ def networks(config: Any, batch: int) -> dict[str, tuple[Any, Any]]:
         ),
         "reward": (new_reward_model(config.reward, spec), (frames[:batch], frames[batch:])),
         "inverse": (new_inverse_model(watching.inverse, spec), (torch.stack([frames[:batch], frames[batch:]], dim=1), actions)),
-        "policy": (
-            new_policy(watching, sight.vocab),
-            (grids[:, : watching.context], actions, torch.ones(batch)),
-        ),
+        "policy": (policy, seen),
     }  # fmt: skip
 
 

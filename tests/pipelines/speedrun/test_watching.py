@@ -95,8 +95,8 @@ def test_what_the_stage_leaves(watched):
     assert set(labels["video"]) <= {video.id for video in FrameReader(inputs["frames"].folder).videos}
     assert labels["action"].between(0, 7).all() and labels["confidence"].between(0, 1).all()
     fastest = OpenLoop.read(made.path(REPLAY))
-    assert fastest.footage_steps == {f"video{number}": 160 for number in range(3)} and fastest.footage_median_steps == 160.0
-    assert fastest.videos == ["video0"] and len(fastest.actions) == 160 and set(fastest.actions) <= set(range(-1, 8))
+    assert fastest.footage_steps == {f"video{number}": 110 for number in range(3)} and fastest.footage_median_steps == 110.0
+    assert fastest.videos == ["video0"] and len(fastest.actions) == 110 and set(fastest.actions) <= set(range(-1, 8))
     runs = json.loads(made.path("history.json").read_text())
     assert list(runs) == ["inverse_1", "policy_1", "inverse_2", "policy_2"]
 

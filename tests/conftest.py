@@ -1,6 +1,8 @@
 """Every test keeps to itself: no W&B, no Prefect home, no cache of the user's, no network but loopback."""
 
+import fcntl
 import os
+import signal
 
 # Before torch is imported: two workers of two threads each on two cores would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,7 +23,20 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Tiny:
-    """The whole pipeline, run once for all tests that want to look at what it leaves."""
-    job = write_tiny(tmp_path_factory.mktemp("tiny"), "whole")
-    assert job.start().wait(400) == 0, job.log.read_text()
+    """The whole pipeline, run once for all tests (and all workers) that want to look at what it leaves."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny"
+    folder.mkdir(exist_ok=True)
+    job, done = Tiny(folder / "whole.yaml"), folder / "done"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            write_tiny(folder, "whole")
+            process = job.start()
+            try:
+                assert process.wait(600) == 0, job.log.read_text()
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+            done.touch()
     return job

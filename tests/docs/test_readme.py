@@ -36,7 +36,7 @@ def checkout(tiny, tmp_path_factory):
     shutil.copytree(ROOT / "configs", folder / "configs")
     settings = yaml.safe_load(tiny.settings.read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(settings | {"store": "data"}))
-    shutil.copytree(tiny.store, folder / "data")
+    shutil.copytree(tiny.store, folder / "data", ignore=shutil.ignore_patterns(".leases", ".work"))
     return folder
 
 

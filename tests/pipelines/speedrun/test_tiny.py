@@ -12,6 +12,7 @@ from emurl.core.pipeline import find_pipeline
 from emurl.core.store import Store
 from tests.fixtures.tiny import Tiny, write_tiny
 
+pytestmark = pytest.mark.slow
 STAGES = tuple(find_pipeline("speedrun").by_name)
 
 
@@ -66,7 +67,6 @@ def test_again_everything_is_skipped(tiny):
     assert all(row["skipped"] for row in json.loads(tiny.out.read_text()))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_in_every_stage_the_job_ends_as_if_it_had_not_been(tiny):
     """The store is sound after each SIGKILL, the same command goes on, and the result is the unkilled one, byte for byte."""

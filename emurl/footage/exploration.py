@@ -8,7 +8,6 @@ are.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from emurl.core.recall import key_of
 from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
@@ -268,4 +268,4 @@ def place_key(frame: np.ndarray) -> bytes:
     """16 bytes that stand for a coarse look of a frame: the mean of each 16×16 cell, in quarters of its range."""
     means = frame.reshape(9, 16, 10, -1).mean(axis=(1, 3))
     top = 3.0 if frame.max(initial=0) <= 3 else 255.0
-    return hashlib.blake2b(np.round(means * (4 / top)).astype(np.uint8).tobytes(), digest_size=16).digest()
+    return key_of(np.round(means * (4 / top)).astype(np.uint8))

@@ -7,7 +7,6 @@ then and not at every step.
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 
 from emurl.agents.base import Carry
+from emurl.core.recall import key_of
 
 
 @dataclass
@@ -48,7 +48,7 @@ class StateArchive:
     @staticmethod
     def key(tokens: np.ndarray) -> bytes:
         """16 bytes that stand for a token grid."""
-        return hashlib.blake2b(np.ascontiguousarray(tokens, dtype=np.int16).tobytes(), digest_size=16).digest()
+        return key_of(np.asarray(tokens, np.int16))
 
     def earn(self, steps: int) -> None:
         """`steps` environment steps have passed: saves are earned by them, and not hoarded."""

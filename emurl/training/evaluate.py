@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emurl.agents.base import Carry, Observation, length
+from emurl.core.recall import key_of
 from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.training.perception import Perception
@@ -135,7 +135,7 @@ def play(
     readers = [console.reader for console in envs.consoles]
     envs.reset()
     frames = envs.wait(np.array([record.wait for record in records])).copy()
-    seen = [Counter([_key(frame)]) for frame in frames]
+    seen = [Counter([key_of(frame)]) for frame in frames]
     carry = player.agent.initial(n)
     shown = player.look(frames, perception)
     playing = np.ones(n, bool)
@@ -151,7 +151,7 @@ def play(
         for i in np.flatnonzero(playing).tolist():
             records[i].actions.append(int(played[i]))
             records[i].still += int(np.array_equal(before[i], frames[i]))
-            key = _key(frames[i])
+            key = key_of(frames[i])
             records[i].loops += int(seen[i][key] >= FAMILIAR)
             seen[i][key] += 1
             reader = readers[i]
@@ -174,10 +174,6 @@ def play(
     for record, reader in zip(records, readers, strict=True):
         record.success = None if reader is None else reader.milestones[-1] in record.reached
     return records
-
-
-def _key(frame: np.ndarray) -> bytes:
-    return hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
 
 
 def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], perception: Perception | None) -> None:

@@ -6,14 +6,13 @@ what a rollout waits for.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from emurl.core.recall import recall
+from emurl.core.recall import key_of, recall
 
 REMEMBERED = 20_000  # frames; their tokens take 15 MB
 BATCH = 256  # frames a look: large enough to keep a GPU busy, small enough for a laptop's memory
@@ -68,7 +67,7 @@ class Perception:
     def _recall(
         self, known: dict[bytes, np.ndarray], model: Callable[[torch.Tensor], torch.Tensor], frames: np.ndarray
     ) -> np.ndarray:
-        keys = [hashlib.blake2b(frame.tobytes(), digest_size=16).digest() for frame in frames]
+        keys = [key_of(frame) for frame in frames]
         if len(known) > REMEMBERED:
             known.clear()
         return np.stack(recall(known, keys, lambda places: self._look(model, frames[places])))

@@ -140,20 +140,36 @@ class ActorCritic(Pretrained):
         steps, batch = starts.shape
         features = self.encoder(self._tensors(flatten(observations))).reshape(steps, batch, -1)
         state = torch.from_numpy(carry["state"]).to(self.device)
-        kept = torch.from_numpy(~starts).to(self.device, torch.float32)[..., None]
+        restarts = restarts_of(starts, begun, self.hidden, self.device)
         states = []
         for t in range(steps):
-            state = state * kept[t]
-            for place in np.flatnonzero(starts[t]).tolist() if begun else ():
-                if (t, place) in begun:
-                    where = torch.tensor([place], device=self.device)
-                    state = state.index_copy(0, where, torch.from_numpy(begun[t, place]["state"])[None].to(self.device))
+            if t in restarts:
+                state = state.index_copy(0, *restarts[t])
             state = self.memory(features[t], state)
             states.append(state)
         return self._heads(torch.stack(states))
 
     def forget(self) -> None:
         """Nothing is kept."""
+
+
+def restarts_of(
+    starts: np.ndarray, begun: Begun, hidden: int, device: torch.device
+) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """Where a recurrent state is replaced: {t: (rows long (K,), states (K, hidden))}, states of zeros but where `begun` says more.
+
+    Args:
+        starts: bool (T, B), an episode begins with this observation.
+    """
+    restarts = {}
+    for t in np.flatnonzero(starts.any(axis=1)).tolist():
+        places = np.flatnonzero(starts[t])
+        states = np.zeros((len(places), hidden), np.float32)
+        for row, place in enumerate(places.tolist()):
+            if (t, place) in begun:
+                states[row] = begun[t, place]["state"]
+        restarts[t] = torch.from_numpy(places).to(device), torch.from_numpy(states).to(device)
+    return restarts
 
 
 def unroll(network: FeedForward, carry: Carry, observations: Observation, starts: np.ndarray) -> Any:

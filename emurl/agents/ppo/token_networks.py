@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from emurl.agents.base import Carry, Observation
-from emurl.agents.ppo.networks import Begun, Outputs
+from emurl.agents.ppo.networks import Begun, Outputs, restarts_of
 from emurl.core.recall import recall
 from emurl.models.policy import Policy
 from emurl.models.recurrent_policy import RecurrentPolicy
+
+TokenPolicy = Policy | RecurrentPolicy
+"""What plays: a policy that sees frames, or one that remembers the whole game."""
 
 REMEMBERED = 20_000  # grids whose features are kept; they take 20 MB
 
@@ -85,14 +88,7 @@ class TokenMemory:
     def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray, begun: Begun) -> Outputs:
         """Token grids (T, B, 9, 10); gradients flow through the whole sequence."""
         device = self.policy.device
-        restarts = {}
-        for t in np.flatnonzero(starts.any(axis=1)).tolist():
-            places = np.flatnonzero(starts[t])
-            states = np.zeros((len(places), self.policy.hidden), np.float32)
-            for row, place in enumerate(places.tolist()):
-                if (t, place) in begun:
-                    states[row] = begun[t, place]["state"]
-            restarts[t] = torch.from_numpy(places).to(device), torch.from_numpy(states).to(device)
+        restarts = restarts_of(starts, begun, self.policy.hidden, device)
         grids = torch.from_numpy(np.ascontiguousarray(observations, np.int64)).to(device)
         logits, values, _ = self.policy(grids, torch.from_numpy(carry["state"]).to(device), restarts)
         return logits.float(), values.float()
@@ -102,6 +98,6 @@ class TokenMemory:
         self._features.clear()
 
 
-def token_network(policy: Policy | RecurrentPolicy) -> FrameMemory | TokenMemory:
+def token_network(policy: TokenPolicy) -> FrameMemory | TokenMemory:
     """A policy over token grids as a network with the memory it was built for."""
     return TokenMemory(policy) if isinstance(policy, RecurrentPolicy) else FrameMemory(policy)

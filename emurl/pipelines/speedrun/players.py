@@ -11,7 +11,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from emurl.agents.ppo.agent import PPOAgent
-from emurl.agents.ppo.token_networks import token_network
+from emurl.agents.ppo.token_networks import TokenPolicy, token_network
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -26,9 +26,6 @@ from emurl.screen import ScreenSpec
 from emurl.training.perception import Perception
 
 PLAY = "play.json"
-
-TokenPolicy = Policy | RecurrentPolicy
-"""What plays: a policy that sees frames, or one that remembers the whole game."""
 
 
 def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec) -> None:
@@ -90,9 +87,9 @@ def load_policy(artifact: Artifact, perception: Perception, device: torch.device
 
 def read_policy(folder: Path, device: torch.device) -> TokenPolicy:
     """The policy in a folder, of whichever kind it is."""
-    kinds: tuple[type[Policy], type[RecurrentPolicy]] = (Policy, RecurrentPolicy)
-    named = class_saved_in(folder)
-    return next((kind for kind in kinds if kind.__name__ == named), Policy).from_pretrained(folder, device)
+    if class_saved_in(folder) == RecurrentPolicy.__name__:
+        return RecurrentPolicy.from_pretrained(folder, device)
+    return Policy.from_pretrained(folder, device)
 
 
 def agent_of(policy: TokenPolicy) -> PPOAgent:

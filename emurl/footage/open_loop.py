@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.footage.dataset import FrameReader
+from emurl.footage.sequences import labeled_actions
 
 REPLAY = "replay.json"
 
@@ -65,9 +65,6 @@ def open_loop(labels: pd.DataFrame, reader: FrameReader, stride: int) -> OpenLoo
     fastest = min(steps, key=lambda run: steps[run])
     actions: list[int] = []
     for place in parts[fastest]:
-        rows = labels[labels["video"] == place]
-        pressed = np.full(reader.videos[place].count, NO_BUTTON, np.int64)
-        pressed[rows["frame"].to_numpy()] = rows["action"].to_numpy()
-        actions += pressed[spans[place]].tolist()
+        actions += labeled_actions(labels, reader, place)[spans[place]].tolist()
     videos = [reader.videos[place].id for place in parts[fastest]]
     return OpenLoop(fastest, videos, actions, steps, float(np.median(list(steps.values()))))

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emurl.footage.dataset import NOT_GAME
+from emurl.envs.gameboy.console import NO_BUTTON
+from emurl.footage.dataset import NOT_GAME, FrameReader
 from emurl.footage.tokens import Tokens
 
-UNLABELED = -1
+UNLABELED = NO_BUTTON  # no press was seen
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Window:
     weights: np.ndarray
 
 
+def labeled_actions(labels: pd.DataFrame, reader: FrameReader, video: int) -> np.ndarray:
+    """The action after every frame of a video, `UNLABELED` where there is no label: int64 (frames,)."""
+    rows = labels[labels["video"] == video]
+    actions = np.full(reader.videos[video].count, UNLABELED, np.int64)
+    actions[rows["frame"].to_numpy()] = rows["action"].to_numpy()
+    return actions
+
+
 def labeled_sequences(labels: pd.DataFrame, tokens: Tokens, split: str, stride: int) -> list[Sequence]:
     """`stride` sequences of every video of a split that has a label: one that begins at each of its first `stride` frames.
 
@@ -46,9 +55,7 @@ def labeled_sequences(labels: pd.DataFrame, tokens: Tokens, split: str, stride: 
     found = []
     known = labels[labels["split"] == split]
     for place in sorted(set(known["video"].tolist())):
-        rows = known[known["video"] == place]
-        actions = np.full(tokens.reader.videos[place].count, UNLABELED, np.int64)
-        actions[rows["frame"].to_numpy()] = rows["action"].to_numpy()
+        actions = labeled_actions(known, tokens.reader, place)
         game = tokens.reader.flags(place) & NOT_GAME == 0
         for phase in range(stride):
             frames = np.arange(phase, len(actions), stride)
@@ -98,9 +105,8 @@ class Streams:
             np.zeros((self.length, count), np.float32),
         )  # fmt: skip
         for stream in range(count):
-            first = int(self.kept["variant"][stream]) == 0
             if int(self.kept["sequence"][stream]) < 0:
-                self._begin(stream, rng, spread=first)
+                self._begin(stream, rng)
             sequence, at = self._sequence(stream), int(self.kept["at"][stream])
             part = slice(at, at + self.length)
             frames, actions = sequence.frames[part], sequence.actions[part]
@@ -115,8 +121,9 @@ class Streams:
                 self.kept["sequence"][stream] = -1
         return window
 
-    def _begin(self, stream: int, rng: np.random.Generator, spread: bool) -> None:
+    def _begin(self, stream: int, rng: np.random.Generator) -> None:
         """Take a new sequence. The first ones begin anywhere, or all streams would be at the title at the same time."""
+        spread = int(self.kept["variant"][stream]) == 0
         self.kept["sequence"][stream] = int(rng.integers(len(self.sequences)))
         self.kept["variant"][stream] = int(rng.integers(1, 2**31))
         windows = max(1, len(self._sequence(stream).frames) // self.length)

@@ -71,9 +71,7 @@ class BehaviorSettings(OptimizerSettings):
     min_confidence: Share = 0.5  # probability from which on its answer is a label
     cloning: CloningSettings = CloningSettings()  # how the labels are cloned
     rounds: Positive = 1  # of playing, naming and cloning; from the second on mostly the clone plays
-    memory: Literal["recurrent", "frames", "none"] = (
-        "recurrent"  # what the policy remembers: a whole game, `context` frames, nothing
-    )
+    memory: Literal["recurrent", "frames", "none"] = "recurrent"  # of the policy: the whole game, `context` frames, or nothing
     dim: Positive = 256  # width of the policy
     layers: Positive = 4  # transformer blocks
     heads: Positive = 4  # of attention; `dim` is a multiple of it

@@ -30,9 +30,8 @@ class CloningSettings(Settings):
     Importance weights say how much each frame of the footage looks like one an agent has to act on (`importance_weights`).
     """
 
-    class_balance: NonNegative = (
-        0.0  # labels count by their frequency to minus this power: at 0.5 START is pressed where nobody would
-    )
+    # Labels count by their frequency to the power of minus this. At 0.5 START is pressed where nobody would press it.
+    class_balance: NonNegative = 0.0  # 0: all labels count alike
     token_noise: Share = 0.2  # tokens that are wrong in training, on average
     # Labels that are another frame's, in training: any button at all would open the menu every hundredth action.
     label_noise: Share = 0.1  # share of the labels
@@ -92,8 +91,8 @@ def clone(
         stride: footage frames an action takes. window: steps of a sequence, for a policy that remembers. name: of the training run.
     """
     known = labels[labels["split"] == "train"]
-    balance = class_weights(known["action"].to_numpy(), cloning.class_balance)
-    wrong_labels = known["action"].to_numpy()
+    named = known["action"].to_numpy()
+    balance = class_weights(named, cloning.class_balance)
 
     def noisy(rng: np.random.Generator, grids: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Put wrong tokens into `grids` (…, 9, 10); returns `actions` (…) with some of another frame's among them."""
@@ -101,7 +100,7 @@ def clone(
         wrong = rng.random(grids.shape) < share
         grids[wrong] = rng.integers(0, int(tokens.vocab), int(wrong.sum()))
         others = rng.random(actions.shape) < cloning.label_noise
-        return np.where(others, wrong_labels[rng.integers(0, len(wrong_labels), actions.shape)], actions)
+        return np.where(others, named[rng.integers(0, len(named), actions.shape)], actions)
 
     if isinstance(policy, RecurrentPolicy):
         sequences = labeled_sequences(labels, tokens, "train", stride)
@@ -113,9 +112,9 @@ def clone(
 
         carried = streams.kept
     else:
-        video, index, actions = (known[column].to_numpy() for column in ("video", "frame", "action"))
+        video, index = known["video"].to_numpy(), known["frame"].to_numpy()
         weight = np.array([weights[one][frame] for one, frame in zip(video, index, strict=True)])
-        cumulative = np.cumsum(balance[actions] * weight)
+        cumulative = np.cumsum(balance[named] * weight)
         context = policy.context
 
         def sample(rng: np.random.Generator) -> tuple[Any, ...]:
@@ -123,7 +122,7 @@ def clone(
                 np.searchsorted(cumulative, rng.random(settings.batch_size) * cumulative[-1]), len(cumulative) - 1
             )
             grids = tokens.read(video[places], past(index[places], context, stride))
-            return grids, noisy(rng, grids, actions[places]), np.ones(len(places), np.float32)
+            return grids, noisy(rng, grids, named[places]), np.ones(len(places), np.float32)
 
         carried = {}
     return fit(

@@ -69,14 +69,15 @@ def evaluate(args: argparse.Namespace) -> int:
     perception, spec = load_perception(inputs, device)
     for artifact in inputs.values():
         settings = settings.model_copy(update={"emulator": emulator_of(artifact, settings.emulator)})
+    footage = evaluation.footage_of(inputs)
+    players = evaluation.players_of(inputs, perception, device, footage)
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
         milestones, title = envs.consoles[0].milestones, envs.consoles[0].gameboy.title
-        played = play_all(envs, perception, evaluation.players_of(inputs, perception, device), settings, Tracker("evaluation"))
+        played = play_all(envs, perception, players, settings, Tracker("evaluation"))
     finally:
         envs.close()
     scores = [summarize(name, one, milestones) for name, one in played.items()]
-    footage = evaluation.footage_of(inputs)
     typical = None if footage is None else footage.footage_median_steps
     if args.json:
         print(json.dumps(as_results(scores, milestones, settings, title, typical)))

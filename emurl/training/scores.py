@@ -22,8 +22,10 @@ from emurl.training.intervals import Estimate, mean_of, median_of, share_of, wil
 from emurl.training.perception import Perception
 
 FIRST = "policy"  # whose metrics go by their plain names
-RATES = ("success_rate", "success_rate_sticky", "still", "loops")
-NUMBERS = ("median_steps", "milestone_mean", "progress", "coverage")
+ESTIMATES = (
+    "success_rate", "success_rate_sticky", "median_steps", "milestone_mean", "progress", "coverage", "still", "loops",
+)  # fmt: skip
+"""The metrics that a `Score` has an interval for, the headline first."""
 ALIASES = {"success": "success_rate", "milestones": "milestone_mean", "steps_to_goal": "median_steps"}
 """Names of the version before, and what they are called now."""
 
@@ -141,7 +143,7 @@ def _curve(records: Sequence[Record]) -> list[float]:
 def metrics_of(scores: Sequence[Score]) -> dict[str, Any]:
     """The policy's numbers by their own names, the others' with `_clone`, `_replay`, `_random`: no number without its baselines."""
     metrics: dict[str, Any] = {}
-    for metric in ("success_rate", "success_rate_sticky", *NUMBERS, "still", "loops"):
+    for metric in ESTIMATES:
         for score in scores:
             metrics[metric + _suffix(score)] = _value(getattr(score, metric))
     for score in scores:
@@ -164,7 +166,6 @@ def as_table(
     scores: Sequence[Score], milestones: Sequence[str], rules: Rules, footage_median_steps: float | None = None
 ) -> list[str]:
     """The lines a person reads at the end: a column a player; numbers with their 95 % intervals, milestones with median steps."""
-
     rows = [
         ["", *(score.name for score in scores)],
         ["success", *(percent(score.success_rate) for score in scores)],
@@ -228,7 +229,7 @@ def as_results(
 
 def _player(score: Score, milestones: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"episodes": score.episodes}
-    for metric in (*RATES, *NUMBERS):
+    for metric in ESTIMATES:
         found |= _ends(metric, getattr(score, metric))
     found["milestones"] = {m: _ends("rate", score.past[m]) | {"median_steps": score.steps_to[m]} for m in milestones}
     found["buttons"] = dict(score.buttons)

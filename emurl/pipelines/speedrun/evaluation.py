@@ -100,7 +100,8 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     for stage in ("policy", "behavior"):
         if stage in inputs:
             settings = settings.model_copy(update={"emulator": emulator_of(inputs[stage], settings.emulator)})
-    players, footage = players_of(inputs, perception, device), footage_of(inputs)
+    footage = footage_of(inputs)
+    players = players_of(inputs, perception, device, footage)
     typical = None if footage is None else footage.footage_median_steps
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
@@ -138,13 +139,14 @@ def _steps(record: Record) -> int:
     return max(record.reached.values(), default=record.steps)
 
 
-def players_of(inputs: Mapping[str, Artifact], perception: Perception, device: torch.device) -> list[Player]:
-    """The policy, the clone it came from, the footage's fastest run pressed again, and chance; only those that `inputs` hold."""
+def players_of(
+    inputs: Mapping[str, Artifact], perception: Perception, device: torch.device, footage: OpenLoop | None
+) -> list[Player]:
+    """The policy, the clone it came from, the footage's fastest run pressed again, and chance; only those that are there."""
     players = []
     for name, stage in (("policy", "policy"), ("clone", "behavior")):
         if stage in inputs:
             players.append(Player(name, agent_of(load_policy(inputs[stage], perception, device))))
-    footage = footage_of(inputs)
     if footage is not None:
         players.append(Player("replay", ScriptAgent(footage.actions, len(BUTTONS)), sees="nothing"))
     return [*players, Player("random", RandomAgent(len(BUTTONS)), sees="nothing")]

@@ -14,7 +14,7 @@ PIPELINE = Pipeline(
         Stage("frames", ("videos",), "frames", "find the screen, decode, pack to shards"),
         Stage("tokenizer", ("frames",), "recon_mse", "learn to see: a VQ-VAE, 9×10 tokens a frame"),
         Stage("dynamics", ("frames", "tokenizer"), "accuracy", "learn to foresee: the next grid of tokens"),
-        Stage("reward", ("frames",), "pairwise_accuracy", "learn to judge: later is better"),
+        Stage("reward", ("frames", "tokenizer"), "pairwise_accuracy", "learn to judge: later is better"),
         Stage("behavior", ("frames", "tokenizer"), "clone_accuracy", "name the actions in the footage, clone them"),
         Stage(
             "policy", ("tokenizer", "dynamics", "reward", "behavior"), "return_mean", "learn to act: PPO on the reward model's progress"

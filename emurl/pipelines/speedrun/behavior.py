@@ -20,7 +20,7 @@ from emurl.core.errors import WorkError
 from emurl.core.settings import Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
-from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND
+from emurl.envs.gameboy.console import BUTTONS
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import Act, ExplorationSettings, Explorer
 from emurl.footage.inverse_labels import InverseSettings, label, learn_inverse, measure_inverse
@@ -31,6 +31,7 @@ from emurl.games.settings import EmulatorSettings, rom_path
 from emurl.models.policy import Policy
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_weights, measure_clone
 from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, write_play
 from emurl.screen import ScreenSpec
@@ -137,11 +138,6 @@ def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:
         )
     context = settings.context if settings.memory == "frames" else 1
     return Policy(vocab, settings.dim, settings.layers, settings.heads, context, len(BUTTONS))
-
-
-def frames_per_action(frame_skip: int, fps: float) -> int:
-    """How many footage frames an action takes, at least 1."""
-    return max(1, round(frame_skip / FRAMES_PER_SECOND * fps))
 
 
 def gather(

@@ -2,6 +2,7 @@
 
 model/        the reward model, calibrated to seconds of a speedrun    progress.png  Φ over time, one row a held-out video
 history.json  every number of training                                screen.json
+course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids)
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.catalog import evenly_spread
 from emurl.footage.dataset import CHUNK, FrameReader
+from emurl.footage.tokens import Tokens
+from emurl.games.settings import EmulatorSettings
 from emurl.models.reward import RewardModel
+from emurl.pipelines.speedrun.cadence import frames_per_action
+from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
+from emurl.pipelines.speedrun.course import CourseSettings, learn_course, measure_course, runs_of
 from emurl.screen import ScreenSpec
 from emurl.training.augment import stream_faults
 from emurl.training.outputs import write_history, write_picture, write_screen
@@ -32,7 +38,10 @@ METRICS: dict[str, str] = {
     "neighbor_pairwise_accuracy_*s": "the same for pairs so many seconds apart",
     "chance_accuracy": "`pairwise_accuracy` of guessing",
     "frames_per_second": "frames a second in training",
+    **COURSE_METRICS,
 }
+
+COURSE = "course"  # the folder of the judge with a memory
 
 
 class ClosePairs(Settings):
@@ -63,6 +72,7 @@ class RewardEvaluation(Settings):
 class RewardSettings(OptimizerSettings):
     """`reward`: Bradley–Terry ranker, later is better. It is trained for `epochs` · `steps_per_epoch` steps, whatever `steps` says."""
 
+    emulator: EmulatorSettings = EmulatorSettings()  # how long an action is
     arch: Literal["small", "resnet18", "resnet34"] = "resnet34"  # the network
     dropout: Share = 0.1  # on the features that the score is read from
     epochs: Positive = 50  # each ends with an evaluation
@@ -70,6 +80,7 @@ class RewardSettings(OptimizerSettings):
     close_pairs: ClosePairs = ClosePairs()  # the harder part of a batch
     augment: Augment = AugmentSettings()  # stream-like faults on the frames it learns from
     evaluation: RewardEvaluation = RewardEvaluation()  # what the numbers are of
+    course: CourseSettings = CourseSettings()  # the judge that remembers what came before
 
 
 def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -115,6 +126,12 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     model.save_pretrained(output.path("model"))
     write_picture(output, "progress.png", progress_picture(scores))
     write_history(output, reward=result)
+    tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
+    fps = reader.videos[0].fps
+    stride = frames_per_action(settings.emulator.frame_skip, fps)
+    judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
+    output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
+    judge.save(output.path(COURSE), fps=fps, stride=stride)
     write_screen(output, spec)
 
 

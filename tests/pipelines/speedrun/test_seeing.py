@@ -8,23 +8,27 @@ from PIL import Image
 
 from emurl.core.config import RenamedKey, load_config
 from emurl.core.errors import InputError
+from emurl.footage.alignment import AlignmentSettings
 from emurl.footage.dataset import FrameReader
 from emurl.footage.tokens import Tokens
 from emurl.models.dynamics import Dynamics
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import dynamics, reward, tokenizer
+from emurl.pipelines.speedrun.course import CourseSettings
 from emurl.pipelines.speedrun.dynamics import DynamicsSettings
 from emurl.pipelines.speedrun.reward import RewardSettings
 from emurl.pipelines.speedrun.tokenizer import TokenizerSettings
 from emurl.rewards.ood import OODDetector
+from emurl.rewards.splits import SplitJudge
 from emurl.screen import ScreenSpec
 from tests.fixtures.learning import run_stage, walks, write_frames
 
 QUICK = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 5, "eval_every": 40, "checkpoint_every": 20}
 SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=160, **QUICK)
 FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, **QUICK)
-JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, **QUICK)
+COURSE = CourseSettings(alignment=AlignmentSettings(positions=12, rounds=2, steps=20, batch_size=32, checkpoint_every=20))
+JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, course=COURSE, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def learned(tmp_path_factory):
     made["tokenizer"] = run_stage(tokenizer, SIGHT, {"frames": frames}, root / "tokenizer")
     inputs = {"frames": frames, "tokenizer": made["tokenizer"][0]}
     made["dynamics"] = run_stage(dynamics, FORESIGHT, inputs, root / "dynamics")
-    made["reward"] = run_stage(reward, JUDGE, {"frames": frames}, root / "reward")
+    made["reward"] = run_stage(reward, JUDGE, inputs, root / "reward")
     return made
 
 
@@ -92,6 +96,10 @@ def test_reward_orders_a_run_it_never_saw(learned):
     assert next(iter(metrics)) == "pairwise_accuracy" and metrics["chance_accuracy"] == 0.5
     assert metrics["pairwise_accuracy"] > 0.6
     assert {"pairwise_accuracy_1s", "pairwise_accuracy_5s", "neighbor_pairwise_accuracy"} <= metrics.keys()
+    # The tile world's walks share no course; what is measured of the judge is measured all the same.
+    assert {"splits", "pair_accuracy", "order_correlation", "course_end"} <= metrics.keys()
+    judge = SplitJudge.from_folder(artifact.path("course"))
+    assert judge.positions == 12 and len(judge.splits) == metrics["splits"]
     # Calibrated to seconds: over a run it climbs by about as many as the run took.
     model = RewardModel.from_pretrained(artifact.path("model"))
     frames, seconds = reward.timeline(FrameReader(learned["frames"][0].folder), 0, 200)

@@ -27,6 +27,7 @@ from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import behavior
 from emurl.pipelines.speedrun.behavior import BehaviorSettings, RecurrentSettings
+from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, class_weights, clone
 from emurl.screen import ScreenSpec
 from emurl.training.supervised import seeded
@@ -220,9 +221,9 @@ def test_rare_buttons_weigh_more():
 
 
 def test_frames_an_action_takes():
-    assert behavior.frames_per_action(16, 7.5) == 2
-    assert behavior.frames_per_action(30, 8.0) == 4
-    assert behavior.frames_per_action(4, 2.0) == 1
+    assert frames_per_action(16, 7.5) == 2
+    assert frames_per_action(30, 8.0) == 4
+    assert frames_per_action(4, 2.0) == 1
 
 
 def test_frames_like_the_agents_count_more(watched):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from emurl.core.settings import Settings
@@ -16,6 +15,7 @@ from emurl.footage.dataset import NOT_GAME
 from emurl.footage.splits import SplitSettings, find_splits, unique_grids
 from emurl.footage.tokens import Tokens
 from emurl.models.position import PositionModel
+from emurl.pipelines.speedrun.ranks import rank_correlation
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing, likeness
 
 METRICS: dict[str, str] = {
@@ -109,10 +109,3 @@ def measure_course(
         for name, value in values.items():
             rows.setdefault(name, []).append(value)
     return {"splits": float(len(judge.splits)), **{name: float(np.mean(values)) for name, values in rows.items()}}
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation, equal values sharing their ranks; 0 where one of the two does not vary."""
-    ranks = pd.DataFrame({"first": first, "second": second}).rank()
-    value = ranks["first"].corr(ranks["second"])
-    return 0.0 if np.isnan(value) else float(value)

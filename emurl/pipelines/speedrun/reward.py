@@ -19,11 +19,14 @@ from emurl.core.tracking import Tracker
 from emurl.footage.catalog import evenly_spread
 from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.tokens import Tokens
-from emurl.games.settings import EmulatorSettings
+from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.reward import RewardModel
+from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
 from emurl.pipelines.speedrun.course import CourseSettings, learn_course, measure_course, runs_of
+from emurl.pipelines.speedrun.judging import METRICS as JUDGING_METRICS
+from emurl.pipelines.speedrun.judging import JudgingSettings, judge_the_judge
 from emurl.screen import ScreenSpec
 from emurl.training.augment import stream_faults
 from emurl.training.outputs import write_history, write_picture, write_screen
@@ -39,6 +42,7 @@ METRICS: dict[str, str] = {
     "chance_accuracy": "`pairwise_accuracy` of guessing",
     "frames_per_second": "frames a second in training",
     **COURSE_METRICS,
+    **JUDGING_METRICS,
 }
 
 COURSE = "course"  # the folder of the judge with a memory
@@ -81,6 +85,7 @@ class RewardSettings(OptimizerSettings):
     augment: Augment = AugmentSettings()  # stream-like faults on the frames it learns from
     evaluation: RewardEvaluation = RewardEvaluation()  # what the numbers are of
     course: CourseSettings = CourseSettings()  # the judge that remembers what came before
+    judging: JudgingSettings = JudgingSettings()  # what that judge is asked about
 
 
 def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -132,6 +137,15 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
     output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
     judge.save(output.path(COURSE), fps=fps, stride=stride)
+    game = game_of(settings.emulator)
+    if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
+        tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)
+        output.metrics.update(
+            judge_the_judge(
+                judge, lambda frames: tokenizer.encode(frames).cpu().numpy(), game, settings.emulator, spec, settings.judging,
+                settings.seed, tracker,
+            )
+        )  # fmt: skip
     write_screen(output, spec)
 
 

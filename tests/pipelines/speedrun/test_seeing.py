@@ -17,6 +17,7 @@ from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import dynamics, reward, tokenizer
 from emurl.pipelines.speedrun.course import CourseSettings
 from emurl.pipelines.speedrun.dynamics import DynamicsSettings
+from emurl.pipelines.speedrun.judging import JudgingSettings
 from emurl.pipelines.speedrun.reward import RewardSettings
 from emurl.pipelines.speedrun.tokenizer import TokenizerSettings
 from emurl.rewards.ood import OODDetector
@@ -28,7 +29,7 @@ QUICK = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 5, "eval_every"
 SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=160, **QUICK)
 FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, **QUICK)
 COURSE = CourseSettings(alignment=AlignmentSettings(positions=12, rounds=2, steps=20, batch_size=32, checkpoint_every=20))
-JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, course=COURSE, **QUICK)
+JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, course=COURSE, judging=JudgingSettings(bot_runs=0), **QUICK)
 
 
 @pytest.fixture(scope="module")

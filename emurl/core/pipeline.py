@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from emurl.core import registry
+from emurl.core.artifact import is_name, version_number
 from emurl.core.errors import InputError
 from emurl.core.settings import Settings
+
+# What else stands at the top of a settings file, and what its class has anyway: a section of such a name would hide it.
+TAKEN = frozenset({"pipeline", "seed", "device", "store", "tracking", *dir(Settings)})
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,21 @@ class Pipeline:
     by_name: dict[str, Stage] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Give every stage its module."""
-        rows = tuple(stage if stage.module else replace(stage, module=f"{self.module}.{stage.name}") for stage in self.stages)
+        """Give every stage its module, and write parents of its own pipeline without the pipeline.
+
+        Raises:
+            InputError: a name cannot be used, or a parent is none.
+        """
+        _check(self)
+        own = f"{self.name}/"
+        rows = tuple(
+            replace(
+                stage,
+                module=stage.module or f"{self.module}.{stage.name}",
+                parents=tuple(parent.removeprefix(own) for parent in stage.parents),
+            )
+            for stage in self.stages
+        )
         object.__setattr__(self, "stages", rows)
         object.__setattr__(self, "by_name", {stage.name: stage for stage in rows})
 
@@ -102,3 +119,35 @@ def parent_of(parent: str, pipeline: str) -> tuple[str, str]:
     """(pipeline, stage) that a row's parent means: `frames` of the same pipeline, `speedrun/frames` of another."""
     other, _, stage = parent.rpartition("/")
     return other or pipeline, stage
+
+
+def _check(table: Pipeline) -> None:
+    """Refuse a table whose names collide with the store's, the settings' or one another, here and not in the midst of a run."""
+    if not is_name(table.name):
+        raise InputError(f"pipeline {table.name!r}: not a name, expected letters, digits, - and _")
+    above: list[str] = []
+    for stage in table.stages:
+        where = f"pipeline {table.name}: stage {stage.name!r}"
+        if not is_name(stage.name):
+            raise InputError(f"{where}: not a name, expected letters, digits, - and _")
+        if version_number(stage.name) is not None:
+            raise InputError(f"{where}: a version is called so, expected another name")
+        if stage.name in TAKEN or stage.name in table.shared:
+            raise InputError(f"{where}: settings have something else of that name, expected another")
+        if stage.name in above:
+            raise InputError(f"{where}: two rows are called so, expected names of their own")
+        for number, parent in enumerate(stage.parents):
+            _check_parent(table, stage, parent, above, where)
+            if parent_of(parent, table.name) in [parent_of(one, table.name) for one in stage.parents[:number]]:
+                raise InputError(f"{where}: its parent {parent} stands there twice, expected once")
+        above.append(stage.name)
+
+
+def _check_parent(table: Pipeline, stage: Stage, parent: str, above: list[str], where: str) -> None:
+    pipeline, name = parent_of(parent, table.name)
+    if not is_name(pipeline) or not is_name(name):
+        raise InputError(f"{where}: its parent {parent!r} is no name, expected STAGE or PIPELINE/STAGE")
+    if pipeline == table.name and name not in above:
+        below = name in [one.name for one in table.stages]
+        what = "is itself" if name == stage.name else "stands below it" if below else "is no row of the table"
+        raise InputError(f"{where}: its parent {parent!r} {what}, expected one of the rows above: {', '.join(above) or 'none'}")

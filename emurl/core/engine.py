@@ -96,7 +96,7 @@ def run_stage(
     began = time.monotonic()
     pipeline = find_pipeline(config.pipeline)
     settings = stage_settings(config, stage)
-    inputs = {parent_of(parent, "")[1]: made.get(parent) or newest(store, parent, pipeline) for parent in stage.parents}
+    inputs = {name: made.get(parent) or newest(store, parent, pipeline) for name, parent in stage.inputs.items()}
     function = stage.load()
     code = code_digest(stage.module, *settings.modules())
     fingerprint = fingerprint_of(pipeline, stage, settings, inputs, code)

@@ -26,7 +26,8 @@ class Stage:
 
     Attributes:
         name: what the command line, the settings file and the store call it.
-        parents: stages whose artifacts it reads; `pipeline/stage` for another pipeline's.
+        parents: stages whose artifacts it reads; `pipeline/stage` for another pipeline's. `inputs` has them by the stage's name, or
+            as the row writes them where two pipelines have a stage of that name.
         headline: the metric that a summary shows.
         summary: what it does, in one line.
         module: where its settings class and its `run` are; by default `<module of the pipeline>.<name>`.
@@ -39,6 +40,12 @@ class Stage:
     summary: str
     module: str = ""
     network: bool = False
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The row's parents by what its `run` finds them under."""
+        names = [parent_of(parent, "")[1] for parent in self.parents]
+        return {parent if names.count(name) > 1 else name: parent for name, parent in zip(names, self.parents, strict=True)}
 
     def load(self) -> Callable[..., None]:
         """`run(settings, inputs, output, tracker)`; imports the stage's module, which may be heavy."""

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,10 @@ from emurl import cli
 from emurl.core import engine
 from emurl.core.config import config_class, load_config
 from emurl.core.errors import InputError, WorkError
-from emurl.core.pipeline import Stage, find_pipeline
+from emurl.core.pipeline import Pipeline, Stage, find_pipeline
 from emurl.core.store import Store
 from tests.fixtures.rom import rom_bytes
+from tests.fixtures.store import put
 
 STAGES = tuple(find_pipeline("speedrun").by_name)
 
@@ -158,6 +160,22 @@ def test_the_closing_table_has_its_columns(toy):
     assert len(lines) == 2 + 9
     assert "pairwise_accuracy 0.5" in text
     assert "store/speedrun/evaluation/v1" in lines[-1]
+
+
+def test_two_parents_of_one_stage_name_are_both_handed_over(toy, monkeypatch):
+    calls, _ = toy
+    pipeline = find_pipeline("speedrun")
+    monkeypatch.setitem(pipeline.by_name, "reward", replace(pipeline.by_name["reward"], parents=("frames", "toy/frames")))
+    monkeypatch.setattr(Pipeline, "choose", lambda self, names: [self.by_name["reward"]])
+    for text in ("a", "b"):
+        put(Store("store"), "frames", text)
+        put(Store("store"), "frames", text, pipeline="toy")
+        (result,) = run()
+        assert not result.skipped
+    assert result.artifact.parents == {"frames": "frames@v2", "toy/frames": "toy/frames@v2"}
+    put(Store("store"), "frames", "c")
+    assert [one.artifact.parents["frames"] for one in run()] == ["frames@v3"]
+    assert Store("store").verify() == []
 
 
 # --- the command line over it ------------------------------------------------------------------------------------

@@ -55,3 +55,8 @@ def test_a_pipeline_is_called_by_a_name():
 
 def test_a_parent_of_the_own_pipeline_may_be_written_either_way():
     assert table(row("one"), row("two", "odd/one")).by_name["two"].parents == ("one",)
+
+
+def test_parents_are_found_under_their_names_and_two_of_one_name_as_the_row_writes_them():
+    judge = table(row("one"), row("two"), row("judge", "one", "two", "toy/one", "vgc/three")).by_name["judge"]
+    assert judge.inputs == {"one": "one", "two": "two", "toy/one": "toy/one", "three": "vgc/three"}

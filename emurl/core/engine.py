@@ -12,10 +12,11 @@ from typing import Any
 
 from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
+from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
 from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
-from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file
+from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file, split_ref
 from emurl.core.tracking import Tracker
 
 
@@ -91,12 +92,13 @@ def run_stage(
         group: the name of the run, for tracking. force: run even when nothing has changed.
 
     Raises:
-        InputError, WorkError: with the stage's name in front.
+        InputError, WorkError: with the stage's name in front, or that of the parent that does not go with the others.
     """
     began = time.monotonic()
     pipeline = find_pipeline(config.pipeline)
     settings = stage_settings(config, stage)
     inputs = {name: made.get(parent) or newest(store, parent, pipeline) for name, parent in stage.inputs.items()}
+    require_one_lineage(inputs.values())
     function = stage.load()
     code = code_digest(stage.module, *settings.modules())
     fingerprint = fingerprint_of(pipeline, stage, settings, inputs, code)
@@ -146,6 +148,23 @@ def newest(store: Store, parent: str, pipeline: Pipeline) -> Artifact:
     """
     other, stage = parent_of(parent, pipeline.name)
     return store.get(f"{other}/{stage}")
+
+
+def require_one_lineage(inputs: Iterable[Artifact]) -> None:
+    """Parents go together only where one that was made with another was made with this one, or with one of the same files.
+
+    Raises:
+        InputError: one was not; the line says what makes one that was.
+    """
+    by_key = {(one.pipeline, one.stage): one for one in inputs}
+    for child in by_key.values():
+        for name, ref in child.parents.items():
+            pipeline, stage, _ = split_ref(ref)
+            here = by_key.get((pipeline, stage))
+            if here is not None and here.digest != child.manifest["parents"][name]["digest"]:
+                raise InputError(
+                    f"{child.ref} was made with {ref}, expected {here.ref}: run {child.stage}, or --input versions that go together"
+                )
 
 
 def run_pipeline(config: Config, names: Iterable[str] = (), *, force: bool = False, inputs: Iterable[str] = ()) -> list[Result]:

@@ -162,6 +162,29 @@ def test_the_closing_table_has_its_columns(toy):
     assert "store/speedrun/evaluation/v1" in lines[-1]
 
 
+def test_parents_that_do_not_go_together_are_refused(toy):
+    calls, _ = toy
+    run()
+    run("tokenizer", overrides=["tokenizer.steps=7"])
+    calls.clear()
+    with pytest.raises(InputError, match=r"dynamics@v1 was made with tokenizer@v1, expected tokenizer@v2: run dynamics"):
+        run("policy")
+    assert calls == []
+    (old,) = run("policy", overrides=["policy.gamma=0.9"], inputs=["tokenizer@v1"])
+    assert old.artifact.parents["tokenizer"] == "tokenizer@v1"
+    run("dynamics", "behavior", "policy", overrides=["tokenizer.steps=7"])
+    with pytest.raises(InputError, match=r"dynamics@v2 was made with tokenizer@v2, expected tokenizer@v1"):
+        run("policy", inputs=["tokenizer@v1"])
+
+
+def test_parents_of_the_same_files_go_together(toy):
+    run()
+    run("tokenizer", force=True)
+    (policy,) = run("policy", overrides=["policy.gamma=0.9"])
+    assert policy.artifact.parents["tokenizer"] == "tokenizer@v2"
+    assert policy.artifact.parents["dynamics"] == "dynamics@v1"
+
+
 def test_two_parents_of_one_stage_name_are_both_handed_over(toy, monkeypatch):
     calls, _ = toy
     pipeline = find_pipeline("speedrun")

@@ -170,21 +170,43 @@ def require_one_lineage(inputs: Iterable[Artifact]) -> None:
 def run_pipeline(config: Config, names: Iterable[str] = (), *, force: bool = False, inputs: Iterable[str] = ()) -> list[Result]:
     """Run the stages called `names` (all for none) in order; `inputs` pins parents, as in `["reward@v2"]`.
 
+    A pin wins over what the run itself makes of that stage.
+
     Raises:
-        InputError: a name, a setting or an input is wrong.
+        InputError: a name, a setting or an input is wrong, an input is given twice, or no stage that runs reads it.
         WorkError: a stage failed.
     """
     pipeline = find_pipeline(config.pipeline)
     stages = pipeline.choose(names)
     store = open_store(config)
-    made = {key_of(artifact, pipeline): artifact for artifact in (store.get(ref) for ref in inputs)}
+    made = pinned(inputs, stages, pipeline, store)
     group = new_group()
     results = []
     for stage in stages:
         result = run_stage(config, stage, store, made, group=group, force=force)
-        made[stage.name] = result.artifact
+        made.setdefault(stage.name, result.artifact)
         results.append(result)
     return results
+
+
+def pinned(refs: Iterable[str], stages: Iterable[Stage], pipeline: Pipeline, store: Store) -> dict[str, Artifact]:
+    """The artifacts of `refs` by what the rows of `pipeline` call them.
+
+    Raises:
+        InputError: there is no such artifact, two are of one stage, or none of `stages` reads it.
+    """
+    found: dict[str, Artifact] = {}
+    read = sorted({parent for stage in stages for parent in stage.parents})
+    for ref in refs:
+        artifact = store.get(ref)
+        key = key_of(artifact, pipeline)
+        if key not in read:
+            expected = f"one of {', '.join(read)}" if read else "no --input"
+            raise InputError(f"--input {ref}: no stage that runs reads {key}, expected {expected}")
+        if key in found:
+            raise InputError(f"--input {ref}: {found[key].ref} is given, too, expected one version of {key}")
+        found[key] = artifact
+    return found
 
 
 def key_of(artifact: Artifact, pipeline: Pipeline) -> str:

@@ -108,6 +108,31 @@ def test_a_parent_can_be_pinned(toy):
     assert pinned.artifact.parents["reward"] == "reward@v1"
 
 
+def test_a_pin_wins_over_what_the_run_makes(toy):
+    run("runs", "videos", "frames")
+    run("frames", overrides=["frames.fps=4.0"])
+    frames, reward = run("frames", "reward", inputs=["frames@v2"])
+    assert (frames.artifact.ref, reward.artifact.parents["frames"]) == ("frames@v1", "frames@v2")
+
+
+@pytest.mark.parametrize(
+    ("pins", "said"),
+    [
+        (["policy@v1"], "--input policy@v1: no stage that runs reads policy, expected one of frames"),
+        (["toy/frames@v1"], "--input toy/frames@v1: no stage that runs reads toy/frames, expected one of frames"),
+        (["frames@v1", "frames"], "--input frames: frames@v1 is given, too, expected one version of frames"),
+    ],
+)
+def test_a_pin_that_nobody_reads_or_that_is_double_is_refused(toy, pins, said):
+    run()
+    put(Store("store"), "frames", "a", pipeline="toy")
+    toy[0].clear()
+    with pytest.raises(InputError) as caught:
+        run("reward", inputs=pins, force=True)
+    assert str(caught.value) == said
+    assert toy[0] == []
+
+
 def test_a_missing_parent_and_an_unknown_stage_are_one_line(toy):
     with pytest.raises(InputError, match=r"frames.*emurl run frames"):
         run("reward")

@@ -99,6 +99,7 @@ def run_stage(
     settings = stage_settings(config, stage)
     inputs = {name: made.get(parent) or newest(store, parent, pipeline) for name, parent in stage.inputs.items()}
     require_one_lineage(inputs.values())
+    settings = settings.settled(inputs)
     function = stage.load()
     code = code_digest(stage.module, *settings.modules())
     fingerprint = fingerprint_of(pipeline, stage, settings, inputs, code)

@@ -133,6 +133,19 @@ def test_a_pin_that_nobody_reads_or_that_is_double_is_refused(toy, pins, said):
     assert toy[0] == []
 
 
+def test_the_cadence_that_settings_leave_unsaid_is_the_parents_and_is_written_down(toy):
+    before = ["runs", "videos", "frames", "tokenizer", "dynamics", "reward"]
+    run(*before)
+    run("behavior", overrides=["behavior.emulator.frame_skip=24"])
+    policy, evaluation = run("policy", "evaluation")
+    for made in (policy, evaluation):
+        assert made.artifact.settings["emulator"]["frame_skip"] == 24
+    said = ["emulator.frame_skip=24"]
+    assert [one.skipped for one in run("policy", "evaluation", overrides=said)] == [True, True]
+    with pytest.raises(InputError, match=r"frame_skip: the settings say 30, expected 24, which behavior@v1 was trained at"):
+        run("policy", overrides=["policy.emulator.frame_skip=30"])
+
+
 def test_a_missing_parent_and_an_unknown_stage_are_one_line(toy):
     with pytest.raises(InputError, match=r"frames.*emurl run frames"):
         run("reward")

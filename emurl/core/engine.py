@@ -62,17 +62,29 @@ def stage_settings(config: Config, stage: Stage) -> Settings:
 
 
 def fingerprint_of(pipeline: Pipeline, stage: Stage, settings: Settings, inputs: Mapping[str, Artifact], code: str) -> str:
-    """sha256 over everything that decides the stage's result: settings, the files they name, parents, and the code it can reach."""
+    """sha256 over everything that decides the stage's result: settings, the files they name, parents, and the code it can reach.
+
+    Raises:
+        InputError: a file that the settings name is not there, or cannot be read.
+    """
     return sha256_of(
         {
             "pipeline": pipeline.name,
             "stage": stage.name,
             "code": code,
             "settings": settings.fingerprint_values(),
-            "files": {key: sha256_of_file(path) for key, path in sorted(settings.files().items())},
+            "files": {key: _content(f"{stage.name}.{key}", path) for key, path in sorted(settings.files().items())},
             "parents": {name: artifact.digest for name, artifact in sorted(inputs.items())},
         }
     )
+
+
+def _content(key: str, path: Path) -> str:
+    try:
+        return sha256_of_file(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{key}: {path}: cannot be read ({reason}), expected a file") from None
 
 
 def run_stage(

@@ -191,6 +191,21 @@ def test_the_roms_content_counts_not_its_name(toy, tmp_path):
         run(overrides=["emulator.rom=absent.gb"])
 
 
+def test_a_file_that_settings_name_has_to_be_there_also_where_nothing_else_has_changed(toy, tmp_path):
+    calls, _ = toy
+    first = ("runs", "videos", "frames")
+    run(*first)
+    calls.clear()
+    for named, said in (("confgs/crops.json", "No such file"), (".", "directory")):
+        with pytest.raises(InputError, match=rf"frames.crop_config: {named}: cannot be read \(.*{said}.*\), expected a file"):
+            run(*first, overrides=[f"frames.crop_config={named}"])
+    (tmp_path / "crops.json").write_text("{}")
+    run(*first, overrides=["frames.crop_config=crops.json"])
+    assert calls == ["frames"]
+    run(*first, overrides=["frames.crop_config=null"])
+    assert calls == ["frames"]
+
+
 def test_the_closing_table_has_its_columns(toy):
     text = engine.closing_table(run())
     lines = text.splitlines()

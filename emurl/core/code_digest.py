@@ -2,7 +2,8 @@
 
 The digest is over the stage's module and every module of its own distribution that it imports, directly or through others, at the top or
 inside a function, by an import or by its name in `lazily` and `import_module`. What a row of a game, a pipeline or an agent names is not
-followed: the settings choose it, and their `modules()` say so. Comments, docstrings and blank lines do not count, nor does what only tells
+followed: the settings choose it, and their `modules()` say so. Data that lies in a package that is reached (maps, a font, addresses) counts
+as its code does, whoever of it reads it. Comments, docstrings and blank lines do not count, nor does what only tells
 of stages (the table `PIPELINE`, and `METRICS`), unless the code itself reads it; a changed constant does. The core room does not count
 either: it moves artifacts, numbers and log lines, and computes nothing that a stage writes. Modules outside the package (torch, numpy,
 pyboy) do not count: their versions are pinned in `constraints.txt`.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from emurl.core.errors import InputError
+from emurl.core.files import sha256_of_file
 from emurl.core.registry import KINDS
 
 APART = "emurl.core"  # never part of a digest
@@ -27,6 +30,8 @@ TOLD = frozenset({"PIPELINE", "METRICS"})  # a row more, or a better word, chang
 DOC = "__doc__"
 BY_NAME = frozenset({"lazily", "import_module"})  # calls that import the module they are given the name of
 ROWS = frozenset(KINDS.values())
+# What lies in a package and is read by people and compilers only. A ROM that is built of it is data of its own.
+NO_DATA = frozenset({".py", ".pyc", ".pyo", ".pyi", ".md", ".rst", ".c", ".h", ".s", ".asm"})
 
 
 def code_digest(*modules: str) -> str:
@@ -39,6 +44,7 @@ def code_digest(*modules: str) -> str:
     # A docstring is read where it stands (a parser's description), a table from anywhere.
     read = frozenset[str]().union(*(_look(file).read for file in reached.values())) - {DOC}
     told = [f"{name} {source_digest(file, read | _look(file).read)}" for name, file in reached.items()]
+    told += [f"{name} {line}" for name, file in reached.items() if file.name == "__init__.py" for line in _data(file.parent)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
@@ -104,6 +110,22 @@ def _find(module: str) -> Path | None:
     folder = package if package.is_dir() else package.parent
     wanted = (folder / name / "__init__.py", folder / f"{name}.py")
     return next((place for place in wanted if place.is_file()), folder / name if (folder / name).is_dir() else None)
+
+
+@cache
+def _data(package: Path) -> tuple[str, ...]:
+    """Name and sha256 of every data file in a package's folder and the folders below that are no packages themselves."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(package):
+        here = Path(folder)
+        folders[:] = [
+            name for name in folders if name[0] != "." and name != "__pycache__" and not (here / name / "__init__.py").exists()
+        ]
+        for name in names:
+            file = here / name
+            if Path(name).suffix.lower() not in NO_DATA and name[0] != "." and name[-1] != "~" and file.is_file():
+                found.append(f"{file.relative_to(package).as_posix()} {sha256_of_file(file)}")
+    return tuple(sorted(found))
 
 
 def source_digest(file: Path, read: frozenset[str] = frozenset()) -> str:

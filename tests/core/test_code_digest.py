@@ -118,7 +118,7 @@ def package(tmp_path, monkeypatch):
         file = folder / (name if "." in name else f"{name}.py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-        for cached in (code._imports, code._is_module, code._find, code._look):
+        for cached in (code._imports, code._is_module, code._find, code._look, code._data):
             cached.cache_clear()
 
     yield rewrite
@@ -177,6 +177,22 @@ def test_what_only_tells_counts_where_code_reads_it(package, reader):
     before = code.code_digest("made.stage")
     package("deep", "METRICS = {'k': 4}\n" + (reader if "made" not in reader else ""))
     assert code.code_digest("made.stage") != before
+
+
+def test_data_in_a_package_counts_for_what_reaches_it(package):
+    package("stage", "from made import inner\n")
+    package("inner/__init__.py", "")
+    package("inner/maps/town.txt", "##\n")
+    package("alone/__init__.py", "")
+    before = code.code_digest("made.stage")
+    for idle in ("inner/README.md", "inner/src/main.c", "inner/maps/.town.txt.swp", "inner/maps/town.txt~", "alone/data.txt"):
+        package(idle, "something")
+    assert code.code_digest("made.stage") == before
+    package("inner/maps/town.txt", "#.\n")
+    changed = code.code_digest("made.stage")
+    assert changed != before
+    package("weights.json", "1")
+    assert code.code_digest("made.stage") != changed
 
 
 def test_a_docstring_counts_where_code_reads_it(package):

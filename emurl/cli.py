@@ -12,7 +12,7 @@ from typing import Any
 from emurl import __version__
 from emurl.core import log
 from emurl.core.errors import EmurlError, InputError
-from emurl.core.registry import discover
+from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
@@ -25,14 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_log(parser, default=False)
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
 
-    tables = discover("pipelines").values()
+    tables = usable("pipelines").values()  # a half-made one must not keep the words from those who do not ask for it
     stages = "; ".join(f"{table.name}: {', '.join(table.by_name)}" for table in tables)
     run = words.add_parser("run", help="run a pipeline, or some of its stages")
     run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of the pipeline's ({stages}); all when none is named")
     _add_config(run)
-    run.add_argument(
-        "--pipeline", metavar="NAME", choices=[table.name for table in tables], help="the config's own, by default speedrun"
-    )
+    run.add_argument("--pipeline", metavar="NAME", help="the config's own, by default speedrun")
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
     run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
     run.set_defaults(do=_run)

@@ -48,16 +48,41 @@ class Stage:
         return {parent if names.count(name) > 1 else name: parent for name, parent in zip(names, self.parents, strict=True)}
 
     def load(self) -> Callable[..., None]:
-        """`run(settings, inputs, output, tracker)`; imports the stage's module, which may be heavy."""
-        function: Callable[..., None] = importlib.import_module(self.module).run
-        return function
+        """`run(settings, inputs, output, tracker)`; imports the stage's module, which may be heavy.
+
+        Raises:
+            InputError: it cannot be imported, or has no `run`.
+        """
+        return self._imported()
 
     @property
     def settings(self) -> type[Settings]:
-        """The settings class: what `run` is annotated to take first."""
-        run = importlib.import_module(self.module).run
-        found: type[Settings] = inspect.get_annotations(run, eval_str=True)["settings"]
+        """The settings class: what `run` is annotated to take first.
+
+        Raises:
+            InputError: it is not annotated so, or the module cannot be imported.
+        """
+        where = f"stage {self.name}: the run of {self.module}"
+        try:
+            found = inspect.get_annotations(self._imported(), eval_str=True).get("settings")
+        except (NameError, AttributeError, SyntaxError, TypeError) as error:
+            raise InputError(f"{where} has annotations that mean nothing ({error})") from None
+        if not (isinstance(found, type) and issubclass(found, Settings)):
+            raise InputError(f"{where} does not say what its `settings` are, expected its annotation to be a class of Settings")
         return found
+
+    def _imported(self) -> Callable[..., None]:
+        try:
+            module = importlib.import_module(self.module)
+        except InputError:
+            raise
+        except Exception as error:
+            told = registry.explain_import(error)
+            raise InputError(f"stage {self.name}: {self.module} cannot be imported ({told}), expected its module") from None
+        function: Callable[..., None] | None = getattr(module, "run", None)
+        if function is None:
+            raise InputError(f"stage {self.name}: {self.module} has no run, expected run(settings, inputs, output, tracker)")
+        return function
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,15 @@ def _config(args: argparse.Namespace) -> Any:
     return load_config(args.config, overrides, getattr(args, "pipeline", None))
 
 
+def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
+    from emurl.core.artifact import DEFAULT_PIPELINE
+    from emurl.core.pipeline import require_pipeline
+
+    config = _config(args)
+    require_pipeline(config.pipeline, DEFAULT_PIPELINE, word)
+    return config
+
+
 def _store(args: argparse.Namespace) -> Any:
     from emurl.core.store import Store
 
@@ -220,7 +229,7 @@ def _bench(args: argparse.Namespace) -> int:
 
     from emurl.core.store import Store
 
-    config = _config(args)
+    config = _config_of_speedrun(args, f"bench {args.what}")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     _print(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0
@@ -247,7 +256,7 @@ def _emulator(args: argparse.Namespace) -> Any:
     """Which ROM the bot or chance plays; without the default settings file, the game in the package."""
     if args.config == CONFIG and not Path(CONFIG).exists():
         args.config = None
-    return _config(args).policy.emulator
+    return _config_of_speedrun(args, "play").policy.emulator
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -281,7 +290,7 @@ def _play(args: argparse.Namespace) -> int:
     from emurl import play
     from emurl.core.store import Store
 
-    config = _config(args)
+    config = _config_of_speedrun(args, "play")
     facts = play.watch(
         config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video, sticky=args.sticky
     )

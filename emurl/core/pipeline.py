@@ -147,6 +147,19 @@ def find_pipeline(name: str) -> Pipeline:
     return found
 
 
+def require_pipeline(name: str, wanted: str, word: str) -> None:
+    """A word that works with the settings of one pipeline is not to be given those of another.
+
+    Args:
+        name: the pipeline of the settings. wanted: the one the word is for.
+
+    Raises:
+        InputError: they differ.
+    """
+    if name != wanted:
+        raise InputError(f"{word}: the settings are of pipeline {name}, expected a --config of {wanted}")
+
+
 def parent_of(parent: str, pipeline: str) -> tuple[str, str]:
     """(pipeline, stage) that a row's parent means: `frames` of the same pipeline, `speedrun/frames` of another."""
     other, _, stage = parent.rpartition("/")

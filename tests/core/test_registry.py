@@ -1,6 +1,5 @@
 """What is found by looking: a half-made folder is named where it is asked for, and keeps nothing from the others."""
 
-import importlib
 import sys
 
 import pytest
@@ -10,30 +9,15 @@ from emurl.core import registry
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline
+from tests.fixtures.beside import beside
 
 TABLE = "from emurl.core.pipeline import Pipeline, Stage\nPIPELINE = Pipeline('wip', 'x', __name__, (Stage({}, (), 'x', 'x'),))\n"
 
 
 @pytest.fixture
-def add(tmp_path, monkeypatch):
-    """Adds modules beside those of a kind: `add("games", "wip", text)`."""
-    before = set(sys.modules)
-
-    def put(kind, name, text):
-        folder = tmp_path / kind
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.py").write_text(text)
-        package = importlib.import_module(f"emurl.{kind}")
-        if str(folder) not in package.__path__:
-            monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-        importlib.invalidate_caches()
-        registry._found.cache_clear()
-
-    yield put
-    registry._found.cache_clear()
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+def add(tmp_path):
+    with beside(tmp_path) as put:
+        yield put
 
 
 @pytest.mark.parametrize(

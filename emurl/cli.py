@@ -12,7 +12,7 @@ from typing import Any
 from emurl import __version__
 from emurl.core import log
 from emurl.core.errors import EmurlError, InputError
-from emurl.core.registry import discover
+from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
@@ -25,14 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_log(parser, default=False)
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
 
-    tables = discover("pipelines").values()
+    tables = usable("pipelines").values()  # a half-made one must not keep the words from those who do not ask for it
     stages = "; ".join(f"{table.name}: {', '.join(table.by_name)}" for table in tables)
     run = words.add_parser("run", help="run a pipeline, or some of its stages")
     run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of the pipeline's ({stages}); all when none is named")
     _add_config(run)
-    run.add_argument(
-        "--pipeline", metavar="NAME", choices=[table.name for table in tables], help="the config's own, by default speedrun"
-    )
+    run.add_argument("--pipeline", metavar="NAME", help="the config's own, by default speedrun")
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
     run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
     run.set_defaults(do=_run)
@@ -126,6 +124,15 @@ def _config(args: argparse.Namespace) -> Any:
     if args.store is not None:
         overrides.append(f"store={json.dumps(args.store)}")
     return load_config(args.config, overrides, getattr(args, "pipeline", None))
+
+
+def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
+    from emurl.core.artifact import DEFAULT_PIPELINE
+    from emurl.core.pipeline import require_pipeline
+
+    config = _config(args)
+    require_pipeline(config.pipeline, DEFAULT_PIPELINE, word)
+    return config
 
 
 def _store(args: argparse.Namespace) -> Any:
@@ -222,7 +229,7 @@ def _bench(args: argparse.Namespace) -> int:
 
     from emurl.core.store import Store
 
-    config = _config(args)
+    config = _config_of_speedrun(args, f"bench {args.what}")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     _print(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0
@@ -249,7 +256,7 @@ def _emulator(args: argparse.Namespace) -> Any:
     """Which ROM the bot or chance plays; without the default settings file, the game in the package."""
     if args.config == CONFIG and not Path(CONFIG).exists():
         args.config = None
-    return _config(args).policy.emulator
+    return _config_of_speedrun(args, "play").policy.emulator
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -283,7 +290,7 @@ def _play(args: argparse.Namespace) -> int:
     from emurl import play
     from emurl.core.store import Store
 
-    config = _config(args)
+    config = _config_of_speedrun(args, "play")
     facts = play.watch(
         config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video, sticky=args.sticky
     )

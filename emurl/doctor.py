@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import EmurlError, InputError
 
@@ -32,9 +33,16 @@ class Check:
 
 
 def examine(config: Config) -> list[Check]:
-    """Every check on `config`, in the order a run would meet them."""
+    """Every check on `config`, in the order a run would meet them; of another pipeline than speedrun, those that mean something there."""
+    from emurl.games.settings import EmulatorSettings
+
+    speedrun = config.pipeline == DEFAULT_PIPELINE
+    plays = isinstance(getattr(config, "emulator", None), EmulatorSettings)
+    left_out = {look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun)) if not meant}
     checks = []
     for look in (_python, _ffmpeg, _rom, _leaderboard, _store, _space, _device, _tracking):
+        if look in left_out:
+            continue
         try:
             checks.append(look(config))
         except EmurlError as error:
@@ -190,7 +198,7 @@ def _device(config: Config) -> Check:
 
     device = resolve_device(config.device)
     if device.type == "cpu":
-        big = config.tokenizer.dim >= 192
+        big = config.pipeline == DEFAULT_PIPELINE and config.tokenizer.dim >= 192
         seen = f"cpu, {torch.get_num_threads()} threads"
         return Check("device", "warning" if big else "ok", seen, "networks of this size want a GPU" if big else "")
     return Check("device", "ok", f"{device}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Store
@@ -45,8 +46,9 @@ def watch(
     if video is not None and not Path(video).absolute().parent.is_dir():
         raise InputError(f"--video {video}: no folder {Path(video).absolute().parent}, expected one that exists")
     artifact = store.get(ref)
-    if artifact.stage not in PLAYERS:
-        raise InputError(f"{ref}: stage {artifact.stage} does not play, expected one of {', '.join(PLAYERS)}")
+    if artifact.pipeline != DEFAULT_PIPELINE or artifact.stage not in PLAYERS:
+        where = f" of {artifact.pipeline}" if artifact.pipeline != DEFAULT_PIPELINE else ""
+        raise InputError(f"{ref}: stage {artifact.stage}{where} does not play, expected one of {', '.join(PLAYERS)}")
     window = _open_window() if video is None else None
 
     device = resolve_device(config.device)

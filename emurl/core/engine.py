@@ -12,10 +12,11 @@ from typing import Any
 
 from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
+from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
 from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
-from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file
+from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file, split_ref
 from emurl.core.tracking import Tracker
 
 
@@ -61,17 +62,29 @@ def stage_settings(config: Config, stage: Stage) -> Settings:
 
 
 def fingerprint_of(pipeline: Pipeline, stage: Stage, settings: Settings, inputs: Mapping[str, Artifact], code: str) -> str:
-    """sha256 over everything that decides the stage's result: settings, the files they name, parents, and the code it can reach."""
+    """sha256 over everything that decides the stage's result: settings, the files they name, parents, and the code it can reach.
+
+    Raises:
+        InputError: a file that the settings name is not there, or cannot be read.
+    """
     return sha256_of(
         {
             "pipeline": pipeline.name,
             "stage": stage.name,
             "code": code,
             "settings": settings.fingerprint_values(),
-            "files": {key: sha256_of_file(path) for key, path in sorted(settings.files().items())},
+            "files": {key: _content(f"{stage.name}.{key}", path) for key, path in sorted(settings.files().items())},
             "parents": {name: artifact.digest for name, artifact in sorted(inputs.items())},
         }
     )
+
+
+def _content(key: str, path: Path) -> str:
+    try:
+        return sha256_of_file(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{key}: {path}: cannot be read ({reason}), expected a file") from None
 
 
 def run_stage(
@@ -91,12 +104,14 @@ def run_stage(
         group: the name of the run, for tracking. force: run even when nothing has changed.
 
     Raises:
-        InputError, WorkError: with the stage's name in front.
+        InputError, WorkError: with the stage's name in front, or that of the parent that does not go with the others.
     """
     began = time.monotonic()
     pipeline = find_pipeline(config.pipeline)
     settings = stage_settings(config, stage)
-    inputs = {parent_of(parent, "")[1]: made.get(parent) or newest(store, parent, pipeline) for parent in stage.parents}
+    inputs = {name: made.get(parent) or newest(store, parent, pipeline) for name, parent in stage.inputs.items()}
+    require_one_lineage(inputs.values())
+    settings = settings.settled(inputs)
     function = stage.load()
     code = code_digest(stage.module, *settings.modules())
     fingerprint = fingerprint_of(pipeline, stage, settings, inputs, code)
@@ -148,24 +163,63 @@ def newest(store: Store, parent: str, pipeline: Pipeline) -> Artifact:
     return store.get(f"{other}/{stage}")
 
 
+def require_one_lineage(inputs: Iterable[Artifact]) -> None:
+    """Parents go together only where one that was made with another was made with this one, or with one of the same files.
+
+    Raises:
+        InputError: one was not; the line says what makes one that was.
+    """
+    by_key = {(one.pipeline, one.stage): one for one in inputs}
+    for child in by_key.values():
+        for name, ref in child.parents.items():
+            pipeline, stage, _ = split_ref(ref)
+            here = by_key.get((pipeline, stage))
+            if here is not None and here.digest != child.manifest["parents"][name]["digest"]:
+                raise InputError(
+                    f"{child.ref} was made with {ref}, expected {here.ref}: run {child.stage}, or --input versions that go together"
+                )
+
+
 def run_pipeline(config: Config, names: Iterable[str] = (), *, force: bool = False, inputs: Iterable[str] = ()) -> list[Result]:
     """Run the stages called `names` (all for none) in order; `inputs` pins parents, as in `["reward@v2"]`.
 
+    A pin wins over what the run itself makes of that stage.
+
     Raises:
-        InputError: a name, a setting or an input is wrong.
+        InputError: a name, a setting or an input is wrong, an input is given twice, or no stage that runs reads it.
         WorkError: a stage failed.
     """
     pipeline = find_pipeline(config.pipeline)
     stages = pipeline.choose(names)
     store = open_store(config)
-    made = {key_of(artifact, pipeline): artifact for artifact in (store.get(ref) for ref in inputs)}
+    made = pinned(inputs, stages, pipeline, store)
     group = new_group()
     results = []
     for stage in stages:
         result = run_stage(config, stage, store, made, group=group, force=force)
-        made[stage.name] = result.artifact
+        made.setdefault(stage.name, result.artifact)
         results.append(result)
     return results
+
+
+def pinned(refs: Iterable[str], stages: Iterable[Stage], pipeline: Pipeline, store: Store) -> dict[str, Artifact]:
+    """The artifacts of `refs` by what the rows of `pipeline` call them.
+
+    Raises:
+        InputError: there is no such artifact, two are of one stage, or none of `stages` reads it.
+    """
+    found: dict[str, Artifact] = {}
+    read = sorted({parent for stage in stages for parent in stage.parents})
+    for ref in refs:
+        artifact = store.get(ref)
+        key = key_of(artifact, pipeline)
+        if key not in read:
+            expected = f"one of {', '.join(read)}" if read else "no --input"
+            raise InputError(f"--input {ref}: no stage that runs reads {key}, expected {expected}")
+        if key in found:
+            raise InputError(f"--input {ref}: {found[key].ref} is given, too, expected one version of {key}")
+        found[key] = artifact
+    return found
 
 
 def key_of(artifact: Artifact, pipeline: Pipeline) -> str:

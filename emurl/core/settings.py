@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emurl.core.files import at_home
+
+if TYPE_CHECKING:
+    from emurl.core.artifact import Artifact
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -52,6 +56,14 @@ class Settings(BaseModel):
             if isinstance(value, Settings):
                 found |= {f"{name}.{key}": path for key, path in value.files().items()}
         return found
+
+    def settled(self, inputs: Mapping[str, Artifact]) -> Self:
+        """These settings with what they leave to the stage's inputs written out: what is run, recorded and fingerprinted.
+
+        Raises:
+            InputError: they say otherwise than an input.
+        """
+        return self
 
     def modules(self) -> tuple[str, ...]:
         """Modules that are chosen by a setting, so that no import shows that their code decides the result."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from emurl.core.registry import discover
+from emurl.envs.gameboy.memory import row_for_title
 from emurl.games.base import Game
 
 __all__ = ["Game", "game_of_title"]
 
 
 def game_of_title(title: str) -> Game | None:
-    """The game whose cartridge has this header title; None for a game nobody has described."""
-    found: list[Game] = [game for game in discover("games").values() if game.title == title]
-    return found[0] if found else None
+    """The game whose cartridge has this header title; None for a game nobody has described.
+
+    Raises:
+        InputError: two are described.
+    """
+    found: Game | None = row_for_title(title)
+    return found

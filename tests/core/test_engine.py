@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,9 +10,10 @@ from emurl import cli
 from emurl.core import engine
 from emurl.core.config import config_class, load_config
 from emurl.core.errors import InputError, WorkError
-from emurl.core.pipeline import Stage, find_pipeline
+from emurl.core.pipeline import Pipeline, Stage, find_pipeline
 from emurl.core.store import Store
 from tests.fixtures.rom import rom_bytes
+from tests.fixtures.store import put
 
 STAGES = tuple(find_pipeline("speedrun").by_name)
 
@@ -106,6 +108,44 @@ def test_a_parent_can_be_pinned(toy):
     assert pinned.artifact.parents["reward"] == "reward@v1"
 
 
+def test_a_pin_wins_over_what_the_run_makes(toy):
+    run("runs", "videos", "frames")
+    run("frames", overrides=["frames.fps=4.0"])
+    frames, reward = run("frames", "reward", inputs=["frames@v2"])
+    assert (frames.artifact.ref, reward.artifact.parents["frames"]) == ("frames@v1", "frames@v2")
+
+
+@pytest.mark.parametrize(
+    ("pins", "said"),
+    [
+        (["policy@v1"], "--input policy@v1: no stage that runs reads policy, expected one of frames"),
+        (["toy/frames@v1"], "--input toy/frames@v1: no stage that runs reads toy/frames, expected one of frames"),
+        (["frames@v1", "frames"], "--input frames: frames@v1 is given, too, expected one version of frames"),
+    ],
+)
+def test_a_pin_that_nobody_reads_or_that_is_double_is_refused(toy, pins, said):
+    run()
+    put(Store("store"), "frames", "a", pipeline="toy")
+    toy[0].clear()
+    with pytest.raises(InputError) as caught:
+        run("reward", inputs=pins, force=True)
+    assert str(caught.value) == said
+    assert toy[0] == []
+
+
+def test_the_cadence_that_settings_leave_unsaid_is_the_parents_and_is_written_down(toy):
+    before = ["runs", "videos", "frames", "tokenizer", "dynamics", "reward"]
+    run(*before)
+    run("behavior", overrides=["behavior.emulator.frame_skip=24"])
+    policy, evaluation = run("policy", "evaluation")
+    for made in (policy, evaluation):
+        assert made.artifact.settings["emulator"]["frame_skip"] == 24
+    said = ["emulator.frame_skip=24"]
+    assert [one.skipped for one in run("policy", "evaluation", overrides=said)] == [True, True]
+    with pytest.raises(InputError, match=r"frame_skip: the settings say 30, expected 24, which behavior@v1 was trained at"):
+        run("policy", overrides=["policy.emulator.frame_skip=30"])
+
+
 def test_a_missing_parent_and_an_unknown_stage_are_one_line(toy):
     with pytest.raises(InputError, match=r"frames.*emurl run frames"):
         run("reward")
@@ -151,6 +191,21 @@ def test_the_roms_content_counts_not_its_name(toy, tmp_path):
         run(overrides=["emulator.rom=absent.gb"])
 
 
+def test_a_file_that_settings_name_has_to_be_there_also_where_nothing_else_has_changed(toy, tmp_path):
+    calls, _ = toy
+    first = ("runs", "videos", "frames")
+    run(*first)
+    calls.clear()
+    for named, said in (("confgs/crops.json", "No such file"), (".", "directory")):
+        with pytest.raises(InputError, match=rf"frames.crop_config: {named}: cannot be read \(.*{said}.*\), expected a file"):
+            run(*first, overrides=[f"frames.crop_config={named}"])
+    (tmp_path / "crops.json").write_text("{}")
+    run(*first, overrides=["frames.crop_config=crops.json"])
+    assert calls == ["frames"]
+    run(*first, overrides=["frames.crop_config=null"])
+    assert calls == ["frames"]
+
+
 def test_the_closing_table_has_its_columns(toy):
     text = engine.closing_table(run())
     lines = text.splitlines()
@@ -158,6 +213,45 @@ def test_the_closing_table_has_its_columns(toy):
     assert len(lines) == 2 + 9
     assert "pairwise_accuracy 0.5" in text
     assert "store/speedrun/evaluation/v1" in lines[-1]
+
+
+def test_parents_that_do_not_go_together_are_refused(toy):
+    calls, _ = toy
+    run()
+    run("tokenizer", overrides=["tokenizer.steps=7"])
+    calls.clear()
+    with pytest.raises(InputError, match=r"dynamics@v1 was made with tokenizer@v1, expected tokenizer@v2: run dynamics"):
+        run("policy")
+    assert calls == []
+    (old,) = run("policy", overrides=["policy.gamma=0.9"], inputs=["tokenizer@v1"])
+    assert old.artifact.parents["tokenizer"] == "tokenizer@v1"
+    run("dynamics", "behavior", "policy", overrides=["tokenizer.steps=7"])
+    with pytest.raises(InputError, match=r"dynamics@v2 was made with tokenizer@v2, expected tokenizer@v1"):
+        run("policy", inputs=["tokenizer@v1"])
+
+
+def test_parents_of_the_same_files_go_together(toy):
+    run()
+    run("tokenizer", force=True)
+    (policy,) = run("policy", overrides=["policy.gamma=0.9"])
+    assert policy.artifact.parents["tokenizer"] == "tokenizer@v2"
+    assert policy.artifact.parents["dynamics"] == "dynamics@v1"
+
+
+def test_two_parents_of_one_stage_name_are_both_handed_over(toy, monkeypatch):
+    calls, _ = toy
+    pipeline = find_pipeline("speedrun")
+    monkeypatch.setitem(pipeline.by_name, "reward", replace(pipeline.by_name["reward"], parents=("frames", "toy/frames")))
+    monkeypatch.setattr(Pipeline, "choose", lambda self, names: [self.by_name["reward"]])
+    for text in ("a", "b"):
+        put(Store("store"), "frames", text)
+        put(Store("store"), "frames", text, pipeline="toy")
+        (result,) = run()
+        assert not result.skipped
+    assert result.artifact.parents == {"frames": "frames@v2", "toy/frames": "toy/frames@v2"}
+    put(Store("store"), "frames", "c")
+    assert [one.artifact.parents["frames"] for one in run()] == ["frames@v3"]
+    assert Store("store").verify() == []
 
 
 # --- the command line over it ------------------------------------------------------------------------------------

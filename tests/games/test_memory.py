@@ -12,10 +12,12 @@ from emurl.core.errors import InputError
 from emurl.envs.gameboy.memory import reader_for, reader_for_title
 from emurl.envs.gameboy.memory_layout import decimal, has_event, read_many
 from emurl.envs.gameboy.memory_text import ALPHABET, decode_box, decode_text, read_text
+from emurl.games import game_of_title
 from emurl.games.mossdale import world
 from emurl.games.mossdale.memory import EVENTS, GAME_MODE, Mossdale
 from emurl.games.pokemon_red import PokemonRed
 from tests.fixtures import rom as emulator_rom
+from tests.fixtures.beside import beside
 
 CODES = {letter: code for code, letter in ALPHABET.items() if len(letter) == 1}
 
@@ -167,6 +169,15 @@ def test_pokemon_red_does_not_believe_the_map_before_the_clock_runs() -> None:
     memory.put(0xD74B, 1 << 5)
     memory.put(0xD356, 0b11)
     assert reached() == ["title", "intro", "starter", "viridian", "pokedex", "brock", "misty"]
+
+
+def test_two_games_of_one_title_are_refused_where_it_is_played(tmp_path: Path) -> None:
+    with beside(tmp_path) as add:
+        add("games", "aaa", "from emurl.games.base import Game\nGAME = Game(name='aaa', title='MOSSDALE')\n")
+        for ask in (reader_for_title, game_of_title):
+            with pytest.raises(InputError, match="games: aaa and mossdale have the same header title 'MOSSDALE', expected"):
+                ask("MOSSDALE")
+            assert ask("POKEMON RED") is not None and ask("OTHER") is None
 
 
 def test_readers_are_found_by_the_header_title(tmp_path: Path) -> None:

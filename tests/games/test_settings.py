@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from emurl.core import code_digest
 from emurl.core.code_digest import closure
 from emurl.core.errors import InputError
 from emurl.games import mossdale
@@ -36,6 +37,12 @@ def test_the_bot_decides_the_demo_leaderboard_and_nothing_that_only_plays():
     assert BOT in closure(BroadcastSettings().modules())
     played = closure(EmulatorSettings().modules())
     assert BOT not in played and "emurl.games.mossdale.memory" in played
+
+
+def test_the_data_of_a_game_decides_what_its_code_decides():
+    data = dict(line.split() for line in code_digest._data(mossdale.rom_path().parent))
+    assert {"mossdale.gb", "mossdale.sym", "game/font.txt", "game/text.txt", "game/maps/route.txt"} <= set(data)
+    assert not [name for name in data if name.endswith((".py", ".md", ".c"))]
 
 
 def test_where_things_lie_is_not_in_the_fingerprint_but_the_rom_is(tmp_path):

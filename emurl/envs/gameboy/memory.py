@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from emurl.core.errors import InputError
 from emurl.core.registry import discover
 from emurl.envs.gameboy.console import read_rom, rom_title
 
@@ -52,13 +53,28 @@ class GameReader(Protocol):
         ...
 
 
+def row_for_title(title: str) -> Any:
+    """The row of `emurl.games` with this header title; None for a game nobody has described.
+
+    Raises:
+        InputError: two games have it, so that nobody can say which is meant.
+    """
+    found = [game for game in discover("games").values() if game.title == title]
+    if len(found) > 1:
+        names = " and ".join(game.name for game in found)
+        raise InputError(f"games: {names} have the same header title {title!r}, expected a title of its own for each")
+    return found[0] if found else None
+
+
 def reader_for_title(title: str) -> GameReader | None:
-    """The reader for a cartridge with this header title; None for a game nobody has described (the rows of `emurl.games`)."""
-    for game in discover("games").values():
-        if game.title == title and game.reader is not None:
-            reader: GameReader = game.reader()
-            return reader
-    return None
+    """The reader for a cartridge with this header title; None for a game nobody has described, or without a reader.
+
+    Raises:
+        InputError: two games have it.
+    """
+    game = row_for_title(title)
+    reader: GameReader | None = None if game is None or game.reader is None else game.reader()
+    return reader
 
 
 def reader_for(rom: str | Path) -> GameReader | None:

@@ -89,6 +89,14 @@ class EvaluationSettings(Rules):
         drawn = () if game is None or game.atlas is None else (module_of(game.atlas),)
         return (*super().modules(), *drawn)
 
+    def settled(self, inputs: Mapping[str, Artifact]) -> EvaluationSettings:
+        """With the cadence of the players, which have to agree on it."""
+        emulator = self.emulator
+        for stage in ("policy", "behavior"):
+            if stage in inputs:
+                emulator = emulator_of(inputs[stage], emulator)
+        return self.model_copy(update={"emulator": emulator})
+
 
 def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Play, measure, film and report; headline `success_rate`, the policy's share of episodes that reach the last milestone.
@@ -97,9 +105,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     """
     device = resolve_device(settings.device)
     perception, spec = load_perception(inputs, device)
-    for stage in ("policy", "behavior"):
-        if stage in inputs:
-            settings = settings.model_copy(update={"emulator": emulator_of(inputs[stage], settings.emulator)})
+    settings = settings.settled(inputs)
     footage = footage_of(inputs)
     players = players_of(inputs, perception, device, footage)
     typical = None if footage is None else footage.footage_median_steps

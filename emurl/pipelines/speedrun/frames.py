@@ -64,9 +64,14 @@ class FramesSettings(Settings):
     flags: FlagSettings = FlagSettings()  # when a frame is blank, a repetition, or none of the game
 
     def files(self) -> dict[str, Path]:
-        """The crops given by hand: what the file says decides the result, not where it lies."""
-        path = None if self.crop_config is None else Path(self.crop_config)
-        return {"crop_config": path} if path is not None and path.exists() else {}
+        """The crops given by hand: what the file says decides the result, not where it lies.
+
+        The default file may be absent, one that was named may not.
+        """
+        default = FramesSettings.model_fields["crop_config"].default
+        if self.crop_config is None or (self.crop_config == default and not Path(default).exists()):
+            return {}
+        return {"crop_config": Path(self.crop_config)}
 
 
 def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -122,11 +127,9 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
 
 
 def _crops(settings: FramesSettings) -> Crops:
-    """Screens given by hand; the default file may be absent, one that was named may not."""
-    default = FramesSettings.model_fields["crop_config"].default
-    if settings.crop_config is None or (settings.crop_config == default and not Path(settings.crop_config).exists()):
-        return {}
-    return load_crops(Path(settings.crop_config))
+    """Screens given by hand."""
+    file = settings.files().get("crop_config")
+    return {} if file is None else load_crops(file)
 
 
 def _video(

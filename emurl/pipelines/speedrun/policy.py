@@ -81,12 +81,17 @@ class PolicySettings(PPOConfig):
     trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
     evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
 
+    def settled(self, inputs: Mapping[str, Artifact]) -> PolicySettings:
+        """With the cadence of the clone."""
+        return self.model_copy(update={"emulator": emulator_of(inputs["behavior"], self.emulator)})
+
 
 def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train the policy; headline `return_mean`: what the chosen weights get on fresh seeds, beside the clone's."""
     device = resolve_device(settings.device)
     perception, spec = load_perception(inputs, device)
-    emulator = emulator_of(inputs["behavior"], settings.emulator)
+    settings = settings.settled(inputs)
+    emulator = settings.emulator
     clone = load_policy(inputs["behavior"], perception, device)
     policy = copy.deepcopy(clone)
     rng = np.random.default_rng([settings.seed, 0x990])

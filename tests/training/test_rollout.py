@@ -272,6 +272,12 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])  # archive, consoles and optimizer too
 
 
+def test_a_clone_with_another_memory_than_asked_for_is_refused(rom: Path, tmp_path: Path) -> None:
+    inputs = rl_fixtures.tiny_inputs(tmp_path / "store", remembering=True)
+    with pytest.raises(InputError, match=r"policy\.memory: frames, expected recurrent, as the policy of behavior@v1 has"):
+        stage.run(settings(rom, memory="frames"), inputs, rl_fixtures.output(tmp_path / "out"), Tracker.silent())
+
+
 def test_the_stage_keeps_the_best_of_its_trials_and_says_what_it_measured(rom: Path, tmp_path: Path) -> None:
     inputs, done = rl_fixtures.tiny_inputs(tmp_path / "store"), rl_fixtures.output(tmp_path / "out")
     stage.run(settings(rom), inputs, done, Tracker.silent())

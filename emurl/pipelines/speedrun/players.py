@@ -92,6 +92,13 @@ def read_policy(folder: Path, device: torch.device) -> TokenPolicy:
     return Policy.from_pretrained(folder, device)
 
 
+def memory_of(policy: TokenPolicy) -> str:
+    """What a policy remembers, as `behavior.memory` says it."""
+    if isinstance(policy, RecurrentPolicy):
+        return "recurrent"
+    return "frames" if policy.context > 1 else "none"
+
+
 def agent_of(policy: TokenPolicy) -> PPOAgent:
     """A policy as an agent that remembers what it is built to."""
     return PPOAgent(token_network(policy))

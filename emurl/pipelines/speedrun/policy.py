@@ -12,13 +12,14 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.config import PPOConfig
 from emurl.agents.ppo.token_networks import token_network
+from emurl.core.errors import InputError
 from emurl.core.settings import Natural, NonNegative, Positive, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
@@ -31,6 +32,7 @@ from emurl.pipelines.speedrun.players import (
     familiarity,
     load_perception,
     load_policy,
+    memory_of,
     write_play,
 )
 from emurl.rewards.progress import ProgressReward
@@ -69,6 +71,7 @@ class PolicySettings(PPOConfig):
     """`policy`: PPO over VQ tokens; its network is the cloned one's."""
 
     emulator: EmulatorSettings = EmulatorSettings()
+    memory: Literal["recurrent", "frames", "none"] | None = None  # what the cloned policy has to have; left unsaid, what it has
     kl_coef: NonNegative = 0.2  # weight of KL(policy ‖ clone)
     value_warmup: Share = 0.08  # share of the updates that teach the value head alone: the clone has no value
     time_penalty: NonNegative = 0.001  # cost of a step, in the reward model's unit
@@ -93,6 +96,11 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
     settings = settings.settled(inputs)
     emulator = settings.emulator
     clone = load_policy(inputs["behavior"], perception, device)
+    if settings.memory not in (None, memory_of(clone)):
+        raise InputError(
+            f"policy.memory: {settings.memory}, expected {memory_of(clone)}, as the policy of {inputs['behavior'].ref} has; "
+            "behavior.memory decides it"
+        )
     policy = copy.deepcopy(clone)
     rng = np.random.default_rng([settings.seed, 0x990])
     reward = ProgressReward(perception.progress, settings.time_penalty, familiarity(inputs, device) if settings.ood else None)

@@ -37,7 +37,7 @@ class AlignmentSettings(OptimizerSettings):
     dim: Positive = 32  # of the first convolution
     width: Positive = 128  # of a frame's features
     smoothing: Share = 0.05  # share of a label that is spread over all positions
-    token_noise: Share = 0.15  # tokens that are wrong in training, on average
+    token_noise: Share = 0.02  # tokens that are wrong in training, on average
     max_advance: Positive = 4  # positions that a frame may be further on than the one before
     advance_decay: Share = 0.6  # chance of each further position, relative to the one before it
     floor: Annotated[float, Field(gt=0, le=1)] = 0.02  # least likelihood of a frame anywhere, where the average is 1

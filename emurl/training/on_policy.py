@@ -129,7 +129,7 @@ def train(
             tracker.log(seen | {"steps_per_second": rate}, state.update)
             shown = ("reward_mean", "entropy", "approx_kl", "explained_variance")
             bar.update(1, **{key: float(f"{seen[key]:.3g}") for key in shown if key in seen})
-            _listen(state, seen, updates, config, tracker, name)
+            _listen(state, seen, updates, config, tracker, name, ended=bool(rollout.terminated.any()))
             if state.update in trial_at:
                 hold_trial()
                 began = time.monotonic()
@@ -182,7 +182,9 @@ def largest_entropy(rollout: Rollout, actions: int) -> float:
     return math.log(actions) if rollout.masks is None else float(np.log(rollout.masks.sum(axis=-1)).mean())
 
 
-def _listen(state: State, seen: dict[str, float], updates: int, config: OnPolicySettings, tracker: Tracker, name: str) -> None:
+def _listen(
+    state: State, seen: dict[str, float], updates: int, config: OnPolicySettings, tracker: Tracker, name: str, *, ended: bool
+) -> None:  # fmt: skip
     """The three ways PPO is known to fail without a word, said aloud: once each, or at the price of the run."""
     if state.update <= config.alarm_warmup * updates:
         return
@@ -197,7 +199,7 @@ def _listen(state: State, seen: dict[str, float], updates: int, config: OnPolicy
         raised["explained_variance"] = (
             f"explained variance {seen['explained_variance']:.3f} is below {least:g}: the value predicts nothing"
         )
-    if seen["reward_std"] < 1e-8:
+    if seen["reward_std"] < 1e-8 and not ended:  # the same reward for every step still says that it is better not to fall
         raised["reward"] = "the reward does not vary: nothing can be learned from it"
     for kind, line in raised.items():
         if config.alarm == "stop":

@@ -138,6 +138,11 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
     output.metrics |= _metrics(state, settings, fresh)
     for alarm in state.alarms:
         output.note(f"alarm: {alarm}")
+    if output.metrics["return_mean"] < output.metrics["return_mean_clone"]:
+        output.note(
+            f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
+            f"{output.metrics['return_mean_clone']:.4g}: PPO made it worse, whatever the trials said"
+        )
     if state.best_update == 0:
         output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
 

@@ -89,6 +89,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--sticky", type=float, default=0.0, metavar="P", help="chance that an action is the one before (default 0)"
     )
     play.set_defaults(do=_play)
+
+    splits = words.add_parser("splits", help="when runs pass the moments that the whole footage has in common")
+    splits.add_argument(
+        "what", nargs="?", metavar="VIDEO|RUN", help="a video file, or a run of the footage; every run of it when none is named"
+    )
+    _add_config(splits)
+    splits.add_argument("--sheet", metavar="FILE.png", help="write a picture of every split")
+    splits.add_argument("--lss", metavar="FILE.lss", help="write the times for LiveSplit")
+    splits.set_defaults(do=_splits)
     return parser
 
 
@@ -295,6 +304,17 @@ def _play(args: argparse.Namespace) -> int:
         config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video, sticky=args.sticky
     )
     _print(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    return 0
+
+
+def _splits(args: argparse.Namespace) -> int:
+    from emurl import splits
+    from emurl.core.store import Store
+    from emurl.report.splits_table import as_text
+
+    config = _config(args)
+    told = splits.splits(config, Store(config.store), args.what, sheet=args.sheet, lss=args.lss)
+    _print(args, told, lambda: as_text(told))
     return 0
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
     {"flows", "cli", "__main__", "tools"},
-    {"doctor", "compare", "play", "play_scripted", "train", "bench"},
+    {"doctor", "compare", "play", "play_scripted", "splits", "train", "bench"},
     {"pipelines"},
     {"games", "footage", "report"},
     {"training"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def plan(
     return ways
 
 
-def decode(path: Path, ways: list[Way], fps: float, settings: FlagSettings = DEFAULTS) -> Iterator[Chunk]:
+def decode(path: Path, ways: list[Way], fps: float, settings: FlagSettings = DEFAULTS) -> Generator[Chunk, None, None]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
 
     Raises:

@@ -157,6 +157,16 @@ class SplitJudge:
             gained[i] = standing.furthest - before
         return gained
 
+    def look(self, grids: np.ndarray) -> None:
+        """Look at grids (n, 9, 10) together and remember what they say: quicker than one by one in `update`."""
+        self._look([key_of(grid) for grid in np.ascontiguousarray(grids, np.int16)], grids)
+
+    def shown(self, grid: np.ndarray) -> np.ndarray:
+        """Which splits a grid (9, 10) belongs to, bool (splits,): none where it looks like nothing of the footage."""
+        self.look(grid[None])
+        ratio = self._looks[key_of(np.ascontiguousarray(grid, np.int16))]
+        return np.zeros(len(self.splits), bool) if ratio is None else ratio[self._at] >= self._least
+
     def progress(self, standing: Standing) -> float:
         """Share of the course that lies behind, 0 … 1."""
         return standing.furthest / (self.positions - 1)

@@ -24,7 +24,7 @@ from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Se
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
-from emurl.footage.decode import FlagSettings, decode, plan
+from emurl.footage.decode import FlagSettings, Way, decode, plan
 from emurl.footage.screen_finder.crops import Crops, load_crops
 from emurl.footage.screen_finder.finder import Segment, find_in_pictures
 from emurl.footage.screen_finder.sheet import contact_sheet
@@ -86,7 +86,7 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
         raise InputError(
             f"frames.screen: {spec.channels} channels of {spec.shades} shades; footage is calibrated to 1 channel of 4 shades"
         )
-    crops = _crops(settings)
+    crops = crops_of(settings)
     table = pd.read_parquet(inputs["videos"].path("videos.parquet"))
     rows = [{str(k): v for k, v in row.items()} for row in table[table["status"] == "ok"].to_dict("records")]
     work = output.scratch / "shards"
@@ -126,10 +126,27 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     _sheet(output.path("screens.png"), [_segments(fact) for fact in (good + rejected)[:SHOWN]], paths, tracker)
 
 
-def _crops(settings: FramesSettings) -> Crops:
+def crops_of(settings: FramesSettings) -> Crops:
     """Screens given by hand."""
     file = settings.files().get("crop_config")
     return {} if file is None else load_crops(file)
+
+
+def look_for_screen(
+    path: Path, settings: FramesSettings, given: list[Segment] | None = None, duration_s: float = float("inf")
+) -> tuple[list[Segment], list[Way]]:
+    """The segments of a video, and the ways from its pixels to frames: none where no screen can be trusted, and the segments say why.
+
+    Args:
+        given: segments by hand, instead of looking. duration_s: of the video, where segments end at the latest.
+
+    Raises:
+        NotAVideo: it cannot be decoded.
+    """
+    times, pictures = sample(path, settings=settings.sampling)
+    segments = given if given is not None else find_in_pictures(times, pictures, settings=settings.finder)
+    segments = [_trusted(segment, settings.min_confidence, duration_s) for segment in segments]
+    return segments, plan(times, pictures, segments, settings.finder, settings.flags)
 
 
 def _video(
@@ -157,13 +174,10 @@ def _video(
     shown = 0
     try:
         given = next((crops[key] for key in (name, row["run_id"], row["url"]) if key in crops), None)
-        times, pictures = sample(path, settings=settings.sampling)
-        segments = given if given is not None else find_in_pictures(times, pictures, settings=settings.finder)
-        segments = [_trusted(segment, settings.min_confidence, row["duration_s"]) for segment in segments]
+        segments, ways = look_for_screen(path, settings, given, row["duration_s"])
         facts["segments"] = [segment.to_dict() for segment in segments]
-        if all(segment.rect is None for segment in segments):
+        if not ways:
             raise NotAVideo(segments[0].reason)
-        ways = plan(times, pictures, segments, settings.finder, settings.flags)
         flags = []
         with ShardWriter(work / f"{name}.bin", spec) as shard:
             for chunk in decode(path, ways, settings.fps, settings.flags):

@@ -1,0 +1,267 @@
+"""Explore, then learn from it: the clone explores, and learns from the ways that passed splits and from the footage, round after round.
+
+Ways are learned whole, from power-on: a memory that was kept beside a piece of one is last round's network's, and learning from it
+teaches a policy not to trust its memory. The states are begun from with a memory computed anew for the same reason. Exploring
+and imitating what was found is Go-Explore (1901.10995); round after round, with the learner exploring, it is expert iteration (1705.08439).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+
+from emurl.core.output import Output
+from emurl.core.settings import Positive, Rate, Settings, Share
+from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.footage.sequences import Streams, labeled_sequences
+from emurl.footage.tokens import Tokens
+from emurl.models.recurrent_policy import RecurrentPolicy
+from emurl.pipelines.speedrun.players import agent_of
+from emurl.rewards.splits import SplitJudge
+from emurl.training.checkpoint import read_checkpoint, write_checkpoint
+from emurl.training.explore import ArchiveSettings, Ended, Explorer, PhaseSettings
+from emurl.training.perception import Perception
+from emurl.training.settings import OptimizerSettings
+from emurl.training.supervised import fit
+from emurl.training.ways import Place, without_loops
+
+FILE = "explore.safetensors"
+
+FIRST = PhaseSettings(
+    steps=120_000,
+    from_power_on=0.1,
+    from_cells=0.5,
+    frontier_decay=0.9,
+    random_actions=(0.05, 0.1, 0.3, 0.6),
+    sticky=0.0,
+    patience=60,
+)
+
+
+class WaysSettings(OptimizerSettings):
+    """What a round learns."""
+
+    steps: Positive = 120  # batches a round
+    batch_size: Positive = 16  # sequences side by side
+    learning_rate: Rate = 7e-4  # at its peak, each round anew
+    warmup_steps: int = 15
+    eval_every: Positive = 1_000_000
+    window: Positive = 64  # actions through which gradients flow back
+    ways: Positive = 12  # shortest ways past each split
+    of_newest: Positive = 30  # among so many newest
+    footage: Annotated[float, Field(ge=0, lt=1)] = 0.25  # share of the batches that are of the footage
+    token_noise: Share = 0.1  # tokens that are wrong in training, on average
+
+
+class ExploreSettings(Settings):
+    """`policy.method: explore`."""
+
+    rounds: Positive = 6  # of learning and exploring again
+    first: PhaseSettings = FIRST  # how the clone explores
+    later: PhaseSettings = PhaseSettings()  # how the policy of each round does
+    archive: ArchiveSettings = ArchiveSettings()  # what is kept
+    learn: WaysSettings = WaysSettings()  # what is learned from
+    consoles: Positive = 24  # that explore side by side
+
+
+@dataclass
+class Explored:
+    """What came of it. `rounds` is one row a round; `trials` the mean course of the policy before any round and after each."""
+
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    trials: list[float] = field(default_factory=list)
+    best: float = -1.0
+    best_round: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+def explore(
+    policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
+    stride: int, settings: ExploreSettings, *, seed: int, wait_ticks: int, device: torch.device, output: Output, tracker: Tracker,
+    signature: dict[str, Any], trial: Callable[[RecurrentPolicy], float],
+) -> Explored:  # fmt: skip
+    """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
+
+    A killed run goes on from the last whole phase, to the same weights.
+
+    Args:
+        envs: the consoles that explore. labels: of the footage, as `label` gives them. stride: footage frames an action takes.
+        signature: which run it is. trial: how far a policy gets from power-on, the same way every time.
+    """
+    rng = np.random.default_rng([seed, 0xE59])
+    explorer = Explorer(envs, perception, judge, settings.archive, rng, wait_ticks)
+    best = copy.deepcopy(policy.state_dict())
+    places: dict[str, torch.Tensor] = {}
+    parts: dict[str, Any] = {"policy": policy, "best": best, "places": places}
+    told = Explored()
+    found = read_checkpoint(output.scratch / FILE, parts, signature)
+    if found is not None:
+        explorer.restore(places)
+        rng.bit_generator.state = found.pop("rng")
+        told = Explored(**found)
+        tracker.message(f"policy goes on from round {len(told.rounds)} of {settings.rounds}")
+
+    def save() -> None:
+        places.clear()
+        places.update(explorer.tensors())
+        state = {**vars(told), "rng": json.loads(json.dumps(rng.bit_generator.state))}
+        write_checkpoint(output.scratch / FILE, parts, state, signature, output.scratch_saved)
+
+    def phase(name: str, how: PhaseSettings) -> list[Ended]:
+        perception.forget()
+        began = time.monotonic()
+        with tracker.progress(how.steps, name, "actions") as bar:
+            ended = explorer.explore(
+                agent_of(policy), how, _memory_of(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
+            )
+        told.steps += how.steps // envs.num_envs * envs.num_envs
+        told.seconds += time.monotonic() - began
+        return ended
+
+    def try_out() -> None:
+        perception.forget()
+        told.trials.append(trial(policy))
+        if told.trials[-1] > told.best:
+            told.best, told.best_round = told.trials[-1], len(told.trials) - 1
+            best.update({name: tensor.clone() for name, tensor in policy.state_dict().items()})
+
+    if not told.trials:
+        try_out()
+        phase("explore", settings.first)
+        save()
+    for number in range(len(told.rounds) + 1, settings.rounds + 1):
+        began = time.monotonic()
+        sequences = learnable(explorer, settings.learn)
+        loss = learn_ways(
+            policy, sequences, explorer, tokens, labels, stride, settings.learn, name=f"round_{number}", seed=seed + number,
+            device=device, output=output, tracker=tracker,
+        )  # fmt: skip
+        told.seconds += time.monotonic() - began
+        ended = phase(f"explore, round {number}", settings.later)
+        try_out()
+        row = {**_summary(ended, judge, explorer), "loss": loss, "ways": float(len(sequences)), "trial": told.trials[-1]}
+        told.rounds.append({"step": float(told.steps), **row})
+        tracker.log(row, number)
+        save()
+    policy.load_state_dict(best)
+    policy.eval()
+    return told
+
+
+def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """What `policy` remembers of a way; what it made of a grid is kept."""
+    features: dict[bytes, torch.Tensor] = {}
+
+    @torch.inference_mode()
+    def remember(grids: np.ndarray) -> dict[str, np.ndarray]:
+        state = torch.zeros(1, policy.hidden, device=policy.device)
+        keys = [grid.tobytes() for grid in np.ascontiguousarray(grids)]
+        new = {key: at for at, key in enumerate(keys) if key not in features}
+        if new:
+            some = torch.from_numpy(grids[list(new.values())].astype(np.int64)).to(policy.device)
+            features.update(zip(new, policy.features(some), strict=True))
+        if keys:
+            state = policy.remember(torch.stack([features[key] for key in keys])[:, None], state)[1]
+        return {"state": state[0].cpu().numpy()}
+
+    return remember
+
+
+Sequence3 = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Grids (n, 9, 10), actions (n,), progress (n,)."""
+
+
+def learnable(explorer: Explorer, settings: WaysSettings) -> list[Sequence3]:
+    """The shortest of the newest ways past each split and to the goal, without their loops."""
+    ends: list[Place] = []
+    for places in [*explorer.ways.values(), explorer.done]:
+        newest = places[-settings.of_newest :]
+        ends += sorted(newest, key=lambda place: place.steps)[: settings.ways]
+    return [way for way in (without_loops(*place.way()) for place in ends) if len(way[1])]
+
+
+class WayStreams:
+    """`count` streams over ways, `window` steps at a time; each begins anywhere, and then at the beginning of another way."""
+
+    def __init__(self, ways: Sequence[Sequence3], weight: Callable[[int], float], count: int, window: int, hidden: int) -> None:
+        self.ways, self.weight, self.window = ways, weight, window
+        self.at: list[tuple[int, int] | None] = [None] * count
+        self.begun = [False] * count
+        self.state = torch.zeros(count, hidden)
+
+    def next(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Grids int64 (T, B, 9, 10), actions int64 (T, B) and weights float32 (T, B); `state` is zero where a way begins."""
+        shape = (self.window, len(self.at))
+        grids, actions, weights = np.zeros((*shape, 9, 10), np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        for stream, where in enumerate(self.at):
+            if where is None:
+                way = int(rng.integers(len(self.ways)))
+                windows = max(1, len(self.ways[way][1]) // self.window)
+                where = way, 0 if self.begun[stream] else int(rng.integers(windows)) * self.window
+                self.begun[stream], self.state[stream] = True, 0.0
+            way, first = where
+            seen, done, progress = (part[first : first + self.window] for part in self.ways[way])
+            grids[: len(done), stream], actions[: len(done), stream] = seen, done
+            weights[: len(done), stream] = [self.weight(int(position)) for position in progress]
+            over = first + len(done) >= len(self.ways[way][1])
+            self.at[stream] = None if over else (way, first + len(done))
+        return grids, actions, weights
+
+
+def learn_ways(
+    policy: RecurrentPolicy, ways: Sequence[Sequence3], explorer: Explorer, tokens: Tokens, labels: pd.DataFrame, stride: int,
+    settings: WaysSettings, *, name: str, seed: int, device: torch.device, output: Output, tracker: Tracker,
+) -> float:  # fmt: skip
+    """One round of cloning ways and footage; returns the last loss. Steps count by how seldom the next split is passed from there."""
+    sequences = labeled_sequences(labels, tokens, "train", stride)
+    even = {video: np.ones(tokens.reader.videos[video].count) for video in {one.video for one in sequences}}
+    footage = Streams(sequences, tokens, np.ones(policy.actions), even, settings.batch_size, settings.window, policy.hidden)
+    streams = WayStreams(ways, explorer.weakness, settings.batch_size, settings.window, policy.hidden)
+
+    def noisy(rng: np.random.Generator, grids: np.ndarray) -> np.ndarray:
+        wrong = rng.random(grids.shape) < 2 * settings.token_noise * rng.random((*grids.shape[:-2], 1, 1))
+        grids[wrong] = rng.integers(0, policy.vocab, int(wrong.sum()))
+        return grids
+
+    def sample(rng: np.random.Generator) -> tuple[Any, ...]:
+        if not ways or rng.random() < settings.footage:
+            window = footage.next(rng)
+            return noisy(rng, window.grids), window.actions, window.weights, footage.kept["state"]
+        grids, actions, weights = streams.next(rng)
+        return noisy(rng, grids), actions, weights, streams.state
+
+    # A round is short and begun anew after a kill: there is no checkpoint in the middle of one.
+    whole = settings.model_copy(update={"seed": seed, "checkpoint_every": settings.steps})
+    result = fit(policy, sample, whole, output=output, tracker=tracker, name=name, device=device)
+    (output.scratch / f"{name}.safetensors").unlink(missing_ok=True)
+    return float(result.history[-1]["loss"])
+
+
+def _summary(ended: Sequence[Ended], judge: SplitJudge, explorer: Explorer) -> dict[str, float]:
+    own = [one for one in ended if one.from_power_on and one.chance == 0.0]
+    return {
+        "power_on_episodes": float(len(own)),
+        "power_on_course": float(np.mean([one.furthest for one in own]) / (judge.positions - 1)) if own else 0.0,
+        "power_on_finished": float(np.mean([one.finished for one in own])) if own else 0.0,
+        "frontier": explorer.frontier / (judge.positions - 1),
+        "finished_ways": float(len(explorer.done)),
+    }
+
+
+def read_labels(file: Path, tokens: Tokens) -> pd.DataFrame:
+    """The labels of a behavior artifact, with each video by its place in the footage."""
+    place = {video.id: number for number, video in enumerate(tokens.reader.videos)}
+    table = pd.read_parquet(file)
+    return table.assign(video=table["video"].map(place)).dropna(subset=["video"]).astype({"video": int})

@@ -1,0 +1,283 @@
+"""Exploring with a judge: reach a place, remember the way there, go on from it (Go-Explore, 1901.10995).
+
+An episode begins at power-on or in a kept place, and the policy acts, some of its actions left to chance. It ends where nothing was
+gained for a while. Places are kept by how far the judge says they are; a way is believed once it has passed a split, because
+what lies between two splits may lead nowhere. Near the furthest place so far every picture that is new there is kept as well, and
+those seldom begun from are begun from: some doors open only to somebody who has pressed two switches in a room that otherwise
+looks the same.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
+from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.rewards.splits import SplitJudge, Standing
+from emurl.training.perception import Perception
+from emurl.training.ways import Place, pack, unpack
+
+Chances = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
+
+Remember = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Grids (n, 9, 10) of a way to what an agent remembers at its end: a carry without its first axis."""
+
+
+class PhaseSettings(Settings):
+    """A phase of exploring."""
+
+    steps: Natural = 24_000  # actions, of all consoles together
+    from_power_on: Share = 0.5  # episodes that begin there
+    from_cells: Share = 0.0  # of the others, those that begin in a picture near the frontier that was seldom begun from
+    frontier_decay: Share = 1.0  # chance of a position to be begun from, relative to the next one further on; 1: all alike
+    random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
+    sticky: Share = 0.05  # chance that what is played is the action before
+    patience: Positive = 90  # actions without progress after which an episode ends
+
+
+class ArchiveSettings(Settings):
+    """What is kept while exploring."""
+
+    per_position: Positive = 10  # places
+    keep: Share = 0.4  # chance of a step that made progress to be kept
+    ways: Positive = 40  # newest ways past each split
+    cell_reach: Natural = 8  # positions from the frontier within which every new picture is kept
+    cell_every: Positive = 8  # actions that earn the keeping of one
+    forgets: Share = 0.4  # share of what is known of success that is kept from phase to phase
+    relief: Natural = 45  # actions by which progress short of a split puts off the end of an episode
+    eagerness: NonNegative = 0.1  # chance of a position that is always left, over that of one that never is, to be begun from
+
+
+@dataclass
+class Ended:
+    """An episode: whether from power-on, share of actions left to chance, where it got, and whether to the end."""
+
+    from_power_on: bool
+    chance: float
+    furthest: int
+    passed: int
+    steps: int
+    finished: bool
+
+
+@dataclass
+class _Episode:
+    """What goes on on one console."""
+
+    start: Place | None
+    place: Place | None
+    standing: Standing
+    steps: int
+    chance: float
+    since: int = 0  # steps without progress
+    begun_at: int = 0  # position at the last split, or at the beginning
+    grids: list[np.ndarray] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
+    progress: list[int] = field(default_factory=list)
+    pending: list[Place] = field(default_factory=list)  # kept since the last split, and not believed yet
+
+
+class Explorer:
+    """Explores on `envs` (no reset of their own, no limit of steps).
+
+    Args:
+        perception: makes token grids of frames. judge: says how far they are. wait_ticks: an episode from power-on waits up to so many.
+        goal: position at which the game is finished; None: the last but one.
+    """
+
+    def __init__(
+        self, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, settings: ArchiveSettings, rng: np.random.Generator,
+        wait_ticks: int = 120, goal: int | None = None,
+    ) -> None:  # fmt: skip
+        self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
+        self.wait_ticks, self.goal = wait_ticks, judge.positions - 2 if goal is None else goal
+        self.n = envs.num_envs
+        self.pool: dict[int, list[Place]] = {}  # believed places by position
+        self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
+        self.done: list[Place] = []  # the ends of ways to the goal
+        self.cells: dict[tuple[int, bytes], Place] = {}
+        self.tried: dict[
+            int, list[float]
+        ] = {}  # position: episodes that were there at a split or their beginning, and those that went on
+        self.frontier = 0
+        self._earned = 0.0
+
+    def success(self, position: int) -> float:
+        """Share of the episodes that stood at a position and passed the next split, with one success and one failure besides."""
+        went, passed = self.tried.get(position, [0.0, 0.0])
+        return (passed + 1.0) / (went + 2.0)
+
+    def weakness(self, position: int) -> float:
+        """How much a position wants practice."""
+        return 1.0 + self.settings.eagerness - self.success(position)
+
+    def explore(
+        self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None
+    ) -> list[Ended]:
+        """Play `phase.steps` actions; returns the episodes that ended.
+
+        Args:
+            agent: who acts; its network does not change meanwhile. remember: what it remembers of a way. tick: called with the
+                actions made.
+        """
+        for tried in self.tried.values():
+            tried[:] = [value * self.settings.forgets for value in tried]
+        self._phase, self._remember = phase, remember
+        self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
+        self.envs.reset()
+        frames = self.envs.frames.copy()
+        episodes = [self._begin(i, frames) for i in range(self.n)]
+        ended: list[Ended] = []
+        played: np.ndarray | None = None
+        for _ in range(phase.steps // self.n):
+            grids = self.perception.encode(frames)
+            before = [episode.standing.passed for episode in episodes]
+            gained = self.judge.update([episode.standing for episode in episodes], grids)
+            self._earned = min(self._earned + self.n / self.settings.cell_every, float(self.n))
+            for i, episode in enumerate(episodes):
+                self._look(i, episode, grids[i], bool(gained[i]), episode.standing.passed > before[i])
+                over = episode.standing.furthest >= self.goal
+                if over or episode.since > phase.patience:
+                    ended.append(self._end(i, episode, over))
+                    episodes[i] = self._begin(i, frames)
+                    grids[i] = self.perception.encode(frames[i : i + 1])[0]
+            noise = self.rng.gumbel(size=(self.n, agent.actions))
+            chosen, carry, _ = agent.act(self._carry, grids, None, noise)
+            self._carry = {name: value.copy() for name, value in carry.items()}
+            chance = self.rng.random(self.n) < [episode.chance for episode in episodes]
+            chosen = np.where(chance, self.rng.integers(0, agent.actions, self.n), chosen)
+            stuck = self.rng.random(self.n) < phase.sticky
+            played = chosen if played is None else np.where(stuck, played, chosen)
+            for episode, grid, action in zip(episodes, grids, chosen.tolist(), strict=True):
+                episode.grids.append(grid.copy())
+                episode.actions.append(action)
+                episode.progress.append(episode.standing.furthest)
+                episode.steps += 1
+                episode.since += 1
+            frames = self.envs.step(played)[0].copy()
+            tick(self.n)
+        self.cells.clear()  # they are of this phase's frontier
+        return ended
+
+    # --- one episode -------------------------------------------------------------------------------------------------
+
+    def _begin(self, i: int, frames: np.ndarray) -> _Episode:
+        place = self._choose()
+        if place is None:
+            self.envs.restart(i)
+            self.envs.consoles[i].wait(int(self.rng.integers(self.wait_ticks + 1)))
+            frames[i] = self.envs.consoles[i].gameboy.frame()
+            standing, steps = self.judge.begin(), 0
+            for value in self._carry.values():
+                value[i] = 0
+        else:
+            frames[i] = self.envs.restart(i, place.state())
+            standing, steps = place.standing.copy(), place.steps
+            for name, value in self._remember(place.way()[0]).items():
+                self._carry[name][i] = value
+        chance = float(self.rng.choice(self._phase.random_actions))
+        return _Episode(place, place, standing, steps, chance, begun_at=standing.furthest)
+
+    def _choose(self) -> Place | None:
+        """Where an episode begins; None: power-on."""
+        phase = self._phase
+        if not self.pool or self.rng.random() < phase.from_power_on:
+            return None
+        place: Place
+        near = [cell for cell in self.cells.values() if cell.standing.furthest >= self.frontier - self.settings.cell_reach]
+        if near and self.rng.random() < phase.from_cells:
+            weights = np.array([1.0 / (1.0 + cell.chosen) for cell in near])
+            place = near[int(self.rng.choice(len(near), p=weights / weights.sum()))]
+        else:
+            positions = sorted(self.pool)
+            weights = np.array([self.weakness(position) for position in positions])
+            weights *= phase.frontier_decay ** np.arange(len(positions) - 1, -1, -1)
+            position = positions[int(self.rng.choice(len(positions), p=weights / weights.sum()))]
+            place = self.pool[position][int(self.rng.integers(len(self.pool[position])))]
+        place.chosen += 1
+        return place
+
+    def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, passed: bool) -> None:
+        """Keep what is worth it of an episode that was just shown its next grid."""
+        position = episode.standing.furthest
+        if gained:
+            episode.since = max(0, episode.since - self.settings.relief)
+            self.frontier = max(self.frontier, position)
+        if passed:
+            end = self._keep(i, episode)
+            self._count(episode.begun_at, success=True)
+            ways = self.ways.setdefault(episode.standing.passed - 1, [])
+            ways.append(end)
+            del ways[: -self.settings.ways]
+            for place in [*episode.pending, end]:
+                kept = self.pool.setdefault(place.standing.furthest, [])
+                kept.append(place)
+                if len(kept) > self.settings.per_position:
+                    kept.pop(int(self.rng.integers(len(kept) - 1)))
+            episode.pending, episode.since, episode.begun_at = [], 0, position
+        elif gained and self.rng.random() < self.settings.keep:
+            episode.pending.append(self._keep(i, episode))
+        near = self._phase.from_cells > 0 and position >= self.frontier - self.settings.cell_reach
+        if near and episode.actions and self._earned >= 1.0:
+            key = (position, grid.tobytes())
+            if key not in self.cells:
+                self._earned -= 1.0
+                self.cells[key] = self._keep(i, episode)
+                episode.pending.append(self.cells[key])
+
+    def _keep(self, i: int, episode: _Episode) -> Place:
+        place = Place(
+            zlib.compress(self.envs.save_state(i), 1), episode.standing.copy(), episode.place,
+            np.array(episode.grids, np.int16).reshape(-1, 9, 10), np.array(episode.actions, np.int64),
+            np.array(episode.progress, np.int64), episode.steps,
+        )  # fmt: skip
+        episode.place, episode.grids, episode.actions, episode.progress = place, [], [], []
+        return place
+
+    def _end(self, i: int, episode: _Episode, finished: bool) -> Ended:
+        if finished:
+            self.done.append(self._keep(i, episode))
+            del self.done[: -self.settings.ways]
+        else:
+            self._count(episode.begun_at, success=False)
+        standing = episode.standing
+        return Ended(episode.start is None, episode.chance, standing.furthest, standing.passed, episode.steps, finished)
+
+    def _count(self, position: int, success: bool) -> None:
+        tried = self.tried.setdefault(position, [0.0, 0.0])
+        tried[0] += 1.0
+        tried[1] += float(success)
+
+    # --- keeping -------------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything between two phases."""
+        groups = {"pool": self.pool, "ways": self.ways, "done": {0: self.done}}
+        saved, number = pack(place for group in groups.values() for places in group.values() for place in places)
+        for name, group in groups.items():
+            rows = [(key, number[id(place)]) for key, places in group.items() for place in places]
+            saved[f"in_{name}"] = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2)
+        tried = [[float(position), *values] for position, values in self.tried.items()]
+        saved["tried"] = torch.tensor(tried, dtype=torch.float64).reshape(-1, 3)
+        saved["counters"] = torch.tensor([float(self.frontier), self._earned], dtype=torch.float64)
+        return saved
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The inverse of `tensors`."""
+        places = unpack(tensors)
+        groups: dict[str, dict[int, list[Place]]] = {}
+        for name in ("pool", "ways", "done"):
+            groups[name] = {}
+            for key, at in tensors[f"in_{name}"].tolist():
+                groups[name].setdefault(key, []).append(places[at])
+        self.pool, self.ways, self.done = groups["pool"], groups["ways"], groups["done"].get(0, [])
+        self.tried = {int(position): [went, passed] for position, went, passed in tensors["tried"].tolist()}
+        self.frontier, self._earned = int(tensors["counters"][0]), float(tensors["counters"][1])
+        self.cells.clear()

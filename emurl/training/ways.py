@@ -1,0 +1,137 @@
+"""Ways: what led to a place, kept as a tree. Places that share a beginning share it in memory, too."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from emurl.rewards.splits import Standing
+
+KEY = 16  # bytes that stand for a grid in `Standing.seen`
+
+
+@dataclass(eq=False)
+class Place:
+    """A state of the emulator, where the judge says it stands, and the steps from the place before it (None: power-on).
+
+    Attributes:
+        packed: the state, zlib-packed; empty for a place that nobody begins from.
+        grids: what was seen before each action, int16 (n, 9, 10). actions: int64 (n,). progress: the furthest position then, int64 (n,).
+        steps: actions from power-on.
+    """
+
+    packed: bytes
+    standing: Standing
+    parent: Place | None
+    grids: np.ndarray
+    actions: np.ndarray
+    progress: np.ndarray
+    steps: int
+    chosen: int = 0  # times an episode began here
+
+    def state(self) -> bytes:
+        """The emulator's state."""
+        return zlib.decompress(self.packed)
+
+    def way(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Everything from power-on to here: grids (N, 9, 10), actions (N,), progress (N,)."""
+        parts: list[Place] = []
+        here: Place | None = self
+        while here is not None:
+            parts.append(here)
+            here = here.parent
+        parts.reverse()
+        return (
+            np.concatenate([part.grids for part in parts]),
+            np.concatenate([part.actions for part in parts]),
+            np.concatenate([part.progress for part in parts]),
+        )
+
+
+def without_loops(grids: np.ndarray, actions: np.ndarray, progress: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A way without what lies between two visits of the same picture at the same progress: what was done there led nowhere.
+
+    Of a picture that was seen twice the later action is kept.
+    """
+    kept: list[int] = []
+    where: dict[tuple[int, bytes], int] = {}
+    keys = [(int(at), grid.tobytes()) for at, grid in zip(progress, np.ascontiguousarray(grids), strict=True)]
+    for step, key in enumerate(keys):
+        if key in where:
+            cut = where[key]
+            for undone in kept[cut:]:
+                where.pop(keys[undone], None)
+            del kept[cut:]
+        where[key] = len(kept)
+        kept.append(step)
+    return grids[kept], actions[kept], progress[kept]
+
+
+def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, int]]:
+    """Places with all that lies before them, as tensors, and the number of each by its `id`."""
+    order: list[Place] = []
+    number: dict[int, int] = {}
+    for place in places:
+        line: list[Place] = []
+        here: Place | None = place
+        while here is not None and id(here) not in number:
+            line.append(here)
+            here = here.parent
+        for one in reversed(line):
+            number[id(one)] = len(order)
+            order.append(one)
+    seen = [b"".join(sorted(one.standing.seen)) for one in order]
+
+    def joined(parts: Sequence[bytes]) -> torch.Tensor:
+        return torch.from_numpy(np.frombuffer(b"".join(parts), np.uint8).copy())
+
+    def numbers(values: Iterable[int]) -> torch.Tensor:
+        return torch.tensor(list(values), dtype=torch.int64)
+
+    def stacked(parts: Sequence[np.ndarray], empty: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([empty, *parts]))
+
+    return {
+        "parent": numbers(-1 if one.parent is None else number[id(one.parent)] for one in order),
+        "packed": joined([one.packed for one in order]),
+        "packed_size": numbers(len(one.packed) for one in order),
+        "seen": joined(seen),
+        "seen_size": numbers(len(part) for part in seen),
+        "belief": torch.from_numpy(np.stack([one.standing.belief for one in order])) if order else torch.zeros(0, 0),
+        "passed": numbers(one.standing.passed for one in order),
+        "furthest": numbers(one.standing.furthest for one in order),
+        "length": numbers(len(one.actions) for one in order),
+        "grids": stacked([one.grids for one in order], np.zeros((0, 9, 10), np.int16)),
+        "actions": stacked([one.actions for one in order], np.zeros(0, np.int64)),
+        "progress": stacked([one.progress for one in order], np.zeros(0, np.int64)),
+        "steps": numbers(one.steps for one in order),
+        "chosen": numbers(one.chosen for one in order),
+    }, number
+
+
+def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
+    """The inverse of `pack`: places by their numbers."""
+    packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
+    ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "length")}
+    grids, actions, progress = (tensors[name].numpy() for name in ("grids", "actions", "progress"))
+    places: list[Place] = []
+    for at in range(len(tensors["parent"])):
+        first, last = (int(end) for end in ends["length"][at : at + 2])
+        state, keys = ends["packed_size"], ends["seen_size"]
+        known = seen[keys[at] : keys[at + 1]]
+        standing = Standing(
+            tensors["belief"][at].numpy().copy(), int(tensors["passed"][at]), int(tensors["furthest"][at]),
+            {known[i : i + KEY] for i in range(0, len(known), KEY)},
+        )  # fmt: skip
+        parent = int(tensors["parent"][at])
+        places.append(
+            Place(
+                packed[state[at] : state[at + 1]], standing, places[parent] if parent >= 0 else None, grids[first:last].copy(),
+                actions[first:last].copy(), progress[first:last].copy(), int(tensors["steps"][at]), int(tensors["chosen"][at]),
+            )
+        )  # fmt: skip
+    return places

@@ -14,6 +14,7 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 # Libraries written in Rust or C++ (safetensors, Arrow) say it in words only.
 _FULL_WORDS = ("no space left on device", "os error 28", "errno 28", "disk quota exceeded", "os error 122", "errno 122")
+TRASH = ".trash-"  # how the name of something begins that is being removed
 
 
 @contextlib.contextmanager
@@ -78,12 +79,23 @@ def discard(folder: Path, trash: Path) -> None:
     Args:
         folder: what is to go; nothing happens when it is gone already.
         trash: a folder on the same disk that takes what is being removed.
+
+    Raises:
+        OSError: it cannot be removed, and is still there.
     """
-    gone = trash / f".trash-{secrets.token_hex(8)}"
-    with contextlib.suppress(OSError):
-        trash.mkdir(parents=True, exist_ok=True)
+    gone = trash / f"{TRASH}{secrets.token_hex(8)}"
+    trash.mkdir(parents=True, exist_ok=True)
+    try:
         folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    except FileNotFoundError:
+        return
+    remove_tree(gone)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder or a file that nobody reads any more, as far as the disk lets us."""
+    with contextlib.suppress(OSError):
+        path.unlink() if path.is_file() or path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from emurl.core import claims
 from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_number
 from emurl.core.backends import Folder
 from emurl.core.errors import InputError
-from emurl.core.files import discard, sha256_of_file
+from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
 from emurl.core.lease import Watch, holder_of, is_held
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
@@ -192,8 +191,8 @@ def _sweep_local(store: Store, leases: _Leases, finished: set[str]) -> list[str]
     done = []
     top = store.root / WORK
     for work in sorted(top.glob("*")):
-        if work.name.startswith(".trash-"):
-            shutil.rmtree(work, ignore_errors=True)
+        if work.name.startswith(TRASH):
+            remove_tree(work)
         elif work.name.startswith(".probe-"):
             if _is_old(work.name):
                 work.unlink(missing_ok=True)

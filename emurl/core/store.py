@@ -295,7 +295,7 @@ class Store:
         else:
             artifact = self._publish_remote(output, manifest, lease)
         output.mark = None
-        with contextlib.suppress(EmurlError):  # published all the same; a sweep removes the rest
+        with contextlib.suppress(EmurlError, OSError):  # published all the same; a sweep removes the rest
             self._drop_work(output, lease)
         return artifact
 
@@ -345,14 +345,19 @@ class Store:
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def remove(self, artifact: Artifact) -> None:
-        """Take a version out of the store, and out of the cache of this machine."""
+        """Take a version out of the store, and out of the cache of this machine.
+
+        Raises:
+            InputError, WorkError: it cannot be removed.
+        """
         if self.remote is not None:
             for place in self._places(artifact.pipeline, artifact.stage)[1:]:
                 files = sorted(self.remote.below(f"{place}/v{artifact.version}"), key=lambda name: name != MANIFEST)
                 # The manifest goes first: a version without one is not a version.
                 self.remote.delete(f"{place}/v{artifact.version}/{name}" for name in files)
             claims.Claims(self.remote, artifact.pipeline, artifact.stage).remove(artifact.version)
-        discard(artifact.local, self.root / WORK)
+        with self._explained():
+            discard(artifact.local, self.root / WORK)
         self._read.clear()
 
     def verify(self) -> list[str]:
@@ -361,11 +366,21 @@ class Store:
 
     def sweep(self, patient: bool = True) -> list[str]:
         """Clean what dead processes left. Lines of what was done. See `retention.sweep`."""
-        return retention.sweep(self, patient)
+        with self._explained():
+            return retention.sweep(self, patient)
 
     def gc(self, keep: int = 3, dry_run: bool = False) -> list[str]:
         """Remove old versions and left-over work. See `retention.gc`."""
-        return retention.gc(self, keep, dry_run)
+        with self._explained():
+            return retention.gc(self, keep, dry_run)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the disk refuses, as one line."""
+        try:
+            yield
+        except OSError as error:
+            raise explain_folder(str(self.root), error) from None
 
 
 class _Files:

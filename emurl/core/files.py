@@ -78,15 +78,22 @@ def discard(folder: Path, trash: Path) -> None:
 
     Args:
         folder: what is to go; nothing happens when it is gone already.
-        trash: a folder on the same disk that takes what is being removed.
+        trash: a folder that takes what is being removed; on another disk the folder's own parent does.
 
     Raises:
         OSError: it cannot be removed, and is still there.
     """
-    gone = trash / f"{TRASH}{secrets.token_hex(8)}"
+    name = f"{TRASH}{secrets.token_hex(8)}"
+    gone = trash / name
     trash.mkdir(parents=True, exist_ok=True)
     try:
-        folder.rename(gone)
+        try:
+            folder.rename(gone)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            gone = folder.with_name(name)
+            folder.rename(gone)
     except FileNotFoundError:
         return
     remove_tree(gone)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from emurl.core import claims
+from emurl.core import claims, folder_publishing
 from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_number
 from emurl.core.backends import Folder
 from emurl.core.errors import InputError
@@ -204,6 +204,13 @@ def _sweep_local(store: Store, leases: _Leases, finished: set[str]) -> list[str]
             for made in [*work.glob("made-*"), *work.glob(".upload-*")]:
                 discard(made, top) if made.is_dir() else made.unlink(missing_ok=True)
                 done.append(f"{WORK}/{work.name}: half-made files")
+    if store.remote is None:
+        for copy in folder_publishing.left_over(store.root):
+            if leases.free(f"{LEASES}/{folder_publishing.work_of(copy)}"):
+                discard(copy, top)
+                done.append(f"{copy.relative_to(store.root).as_posix()}: half-made files")
+        for gone in folder_publishing.trash_in(store.root):
+            remove_tree(gone)
     return done
 
 

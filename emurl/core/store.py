@@ -10,7 +10,7 @@
 
 <work> is <pipeline>-<stage>-<16 of the fingerprint>. An artifact's *digest* covers the stage's name and its files, so two runs with the same
 result have the same digest; its *fingerprint* covers settings, parents' digests and code, so equal fingerprints need not be
-computed twice. In a folder a version is written aside, synced and renamed once: the rename is the conditional create. A remote
+computed twice. How a version is published on a folder is said in `folder_publishing`, on an object store in `claims`. A remote
 store's files are downloaded when they are asked for, into a cache whose folders are named by version *and* digest.
 """
 
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emurl.core import claims, retention
+from emurl.core import claims, folder_publishing, retention
 from emurl.core.artifact import (
     DEFAULT_PIPELINE,
     LATEST,
@@ -43,7 +43,7 @@ from emurl.core.artifact import (
 )
 from emurl.core.backends import Folder, Objects, Remote, explain_folder, open_place
 from emurl.core.errors import EmurlError, InputError, WorkError
-from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file, sync_folder, sync_tree
+from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file
 from emurl.core.lease import Lease
 from emurl.core.output import Output, code_revision, files_below, manifest_of
 from emurl.core.scratch import Mirror, remove_work
@@ -265,7 +265,7 @@ class Store:
     def _prepare(self, output: Output, work: Path) -> None:
         try:
             # Half-written files of a killed run are of no use; its scratch is.
-            for old in work.glob("made-*"):
+            for old in [*work.glob("made-*"), *folder_publishing.half_copied(self.root, work.name)]:
                 discard(old, self.root / WORK)
             output.folder.mkdir(parents=True)
             (output.folder.parent / "mark").touch()
@@ -291,7 +291,13 @@ class Store:
             raise ValueError("an output that is not of Store.making cannot be published")
         output.check()
         if self.remote is None:
-            artifact = self._publish_folder(output, manifest, lease)
+            places = self._places(manifest["pipeline"], manifest["stage"])
+            try:
+                target, manifest = folder_publishing.publish(self.root, places, output, manifest, lease)
+            except OSError as error:
+                output.check()  # files that vanish: another process took over
+                raise explain_folder(str(self.root), error) from None
+            artifact = Artifact(target, manifest)
         else:
             artifact = self._publish_remote(output, manifest, lease)
         output.mark = None
@@ -308,28 +314,6 @@ class Store:
             output.mirror.flush(30.0)
             remove_work(self.remote, f"{WORK}/{work.name}")
         discard(work, self.root / WORK)
-
-    def _publish_folder(self, output: Output, manifest: dict[str, Any], lease: Lease) -> Artifact:
-        pipeline, stage = manifest["pipeline"], manifest["stage"]
-        (self.root / pipeline / stage).mkdir(parents=True, exist_ok=True)
-        while True:
-            taken = [version_number(name) for place in self._places(pipeline, stage) for name in self.objects.names(place)]
-            manifest["version"] = max([0, *(number for number in taken if number is not None)]) + 1
-            (output.folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
-            sync_tree(output.folder)
-            target = self.root / pipeline / stage / f"v{manifest['version']}"
-            if not lease.confirm() or (output.mark is not None and not output.mark.exists()):
-                raise WorkError(f"{pipeline}/{stage}: another process took it over while this one was silent; its result counts")
-            try:
-                # Fails when there is such a version (it is never empty), or when another process took over and put these files away.
-                output.folder.rename(target)
-            except OSError:
-                if target.exists():
-                    continue
-                raise
-            break
-        sync_folder(target.parent)
-        return Artifact(target, manifest)
 
     def _publish_remote(self, output: Output, manifest: dict[str, Any], lease: Lease) -> Artifact:
         remote, pipeline, stage = self.remote, str(manifest["pipeline"]), str(manifest["stage"])

@@ -193,7 +193,8 @@ def _show(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     store = _store(args)
     problems = store.verify()
-    count = len(store.all())
+    # Counted without reading manifests: one that is damaged is among the problems.
+    count = sum(len(store.versions(pipeline, stage)) for pipeline in store.pipelines() for stage in store.stages(pipeline))
     _print(
         args,
         {"artifacts": count, "problems": problems},

@@ -43,3 +43,21 @@ def test_a_damaged_manifest_hides_no_other_problem(store, artifacts):
     code, out, _ = artifacts("verify", "--json")
     told = json.loads(out)
     assert code == 1 and told["artifacts"] == 4 and len(told["problems"]) == 2
+
+
+@pytest.mark.parametrize("key", ["created", "duration_s", "headline"])
+def test_what_a_manifest_does_not_say_is_left_out_of_the_list(store, artifacts, key):
+    told = json.loads(manifest(store, 2).read_text())
+    told.pop(key)
+    manifest(store, 2).write_text(json.dumps(told))
+    assert artifacts("list")[0] == artifacts("list", "--json")[0] == artifacts("verify")[0] == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("headline", ["a"]), ("created", 2026), ("duration_s", "long")])
+def test_what_a_manifest_says_in_another_type_is_one_line(store, artifacts, key, value):
+    told = json.loads(manifest(store, 2).read_text())
+    manifest(store, 2).write_text(json.dumps({**told, key: value}))
+    code, out, err = artifacts("list")
+    assert code == 2 and out == "" and f"v2/manifest.json: not a manifest (TypeError: {key} is" in err
+    code, out, _ = artifacts("verify")
+    assert code == 1 and f"{key} is" in out

@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import UnionType
 from typing import Any, Protocol
 
 from emurl.core.errors import InputError, WorkError
@@ -203,14 +204,24 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
         schema = told["schema"]
         if schema not in (1, SCHEMA):
             raise InputError(f"{where}: schema {schema}, expected 1 or {SCHEMA}; a newer emurl may have written it")
-        manifest = {"pipeline": DEFAULT_PIPELINE, "headline": None, "code_digest": None, "notes": [], **told}
-        wanted: dict[str, type] = {
-            "pipeline": str, "stage": str, "version": int, "fingerprint": str, "digest": str,
-            "settings": dict, "parents": dict, "metrics": dict, "notes": list, "files": list,
+        absent = {
+            "pipeline": DEFAULT_PIPELINE,
+            "headline": None,
+            "code_digest": None,
+            "notes": [],
+            "created": "",
+            "duration_s": None,
+        }
+        manifest = {**absent, **told}
+        wanted: dict[str, type | UnionType] = {
+            "pipeline": str, "stage": str, "version": int, "fingerprint": str, "digest": str, "headline": str | None,
+            "settings": dict, "parents": dict, "metrics": dict, "notes": list, "files": list, "created": str,
+            "duration_s": int | float | None,
         }  # fmt: skip
         for key, kind in wanted.items():
             if not isinstance(manifest[key], kind):
-                raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {kind.__name__}")
+                expected = kind.__name__ if isinstance(kind, type) else str(kind)
+                raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {expected}")
         for file in manifest["files"]:
             name, size, sha256 = file["name"], file["size"], file["sha256"]
             parts = PurePosixPath(name).parts

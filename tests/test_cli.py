@@ -1,6 +1,7 @@
 """The words of the command line on stores that somebody has been at by hand, and with input that is wrong."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,21 @@ def test_what_a_manifest_says_in_another_type_is_one_line(store, artifacts, key,
     assert code == 2 and out == "" and f"v2/manifest.json: not a manifest (TypeError: {key} is" in err
     code, out, _ = artifacts("verify")
     assert code == 1 and f"{key} is" in out
+
+
+def test_a_version_copied_by_hand_is_never_taken_for_the_other(store, artifacts):
+    shutil.copytree(manifest(store, 1).parent, manifest(store, 9).parent)
+    told = "v9/manifest.json: is the manifest of frames@v1, expected that of frames@v9"
+    code, out, err = artifacts("gc", "--keep", "1")
+    assert code == 2 and out == "" and told in err
+    assert store.versions("speedrun", "frames") == [1, 2, 3, 4, 9]
+    code, out, _ = artifacts("verify")
+    assert code == 1 and told in out
+    assert artifacts("show", "frames@v1")[0] == 0
+
+
+def test_a_stray_file_among_leases_is_swept(store, artifacts):
+    for name in ("g.part", "g1.json.bak", "good"):
+        store.objects.put(f".leases/x/{name}", b"")
+    assert artifacts("gc")[:2] == (0, "removed .leases/x: its process is gone\nremoved frames@v1\n")
+    assert not list((store.root / ".leases").glob("x/*"))

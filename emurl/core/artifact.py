@@ -53,6 +53,12 @@ def ref_of(pipeline: str, stage: str, number: int) -> str:
     return f"{stage}@v{number}" if pipeline == DEFAULT_PIPELINE else f"{pipeline}/{stage}@v{number}"
 
 
+def ref_at(key: str) -> str:
+    """The ref of what lies at `<pipeline>/<stage>/v<N>` in a store, or as older versions of emurl wrote it at `<stage>/v<N>`."""
+    *pipeline, stage, version = key.split("/")
+    return ref_of(pipeline[0] if pipeline else DEFAULT_PIPELINE, stage, int(version.removeprefix("v")))
+
+
 def split_ref(ref: str) -> tuple[str, str, str]:
     """Pipeline, stage and version (`latest`, or as it was written) of a ref.
 

@@ -107,9 +107,15 @@ def process_start(pid: int) -> str | None:
     return "" if fields[0] in ("Z", "X") else fields[19]
 
 
+def generation_of(name: str) -> int | None:
+    """7 for `g7.json`; None for whatever else lies in the folder of a lease."""
+    match = _GENERATION.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def generations(objects: Objects, key: str) -> list[int]:
     """The generations of a lease that are there, ascending."""
-    return sorted(int(match[1]) for name in objects.names(key) if (match := _GENERATION.fullmatch(name)))
+    return sorted(number for name in objects.names(key) if (number := generation_of(name)) is not None)
 
 
 def holder_of(objects: Objects, key: str) -> tuple[int, Holder | None]:
@@ -228,8 +234,8 @@ class Lease:
         self._thread.start()
 
     def _is_older(self, name: str) -> bool:
-        match = _GENERATION.fullmatch(name)
-        return int(match[1]) < self.generation if match else name.endswith(".beat")
+        generation = generation_of(name)
+        return name.endswith(".beat") if generation is None else generation < self.generation
 
     def _beat(self) -> None:
         self._beats += 1

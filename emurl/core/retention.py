@@ -12,7 +12,7 @@ from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_n
 from emurl.core.backends import Folder
 from emurl.core.errors import InputError
 from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
-from emurl.core.lease import Watch, holder_of, is_held
+from emurl.core.lease import Watch, generation_of, holder_of, is_held
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
 
@@ -38,8 +38,6 @@ def verify(store: Store) -> list[str]:
                 except InputError as error:
                     problems.append(str(error))
                     continue
-                if artifact.ref != ref:
-                    problems.append(f"{ref}: its manifest is that of {artifact.ref}")
                 digests[ref] = artifact.digest
                 problems += _verify_files(store, artifact)
                 children += [
@@ -146,7 +144,7 @@ class _Leases:
         generation, _ = self._silent.get(key, (0, ""))
         names = self._objects.names(key)
         # Not what a new holder has made since: only what was there when we looked.
-        gone = [name for name in names if not name.startswith("g") or int(name[1:].partition(".")[0]) <= generation]
+        gone = [name for name in names if (number := generation_of(name)) is None or number <= generation]
         self._objects.delete(f"{key}/{name}" for name in gone)
 
 

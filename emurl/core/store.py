@@ -36,6 +36,7 @@ from emurl.core.artifact import (
     digest_of,
     is_name,
     read_manifest,
+    ref_at,
     ref_of,
     sha256_of,
     split_ref,
@@ -191,7 +192,11 @@ class Store:
         return found
 
     def _artifact(self, key: str, data: bytes) -> Artifact:
-        manifest = read_manifest(data, self.where(f"{key}/{MANIFEST}"))
+        where = self.where(f"{key}/{MANIFEST}")
+        manifest = read_manifest(data, where)
+        told, lies = ref_of(manifest["pipeline"], manifest["stage"], manifest["version"]), ref_at(key)
+        if told != lies:  # copied or renamed by hand: gc, which goes by refs, would take one for the other
+            raise InputError(f"{where}: is the manifest of {told}, expected that of {lies}; remove what was copied there")
         if self.remote is None:
             return Artifact(self.root / key, manifest)
         return Artifact(self._cached(manifest), manifest, _Files(self.remote, key))

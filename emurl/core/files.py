@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+# What file systems without hard links say (FAT, some network shares and containers).
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES, errno.EXDEV)
 # Libraries written in Rust or C++ (safetensors, Arrow) say it in words only.
 _FULL_WORDS = ("no space left on device", "os error 28", "errno 28", "disk quota exceeded", "os error 122", "errno 122")
 TRASH = ".trash-"  # how the name of something begins that is being removed
@@ -38,6 +40,44 @@ def write_atomically(path: Path, sync: bool = False) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def create_file(path: Path, data: bytes) -> bool:
+    """Make a file with `data` in it if there is none; False when there is one. Of several callers one succeeds.
+
+    Filled beside its place and linked there, so that it is never seen empty, whatever happens meanwhile: a kill, a full disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".part-{secrets.token_hex(4)}-{path.name}")
+    try:
+        aside.write_bytes(data)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return _create_and_fill(path, data)
+        return True
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _create_and_fill(path: Path, data: bytes) -> bool:
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def sync_file(path: Path) -> None:

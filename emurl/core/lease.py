@@ -209,7 +209,11 @@ class Lease:
                         objects.delete([_entry(key, generation + 1)])
                         continue
                     lease = cls(objects, key, holder, generation + 1, what, done)
-                    lease._begin()
+                    try:
+                        lease._begin()
+                    except BaseException:  # or this process, which lives, would be in its own way
+                        lease.release()
+                        raise
                     return lease
                 watch = Watch(objects, key)  # somebody was faster
                 continue

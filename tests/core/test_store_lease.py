@@ -1,5 +1,6 @@
 """Leases, claims and scratch: who may, who has lost, and what another machine goes on from."""
 
+import errno
 import json
 import os
 import signal
@@ -418,3 +419,53 @@ def test_folder_objects_hold_what_they_promise(tmp_path):
     assert folder.below("") == {"a/b": 1} and folder.names("") == ["a"] and folder.names("a/b") == []
     folder.delete(["a/b", "a/c", "x/y"])
     assert folder.names("") == [] and folder.read("a/b/c") is None
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_created_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch, links):
+    folder = Folder(tmp_path)
+    write_bytes, open_file = Path.write_bytes, Path.open
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def without_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if links:
+        monkeypatch.setattr(Path, "write_bytes", lambda path, data: (write_bytes(path, b""), full()))
+    else:
+        monkeypatch.setattr(os, "link", without_links)
+        assert folder.create("b", b"1") and not folder.create("b", b"2") and folder.read("b") == b"1"
+
+        class Full:
+            def __init__(self, file):
+                self.file = file
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+            write = full
+
+        monkeypatch.setattr(Path, "open", lambda path, mode: Full(open_file(path, mode)))
+    with pytest.raises(WorkError, match="the disk is full"):
+        folder.create("a", b"1")
+    monkeypatch.undo()
+    assert folder.names("") == ([] if links else ["b"])
+
+
+def test_a_lease_that_cannot_begin_to_beat_is_given_back(store, monkeypatch):
+    """Or this process, which lives, would refuse itself the next time."""
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise WorkError("the disk is full")
+
+        patch.setattr(store.objects, "put", full)
+        with pytest.raises(WorkError, match="full"):
+            Lease.take(store.objects, KEY, "reward")
+    Lease.take(store.objects, KEY, "reward").release()
+    assert store.objects.below(".leases") == {}

@@ -141,8 +141,15 @@ class Store:
         for number in sorted(found, reverse=True):
             artifact = self._artifact(*found[number])
             if artifact.fingerprint == fingerprint:
-                return artifact
+                return artifact if self._is_still(*found[number]) else self.find(pipeline, stage, fingerprint)
         return None
+
+    def _is_still(self, key: str, data: bytes) -> bool:
+        """Whether a version's manifest is the one that was read; if not (its number was used again by hand), all are forgotten."""
+        same = self.objects.read(f"{key}/{MANIFEST}") == data
+        if not same:
+            self._read.clear()
+        return same
 
     def load(self, pipeline: str, stage: str, number: int) -> Artifact:
         """One version of a stage.
@@ -258,8 +265,10 @@ class Store:
         artifacts = []
         for key, data in self._manifests(pipeline, stage, known=True).values():
             with contextlib.suppress(InputError):
-                artifacts.append(self._artifact(key, data))
-        return [one for one in artifacts if one.fingerprint == fingerprint]
+                one = self._artifact(key, data)
+                if one.fingerprint == fingerprint and self._is_still(key, data):
+                    artifacts.append(one)
+        return artifacts
 
     def _tidy(self, pipeline: str, stage: str) -> None:
         """Complete what a dead publisher of this stage had decided, before the same is made again."""

@@ -80,3 +80,14 @@ def test_a_stray_file_among_leases_is_swept(store, artifacts):
         store.objects.put(f".leases/x/{name}", b"")
     assert artifacts("gc")[:2] == (0, "removed .leases/x: its process is gone\nremoved frames@v1\n")
     assert not list((store.root / ".leases").glob("x/*"))
+
+
+def test_the_home_of_nobody_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = ("--config", str(Path(__file__).parents[1] / "configs/demo.yaml"))
+    for words in (["artifacts", "list"], ["run", *config], ["artifacts", "gc"]):
+        assert cli.main([*words, "--store", "~nobody-of-that-name/x"]) == 2
+        assert "there is no user nobody-of-that-name, expected a path such as ~/data" in capsys.readouterr().err
+    assert cli.main(["run", "--config", "~nobody-of-that-name/x.yaml"]) == 2
+    assert "there is no user" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

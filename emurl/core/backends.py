@@ -312,7 +312,10 @@ def open_place(url: str) -> Folder | Remote:
         raise InputError("store: empty, expected a folder or a URL such as s3://bucket/prefix")
     if "://" in url and not url.startswith("file://"):
         return Remote(url)
-    return Folder(at_home(url.removeprefix("file://")), url)
+    try:
+        return Folder(at_home(url.removeprefix("file://")), url)
+    except InputError as error:
+        raise InputError(f"store {error}") from None
 
 
 def _open(url: str, quick: bool) -> tuple[Any, str]:

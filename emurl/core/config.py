@@ -20,6 +20,7 @@ from pydantic import ValidationError, create_model
 
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import InputError
+from emurl.core.files import at_home
 from emurl.core.pipeline import Pipeline, find_pipeline
 from emurl.core.settings import Device, Natural, PathText, Settings
 
@@ -115,7 +116,7 @@ def _checked(model: type[Checked], values: dict[str, Any], source: str) -> Check
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        loaded = yaml.safe_load(at_home(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"--config {path}: no such file, expected a settings file such as configs/demo.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -202,7 +203,13 @@ def _one_line(error: ValidationError, source: str, model: type[Settings]) -> str
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
         return f"{source}: unknown key {key}; {hint}{more}"
-    message = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ").replace("a integer", "an integer")
+    message = (
+        first["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should be", "expected")
+        .replace("a valid ", "a ")
+        .replace("a integer", "an integer")
+    )
     return f"{source}: {key}: {message}, got {first['input']!r}{more}"
 
 

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from emurl.core.errors import InputError
+
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 # What file systems without hard links say (FAT, some network shares and containers).
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES, errno.EXDEV)
@@ -159,7 +161,18 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def at_home(path: str | os.PathLike[str]) -> Path:
-    """A path with `~` read as the home folder. Without a home (an unknown user id), `~` stays."""
-    with contextlib.suppress(RuntimeError):
-        return Path(path).expanduser()
-    return Path(path)
+    """A path with `~` read as the home folder, and `~name` as that of another user. Without a home (an unknown user id), `~` stays.
+
+    Raises:
+        InputError: there is no such user, or it holds a NUL.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise InputError(f"{text!r}: holds a NUL, expected a path")
+    found = os.path.expanduser(text)  # noqa: PTH111  (a Path has forgotten the ./ of ./~name)
+    user = Path(text).parts[0] if found == text and text.startswith("~") else "~"
+    if user != "~":
+        raise InputError(
+            f"{text}: there is no user {user[1:]}, expected a path such as ~/data, or ./{user} for a folder of that name"
+        )
+    return Path(found)

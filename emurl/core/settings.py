@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from emurl.core.errors import InputError
 from emurl.core.files import at_home
 
 Positive = Annotated[int, Field(gt=0)]
@@ -18,7 +19,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NOT_IN_FINGERPRINT: dict[str, Any] = {"fingerprint": False}  # where and how fast, never what comes out
 
 
-PathText = Annotated[str, AfterValidator(lambda path: str(at_home(path)) if path.startswith("~") else path)]
+def _path_text(path: str) -> str:
+    try:
+        home = str(at_home(path))
+    except InputError as error:  # pydantic names the key only of a ValueError
+        raise ValueError(str(error)) from None
+    return home if path.startswith("~") else path
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
 """A path as people write it: `~` is their home."""
 
 Device = Annotated[str, Field(json_schema_extra=NOT_IN_FINGERPRINT)]  # auto | cpu | cuda | cuda:N | mps

@@ -128,3 +128,15 @@ def test_only_the_base_url_tells_the_demo_leaderboard_from_the_real_one():
     assert real["api_base"] == "https://www.speedrun.com/api/v1"
     # What else differs names a game and an amount, never a way of reading.
     assert demo.keys() | real.keys() <= {"api_base", "game", "categories", "max_runs"}
+
+
+@pytest.mark.parametrize("key", ["store", "emulator.rom"])
+@pytest.mark.parametrize(("value", "told"), [("~nobody-of-that-name/x", "no user nobody-of-that-name"), ('"a\\0b"', "NUL")])
+def test_a_path_that_is_none_is_one_line(key, value, told):
+    with pytest.raises(InputError, match=told) as caught:
+        load_config(None, [f"{key}={value}"])
+    assert f"{key}: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_tilde_in_the_name_of_a_folder_can_be_said():
+    assert load_config(None, ["store=./~mine"]).store == "./~mine"

@@ -327,6 +327,7 @@ def test_output_makes_parents_and_keeps_notes(tmp_path):
 def test_home_is_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Store("~/data").root == tmp_path / "data" == Store("file://~/data").root
+    assert Store("./~data").root.name == "~data"
     monkeypatch.setenv("EMURL_CACHE", "~/cache")
     assert Store("memory://x").root.is_relative_to(tmp_path / "cache")
 

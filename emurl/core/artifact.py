@@ -210,7 +210,7 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
         schema = told["schema"]
         if schema not in (1, SCHEMA):
             raise InputError(f"{where}: schema {schema}, expected 1 or {SCHEMA}; a newer emurl may have written it")
-        absent = {
+        absent: dict[str, Any] = {
             "pipeline": DEFAULT_PIPELINE,
             "headline": None,
             "code_digest": None,

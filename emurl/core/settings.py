@@ -10,8 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
 
-Positive = Annotated[int, Field(gt=0)]
-Natural = Annotated[int, Field(ge=0)]
+LARGEST = 2**63 - 1  # what torch and NumPy still take as a number of 64 bits
+
+
+def _of_64_bits(number: int) -> int:
+    if number > LARGEST:
+        raise ValueError("expected a number below 2^63")
+    return number
+
+
+Positive = Annotated[int, Field(gt=0), AfterValidator(_of_64_bits)]
+Natural = Annotated[int, Field(ge=0), AfterValidator(_of_64_bits)]
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,7 +48,7 @@ class Settings(BaseModel):
     `renamed` maps keys of the version before to their new names: they are still read, with a warning.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
 
     def fingerprint_values(self) -> dict[str, Any]:

@@ -253,11 +253,15 @@ def _emulator(args: argparse.Namespace) -> Any:
     return _config(args).policy.emulator
 
 
+def _check_seed(args: argparse.Namespace) -> None:
+    if not 0 <= args.seed < 2**63:
+        raise InputError(f"--seed {args.seed}: expected a number ≥ 0 and below 2^63")
+
+
 def _train(args: argparse.Namespace) -> int:
     if args.steps < 1:
         raise InputError(f"--steps {args.steps}: expected a number of steps ≥ 1")
-    if args.seed < 0:
-        raise InputError(f"--seed {args.seed}: expected a number ≥ 0")
+    _check_seed(args)
     from emurl.train import train
 
     told = train(args.agent, args.env, steps=args.steps, seed=args.seed, overrides=args.set, imports=args.imports)
@@ -272,6 +276,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _play(args: argparse.Namespace) -> int:
+    _check_seed(args)
     if args.bot or args.random:
         from emurl.play_scripted import play_bot, play_random
 

@@ -91,3 +91,16 @@ def test_the_home_of_nobody_is_one_line(capsys, tmp_path, monkeypatch):
     assert cli.main(["run", "--config", "~nobody-of-that-name/x.yaml"]) == 2
     assert "there is no user" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_of_thousands_of_digits_is_not_there(artifacts):
+    code, _, err = artifacts("show", "frames@v" + "9" * 5000)
+    assert code == 2 and "holds no such version, expected one of v1, v2, v3, v4" in err
+
+
+@pytest.mark.parametrize("player", [["--random"], ["--bot"], []])
+@pytest.mark.parametrize("seed", ["-1", "9" * 25])
+def test_a_seed_that_nothing_draws_from_is_one_line(capsys, player, seed):
+    assert cli.main(["play", *player, "--seed", seed]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1 and f"--seed {seed}: expected a number ≥ 0 and below 2^63" in err

@@ -18,7 +18,7 @@ SCHEMA = 2
 MANIFEST = "manifest.json"
 LATEST = "latest"
 DEFAULT_PIPELINE = "speedrun"  # what a ref without a pipeline means, and whose all artifacts of schema 1 are
-_VERSION = re.compile(r"v([1-9][0-9]*)")
+_VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 

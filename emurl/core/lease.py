@@ -33,6 +33,7 @@ from emurl.core.progress import say
 
 LEASE_S = 60.0
 _GENERATION = re.compile(r"g([0-9]+)\.json")
+_TIDYING = "tidying-"
 State = Literal["dead", "alive", "unknown"]
 
 
@@ -64,6 +65,11 @@ class Holder:
     started: str
     ttl: float
 
+    @property
+    def tidies(self) -> bool:
+        """Whether it only removes what was left over, and has no work of its own."""
+        return self.token.startswith(_TIDYING)
+
     def state(self) -> State:
         """What can be told of the process without waiting."""
         if not self.machine or self.machine != this_machine():
@@ -74,10 +80,11 @@ class Holder:
         return "alive" if started and started == self.started else "dead"
 
 
-def me() -> Holder:
-    """This process, under a new token."""
+def me(tidying: bool = False) -> Holder:
+    """This process, under a new token; with `tidying`, one that shows that it will be done soon."""
     pid = os.getpid()
-    return Holder(secrets.token_hex(8), socket.gethostname(), pid, this_machine(), process_start(pid) or "", lease_seconds())
+    token = (_TIDYING if tidying else "") + secrets.token_hex(8)
+    return Holder(token, socket.gethostname(), pid, this_machine(), process_start(pid) or "", lease_seconds())
 
 
 def this_machine() -> str:
@@ -186,19 +193,21 @@ class Lease:
 
     @classmethod
     def take(
-        cls, objects: Objects, key: str, what: str, *, patient: bool = True, done: Callable[[], bool] = lambda: False
-    ) -> Lease:
+        cls, objects: Objects, key: str, what: str, *, patient: bool = True, done: Callable[[], bool] = lambda: False,
+        tidying: bool = False,
+    ) -> Lease:  # fmt: skip
         """Take a lease that is free or whose holder is gone.
 
         Args:
             key: the folder of the lease in the store. what: how the work is called, for messages.
             patient: watch a silent holder of another machine for the time to live, rather than refuse at once.
             done: tells whether the work has been finished by somebody, asked when the lease has vanished.
+            tidying: it is taken for a moment, to remove what is left over; whoever wants to work waits for that.
 
         Raises:
             WorkError: somebody holds it, and lives.
         """
-        holder, watch, told = me(), Watch(objects, key), False
+        holder, watch, told, began = me(tidying), Watch(objects, key), False, time.monotonic()
         while True:
             generation, state = watch.look()
             if state == "dead":
@@ -216,6 +225,9 @@ class Lease:
                         raise
                     return lease
                 watch = Watch(objects, key)  # somebody was faster
+                continue
+            if watch.holder and watch.holder.tidies and patient and time.monotonic() - began < holder.ttl:
+                time.sleep(0.05)
                 continue
             who = f"host {watch.holder.host}, process {watch.holder.pid}" if watch.holder else "another process"
             if state == "alive" or watch.beats or not patient:
@@ -288,6 +300,20 @@ class Lease:
             elif generation > self.generation:
                 mine.append(_entry(self.key, self.generation))
             self._objects.delete(reversed(mine))
+
+
+@contextlib.contextmanager
+def hold_to_tidy(objects: Objects, key: str) -> Iterator[bool]:
+    """Hold the lease of a work while what it left is removed, so that nobody begins it meanwhile. Yields False when somebody is at it."""
+    try:
+        lease = Lease.take(objects, key, key, patient=False, tidying=True)
+    except WorkError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lease.release()
 
 
 @contextlib.contextmanager

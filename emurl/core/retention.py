@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emurl.core import claims, folder_publishing
@@ -12,7 +13,7 @@ from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_n
 from emurl.core.backends import Folder
 from emurl.core.errors import InputError
 from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
-from emurl.core.lease import Watch, generation_of, holder_of, is_held
+from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
 
@@ -177,9 +178,12 @@ def sweep(store: Store, patient: bool = True) -> list[str]:
             done.append(f"{key}: its process is gone")
     if remote is not None:
         for name in remote.names(WORK):
-            if name in finished and leases.free(f"{LEASES}/{name}"):
-                remove_work(remote, f"{WORK}/{name}")
-                done.append(f"{WORK}/{name}: published since")
+            if name not in finished or not leases.free(f"{LEASES}/{name}"):
+                continue
+            with hold_to_tidy(remote, f"{LEASES}/{name}") as ours:
+                if ours:
+                    remove_work(remote, f"{WORK}/{name}")
+                    done.append(f"{WORK}/{name}: published since")
         old = [name for name in remote.names(LEASES) if name.startswith(".probe-") and _is_old(name)]
         remote.delete(f"{LEASES}/{name}" for name in old)
     return done + _sweep_local(store, leases, finished)
@@ -188,27 +192,41 @@ def sweep(store: Store, patient: bool = True) -> list[str]:
 def _sweep_local(store: Store, leases: _Leases, finished: set[str]) -> list[str]:
     done = []
     top = store.root / WORK
-    for work in sorted(top.glob("*")):
-        if work.name.startswith(TRASH):
-            remove_tree(work)
-        elif work.name.startswith(".probe-"):
-            if _is_old(work.name):
-                work.unlink(missing_ok=True)
-        elif leases.free(f"{LEASES}/{work.name}"):
-            if work.name in finished or not any(work.rglob("*")):
-                discard(work, top)
-                done.append(f"{WORK}/{work.name}: published since")
-                continue
-            for made in [*work.glob("made-*"), *work.glob(".upload-*")]:
-                discard(made, top) if made.is_dir() else made.unlink(missing_ok=True)
-                done.append(f"{WORK}/{work.name}: half-made files")
-    if store.remote is None:
-        for copy in folder_publishing.left_over(store.root):
-            if leases.free(f"{LEASES}/{folder_publishing.work_of(copy)}"):
-                discard(copy, top)
-                done.append(f"{copy.relative_to(store.root).as_posix()}: half-made files")
-        for gone in folder_publishing.trash_in(store.root):
-            remove_tree(gone)
+    copies = folder_publishing.left_over(store.root) if store.remote is None else []
+    works = set()
+    for path in sorted(top.glob("*")):
+        if path.name.startswith(TRASH):
+            remove_tree(path)
+        elif path.name.startswith(".probe-"):
+            if _is_old(path.name):
+                path.unlink(missing_ok=True)
+        else:
+            works.add(path.name)
+    for name in sorted(works | {folder_publishing.work_of(copy) for copy in copies}):
+        if not leases.free(f"{LEASES}/{name}"):
+            continue
+        with hold_to_tidy(store.objects, f"{LEASES}/{name}") as ours:
+            if ours:
+                done += _sweep_work(store, top / name, name in finished)
+    for gone in folder_publishing.trash_in(store.root) if store.remote is None else []:
+        remove_tree(gone)
+    return done
+
+
+def _sweep_work(store: Store, work: Path, finished: bool) -> list[str]:
+    """Remove what a work that nobody is at has no use for any more."""
+    done = []
+    for copy in folder_publishing.half_copied(store.root, work.name) if store.remote is None else []:
+        discard(copy, work.parent)
+        done.append(f"{copy.relative_to(store.root).as_posix()}: half-made files")
+    if finished or not any(work.rglob("*")):
+        if work.exists():
+            discard(work, work.parent)
+            done.append(f"{WORK}/{work.name}: published since")
+        return done
+    for made in [*work.glob("made-*"), *work.glob(".upload-*")]:
+        discard(made, work.parent) if made.is_dir() else made.unlink(missing_ok=True)
+        done.append(f"{WORK}/{work.name}: half-made files")
     return done
 
 
@@ -271,11 +289,15 @@ def _gc_work(store: Store, dry_run: bool) -> list[str]:
     for name in sorted(names):
         if is_held(store.objects, f"{LEASES}/{name}") is not False:
             continue
-        removed.append(f"{WORK}/{name}")
-        if not dry_run:
-            discard(top / name, top)
-            if store.remote is not None:
-                remove_work(store.remote, f"{WORK}/{name}")
+        if dry_run:
+            removed.append(f"{WORK}/{name}")
+            continue
+        with hold_to_tidy(store.objects, f"{LEASES}/{name}") as ours:
+            if ours:
+                discard(top / name, top)
+                if store.remote is not None:
+                    remove_work(store.remote, f"{WORK}/{name}")
+                removed.append(f"{WORK}/{name}")
     return removed
 
 

@@ -11,15 +11,16 @@ import time
 import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from emurl.core import claims
+from emurl.core import claims, retention
 from emurl.core import lease as leases
 from emurl.core.backends import Folder, Remote
 from emurl.core.errors import WorkError
 from emurl.core.files import discard
-from emurl.core.lease import Holder, Lease, hold_folder, holder_of, me
+from emurl.core.lease import Holder, Lease, hold_folder, hold_to_tidy, holder_of, me
 from emurl.core.store import Store
 from tests.fixtures.store import facts, keys, put, write
 
@@ -468,4 +469,53 @@ def test_a_lease_that_cannot_begin_to_beat_is_given_back(store, monkeypatch):
         with pytest.raises(WorkError, match="full"):
             Lease.take(store.objects, KEY, "reward")
     Lease.take(store.objects, KEY, "reward").release()
+    assert store.objects.below(".leases") == {}
+
+
+def resumed_after_the_look(monkeypatch, store: Store, look: str) -> list:
+    """A stage that goes on from its checkpoint begins right after gc (or a sweep) has seen that nobody is at it."""
+    with pytest.raises(RuntimeError), store.making("speedrun", "reward", F) as output:
+        (output.scratch / "checkpoint").write_text("ten hours")
+        raise RuntimeError
+    owner = retention if look == "is_held" else retention._Leases
+    real, begun = getattr(owner, look), []
+
+    def late(*words):
+        answer = real(*words)
+        if not begun and str(words[-1]).endswith(KEY):
+            begun.append(store.making("speedrun", "reward", F))
+            begun.append(begun[0].__enter__())
+        return answer
+
+    monkeypatch.setattr(owner, look, late)
+    return begun
+
+
+@pytest.mark.parametrize(("look", "tidy"), [("is_held", Store.gc), ("free", Store.sweep)])
+def test_a_stage_that_begins_while_it_is_tidied_loses_nothing(store, monkeypatch, look, tidy):
+    begun = resumed_after_the_look(monkeypatch, store, look)
+    if tidy == Store.sweep:  # nothing but what is over is looked at: it is, this once
+        over = SimpleNamespace(pipeline="speedrun", stage="reward", fingerprint=F)
+        monkeypatch.setattr(retention, "_readable", lambda _: [over])
+    assert tidy(Store(store.url)) == []
+    making, output = begun
+    assert (output.scratch / "checkpoint").read_text() == "ten hours"
+    write(output, "x")
+    assert store.publish(output, facts("speedrun", "reward", F)).ref == "reward@v1"
+    making.__exit__(None, None, None)
+
+
+def test_who_begins_while_a_work_is_tidied_waits_for_that_moment(store, monkeypatch):
+    monkeypatch.setenv("EMURL_LEASE_S", "5")
+    with hold_to_tidy(store.objects, KEY) as ours:
+        assert ours
+        with hold_to_tidy(store.objects, KEY) as again:
+            assert not again
+        taken: list[Lease] = []
+        thread = threading.Thread(target=lambda: taken.append(Lease.take(store.objects, KEY, "reward")))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(4.0)
+    taken[0].release()
     assert store.objects.below(".leases") == {}

@@ -1,7 +1,7 @@
 """Who is making what: a lease that expires, on any store that can create an object conditionally. No locks, no clocks compared.
 
     <key>/g<k>.json          generation k, made once by `create` and never rewritten: who, where, which token
-    <key>/<token>.beat       a counter that its holder alone rewrites every quarter of the time to live
+    <key>/<token>.beat       a counter that its holder alone rewrites every quarter of the time to live, and the refs of what it reads
 
 The highest generation owns. A holder is over when its process is known to be gone (same machine, other or no process of that number
 and start), or when its counter has stood still for the whole time to live, measured by the watcher's own monotonic clock: clocks of
@@ -21,7 +21,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -140,6 +140,21 @@ def read_holder(written: bytes | str) -> Holder | None:
     return None
 
 
+def read_by(objects: Objects, key: str) -> list[str]:
+    """Refs of what the holder of a lease reads, also when it is not known whether it lives; none where nobody holds it."""
+    for _ in range(20):
+        generation, holder = holder_of(objects, key)
+        if generation == 0 or (holder is not None and holder.state() == "dead"):
+            return []
+        beat = objects.read(f"{key}/{holder.token}.beat") if holder is not None else None
+        if beat is not None:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # older versions of emurl wrote the number alone
+                return [str(ref) for ref in json.loads(beat)["reads"]]
+            return []
+        time.sleep(0.05)  # it has just taken the lease: the first beat comes next
+    return []
+
+
 def _entry(key: str, generation: int) -> str:
     return f"{key}/g{generation}.json"
 
@@ -184,17 +199,26 @@ class Lease:
         token: names the holding. generation: its number. holder: this process. lost: known to have been taken over.
     """
 
-    def __init__(self, objects: Objects, key: str, holder: Holder, generation: int, what: str, done: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        key: str,
+        holder: Holder,
+        generation: int,
+        what: str,
+        done: Callable[[], bool],
+        reads: Iterable[str] = (),
+    ) -> None:
         self.key, self.token, self.generation, self.lost = key, holder.token, generation, False
         self._objects, self.holder, self._what, self._done = objects, holder, what, done
-        self._beats = 0
+        self._beats, self._reads = 0, list(reads)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True, name=f"lease-{what}")
 
     @classmethod
     def take(
         cls, objects: Objects, key: str, what: str, *, patient: bool = True, done: Callable[[], bool] = lambda: False,
-        tidying: bool = False,
+        tidying: bool = False, reads: Iterable[str] = (),
     ) -> Lease:  # fmt: skip
         """Take a lease that is free or whose holder is gone.
 
@@ -203,6 +227,7 @@ class Lease:
             patient: watch a silent holder of another machine for the time to live, rather than refuse at once.
             done: tells whether the work has been finished by somebody, asked when the lease has vanished.
             tidying: it is taken for a moment, to remove what is left over; whoever wants to work waits for that.
+            reads: refs of the artifacts that the work reads, which `retention.gc` keeps meanwhile.
 
         Raises:
             WorkError: somebody holds it, and lives.
@@ -217,7 +242,7 @@ class Lease:
                     if generations(objects, key)[-1:] != [generation + 1]:
                         objects.delete([_entry(key, generation + 1)])
                         continue
-                    lease = cls(objects, key, holder, generation + 1, what, done)
+                    lease = cls(objects, key, holder, generation + 1, what, done, reads)
                     try:
                         lease._begin()
                     except BaseException:  # or this process, which lives, would be in its own way
@@ -255,7 +280,7 @@ class Lease:
 
     def _beat(self) -> None:
         self._beats += 1
-        self._objects.put(f"{self.key}/{self.token}.beat", str(self._beats).encode())
+        self._objects.put(f"{self.key}/{self.token}.beat", json.dumps({"beat": self._beats, "reads": self._reads}).encode())
 
     def _live(self) -> None:
         while not self._over.wait(self.holder.ttl / 4):

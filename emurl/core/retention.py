@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emurl.core import claims, folder_publishing
-from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_number
+from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, split_ref, version_number
 from emurl.core.backends import Folder
-from emurl.core.errors import InputError
+from emurl.core.errors import InputError, WorkError
 from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
-from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held
+from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held, read_by
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
 
@@ -249,7 +249,7 @@ def _is_old(name: str) -> bool:
 
 
 def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
-    """Remove all but the newest `keep` versions of each stage and what they came from, and left-over work.
+    """Remove all but the newest `keep` versions of each stage, what they came from, what running stages read, and left-over work.
 
     Of what stages keep for later (`Output.cache`), files that no artifact holds go, too.
 
@@ -264,22 +264,54 @@ def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
     by_stage: dict[tuple[str, str], list[str]] = {}
     for ref, artifact in artifacts.items():
         by_stage.setdefault((artifact.pipeline, artifact.stage), []).append(ref)
-    queue = [ref for refs in by_stage.values() for ref in refs[max(len(refs) - keep, 0) :]]
-    while queue:
-        ref = queue.pop()
-        if ref in artifacts and ref not in kept:
-            kept.add(ref)
-            queue += artifacts[ref].parents.values()
-    removed = [ref for ref in artifacts if ref not in kept]
-    if not dry_run:
-        for ref in removed:
-            store.remove(artifacts[ref])
+
+    def keep_all(queue: list[str]) -> None:
+        while queue:
+            ref = queue.pop()
+            if ref in artifacts and ref not in kept:
+                kept.add(ref)
+                queue += artifacts[ref].parents.values()
+
+    keep_all([ref for refs in by_stage.values() for ref in refs[max(len(refs) - keep, 0) :]])
+    removed: list[str] = []
+    for ref, artifact in artifacts.items():
+        if ref not in kept:
+            keep_all(_being_read(store))  # anew each time: removing takes a while, and a stage may begin meanwhile
+        if ref not in kept:
+            removed.append(ref)
+            if not dry_run:
+                store.remove(artifact)
     removed += _gc_work(store, dry_run)
     removed += _gc_caches(store, dry_run)
     if store.remote is not None:
         for pipeline, stage in claims.claimed_stages(store.remote):
             removed += claims.Claims(store.remote, pipeline, stage).forget(RECORD_S, dry_run)
     return removed
+
+
+def _being_read(store: Store) -> list[str]:
+    """Refs of what the stages read that are being made, here or anywhere."""
+    names = store.objects.names(LEASES)
+    return [ref for name in names if not name.startswith(".probe-") for ref in read_by(store.objects, f"{LEASES}/{name}")]
+
+
+def require(store: Store, what: str, refs: Mapping[str, str | None]) -> None:
+    """Refuse to go on with work whose parents have been removed since they were chosen.
+
+    Args:
+        what: how the work is called. refs: the parents, with their digests where those are known.
+
+    Raises:
+        WorkError: the store does not hold one of them any more, or another of that name.
+    """
+    for ref, digest in refs.items():
+        pipeline, stage, version = split_ref(ref)
+        try:
+            there = store.load(pipeline, stage, version_number(version) or 0)
+        except InputError:
+            there = None
+        if there is None or (digest is not None and there.digest != digest):
+            raise WorkError(f"{what}: {ref}, which it is made of, was removed meanwhile; run again")
 
 
 def _gc_work(store: Store, dry_run: bool) -> list[str]:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,25 +216,26 @@ class Store:
 
     @contextlib.contextmanager
     def making(
-        self, pipeline: str, stage: str, fingerprint: str, *, again: bool = False, patient: bool = True
+        self, pipeline: str, stage: str, fingerprint: str, *, again: bool = False, patient: bool = True, reads: Iterable[str] = ()
     ) -> Iterator[Output]:
         """Hold the work of one (pipeline, stage, fingerprint); publish with `publish` inside the block.
 
         Args:
             again: it is to be made although there is such a version; `Output.found` then tells only of one published since this call.
             patient: watch a holder of another machine for the lease's time to live, rather than refuse at once.
+            reads: refs of the artifacts it is made of, which `gc` keeps meanwhile.
 
         Raises:
             InputError: the store cannot be written.
-            WorkError: another process is at the same work, the disk is full, or the store does not answer.
+            WorkError: another process is at the same work, one of `reads` is gone, the disk is full, or the store does not answer.
         """
         if not is_name(pipeline) or not is_name(stage):
             raise InputError(f"{pipeline}/{stage}: not a name for a stage, expected letters, digits, - and _")
         key, what = f"{pipeline}-{stage}-{fingerprint[:16]}", f"{pipeline}/{stage}"
-        work = self.root / WORK / key
+        work, reads = self.root / WORK / key, list(reads)
         known = {one.version for one in self._of(pipeline, stage, fingerprint)}
         lease = Lease.take(
-            self.objects, f"{LEASES}/{key}", what, patient=patient,
+            self.objects, f"{LEASES}/{key}", what, patient=patient, reads=reads,
             done=lambda: any(one.version not in known for one in self._of(pipeline, stage, fingerprint)),
         )  # fmt: skip
         made = work / f"made-{lease.token}"
@@ -242,6 +243,7 @@ class Store:
         output = Output(made / "files", work / "scratch", lease=lease, mirror=mirror, mark=made / "mark")
         output.cache = self.root / ".cache" / (stage if pipeline == DEFAULT_PIPELINE else f"{pipeline}-{stage}")
         try:
+            retention.require(self, what, dict.fromkeys(reads))  # from here on gc keeps them
             self._prepare(output, work)
             self._tidy(pipeline, stage)
             since = [one for one in self._of(pipeline, stage, fingerprint) if not (again and one.version in known)]
@@ -296,7 +298,7 @@ class Store:
             facts: pipeline, stage, headline, fingerprint, code_digest, settings, parents ({stage: {version, digest, ref}}), duration_s.
 
         Raises:
-            WorkError: the work was taken over by another process, or the store does not answer.
+            WorkError: the work was taken over by another process, a parent was removed, or the store does not answer.
         """
         output.check()
         manifest = manifest_of(output, facts)
@@ -304,6 +306,10 @@ class Store:
         if lease is None:
             raise ValueError("an output that is not of Store.making cannot be published")
         output.check()
+        digests = {
+            parent: manifest["parents"][name]["digest"] for name, parent in Artifact(output.folder, manifest).parents.items()
+        }
+        retention.require(self, manifest["stage"], digests)
         if self.remote is None:
             places = self._places(manifest["pipeline"], manifest["stage"])
             try:

@@ -519,3 +519,55 @@ def test_who_begins_while_a_work_is_tidied_waits_for_that_moment(store, monkeypa
     thread.join(4.0)
     taken[0].release()
     assert store.objects.below(".leases") == {}
+
+
+def test_gc_keeps_what_a_running_stage_reads_and_its_ancestors(store):
+    runs = put(store, "runs", "r")
+    frames = put(store, "frames", "f", {"runs": runs})
+    with store.making("speedrun", "reward", F, reads=[frames.ref]) as output:
+        for text in "abc":
+            put(store, "runs", text)
+            put(store, "frames", text)
+        other = Store(store.url)
+        assert other.gc(keep=1, dry_run=True) == ["frames@v2", "frames@v3", "runs@v2", "runs@v3"]
+        assert other.gc(keep=1) == ["frames@v2", "frames@v3", "runs@v2", "runs@v3"]
+        write(output, "x")
+        store.publish(output, facts("speedrun", "reward", F, {"frames": frames}))
+    assert store.verify() == []
+
+
+def test_gc_keeps_what_a_silent_stage_of_another_machine_reads(store):
+    frames = [put(store, "frames", text) for text in "abc"]
+    holder = far(ttl=60.0)
+    hold(store, holder)
+    store.objects.put(f"{KEY}/{holder.token}.beat", json.dumps({"beat": 7, "reads": [frames[0].ref]}).encode())
+    assert store.gc(keep=1) == ["frames@v2"]
+    store.objects.put(f"{KEY}/{holder.token}.beat", b"8")  # as older versions of emurl wrote it
+    assert store.gc(keep=1) == ["frames@v1"]
+
+
+def test_a_parent_that_appears_in_a_lease_while_gc_removes_others_is_kept(store, monkeypatch):
+    frames = [put(store, "frames", text) for text in "abc"]
+    making = store.making("speedrun", "reward", F, reads=[frames[1].ref])
+    remove = Store.remove
+
+    def remove_and_begin(self, artifact):
+        making.__enter__()
+        remove(self, artifact)
+
+    monkeypatch.setattr(Store, "remove", remove_and_begin)
+    assert store.gc(keep=1) == ["frames@v1"]
+    making.__exit__(None, None, None)
+
+
+def test_what_is_made_of_a_removed_parent_is_neither_begun_nor_published(store):
+    frames = put(store, "frames", "f")
+    with pytest.raises(WorkError, match=r"reward: frames@v1, which it is made of, was removed meanwhile"):  # noqa: SIM117
+        with store.making("speedrun", "reward", F, reads=[frames.ref]) as output:
+            write(output, "x")
+            store.remove(frames)
+            store.publish(output, facts("speedrun", "reward", F, {"frames": frames}))
+    assert store.all() == []
+    with pytest.raises(WorkError, match="was removed meanwhile"), store.making("speedrun", "reward", F, reads=[frames.ref]):
+        raise AssertionError
+    assert not [key for key in keys(str(store.url)) if key.startswith(".leases")]

@@ -209,7 +209,8 @@ def _show(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     store = _store(args)
     problems = store.verify()
-    count = len(store.all())
+    # Counted without reading manifests: one that is damaged is among the problems.
+    count = sum(len(store.versions(pipeline, stage)) for pipeline in store.pipelines() for stage in store.stages(pipeline))
     _print(
         args,
         {"artifacts": count, "problems": problems},
@@ -268,11 +269,15 @@ def _emulator(args: argparse.Namespace) -> Any:
     return _config_of_speedrun(args, "play").policy.emulator
 
 
+def _check_seed(args: argparse.Namespace) -> None:
+    if not 0 <= args.seed < 2**63:
+        raise InputError(f"--seed {args.seed}: expected a number ≥ 0 and below 2^63")
+
+
 def _train(args: argparse.Namespace) -> int:
     if args.steps < 1:
         raise InputError(f"--steps {args.steps}: expected a number of steps ≥ 1")
-    if args.seed < 0:
-        raise InputError(f"--seed {args.seed}: expected a number ≥ 0")
+    _check_seed(args)
     from emurl.train import train
 
     told = train(args.agent, args.env, steps=args.steps, seed=args.seed, overrides=args.set, imports=args.imports)
@@ -287,6 +292,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _play(args: argparse.Namespace) -> int:
+    _check_seed(args)
     if args.bot or args.random:
         from emurl.play_scripted import play_bot, play_random
 

@@ -86,6 +86,8 @@ def _config(settings: type[Any], steps: int, seed: int, overrides: Sequence[str]
 
 
 def _import(module: str, where: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise InputError(f"{where}: {module!r} is not the name of a module, expected one that registers environments")
     try:
         importlib.import_module(module)
     except ImportError as error:

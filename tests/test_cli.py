@@ -1,49 +1,106 @@
-"""Words that belong to one pipeline, given the settings or the artifacts of another."""
+"""The words of the command line on stores that somebody has been at by hand, and with input that is wrong."""
+
+import json
+import shutil
+from pathlib import Path
 
 import pytest
 
-from emurl import cli, doctor, play
-from emurl.core.config import load_config
-from emurl.core.errors import InputError
+from emurl import cli
 from emurl.core.store import Store
-from tests.fixtures.beside import beside
 from tests.fixtures.store import put
-
-TOY = """\
-from emurl.core.pipeline import Pipeline, Stage
-from emurl.core.settings import Settings
-class WipSettings(Settings):
-    pass
-def run(settings: WipSettings, inputs, output, tracker): ...
-PIPELINE = Pipeline("wip", "x", __name__, (Stage("policy", (), "x", "x", module=__name__),))
-"""
 
 
 @pytest.fixture
-def add(tmp_path):
-    with beside(tmp_path) as put:
-        yield put
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    for text in "abcd":
+        put(store, "frames", text)
+    return store
 
 
-@pytest.mark.parametrize(
-    "words", [["bench", "policy"], ["bench", "emulator"], ["play", "policy"], ["play", "--random"], ["play", "--bot"]]
-)
-def test_words_of_one_pipeline_say_so_where_they_are_given_another(add, capsys, tmp_path, words):
-    add("pipelines", "wip", TOY)
-    (tmp_path / "wip.yaml").write_text(f"pipeline: wip\nstore: {tmp_path / 'store'}\n")
-    assert cli.main([*words, "--config", str(tmp_path / "wip.yaml")]) == 2
+@pytest.fixture
+def artifacts(store, capsys):
+    """`emurl artifacts WORDS` on the store: the exit code, what it prints, and its line on stderr."""
+
+    def say(*words):
+        code = cli.main(["artifacts", *words, "--store", str(store.root)])
+        out, err = capsys.readouterr()
+        assert len(err.splitlines()) <= 1
+        return code, out, err
+
+    return say
+
+
+def manifest(store: Store, number: int) -> Path:
+    return store.root / "speedrun" / "frames" / f"v{number}" / "manifest.json"
+
+
+def test_a_damaged_manifest_hides_no_other_problem(store, artifacts):
+    manifest(store, 2).write_text("")
+    (manifest(store, 3).parent / "deep/file.txt").write_text("harmed")
+    code, out, _ = artifacts("verify")
+    assert code == 1 and "v2/manifest.json: not a manifest" in out and "frames@v3: deep/file.txt has 6 bytes" in out
+    code, out, _ = artifacts("verify", "--json")
+    told = json.loads(out)
+    assert code == 1 and told["artifacts"] == 4 and len(told["problems"]) == 2
+
+
+@pytest.mark.parametrize("key", ["created", "duration_s", "headline"])
+def test_what_a_manifest_does_not_say_is_left_out_of_the_list(store, artifacts, key):
+    told = json.loads(manifest(store, 2).read_text())
+    told.pop(key)
+    manifest(store, 2).write_text(json.dumps(told))
+    assert artifacts("list")[0] == artifacts("list", "--json")[0] == artifacts("verify")[0] == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("headline", ["a"]), ("created", 2026), ("duration_s", "long")])
+def test_what_a_manifest_says_in_another_type_is_one_line(store, artifacts, key, value):
+    told = json.loads(manifest(store, 2).read_text())
+    manifest(store, 2).write_text(json.dumps({**told, key: value}))
+    code, out, err = artifacts("list")
+    assert code == 2 and out == "" and f"v2/manifest.json: not a manifest (TypeError: {key} is" in err
+    code, out, _ = artifacts("verify")
+    assert code == 1 and f"{key} is" in out
+
+
+def test_a_version_copied_by_hand_is_never_taken_for_the_other(store, artifacts):
+    shutil.copytree(manifest(store, 1).parent, manifest(store, 9).parent)
+    told = "v9/manifest.json: is the manifest of frames@v1, expected that of frames@v9"
+    code, out, err = artifacts("gc", "--keep", "1")
+    assert code == 2 and out == "" and told in err
+    assert store.versions("speedrun", "frames") == [1, 2, 3, 4, 9]
+    code, out, _ = artifacts("verify")
+    assert code == 1 and told in out
+    assert artifacts("show", "frames@v1")[0] == 0
+
+
+def test_a_stray_file_among_leases_is_swept(store, artifacts):
+    for name in ("g.part", "g1.json.bak", "good"):
+        store.objects.put(f".leases/x/{name}", b"")
+    assert artifacts("gc")[:2] == (0, "removed .leases/x: its process is gone\nremoved frames@v1\n")
+    assert not list((store.root / ".leases").glob("x/*"))
+
+
+def test_the_home_of_nobody_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = ("--config", str(Path(__file__).parents[1] / "configs/demo.yaml"))
+    for words in (["artifacts", "list"], ["run", *config], ["artifacts", "gc"]):
+        assert cli.main([*words, "--store", "~nobody-of-that-name/x"]) == 2
+        assert "there is no user nobody-of-that-name, expected a path such as ~/data" in capsys.readouterr().err
+    assert cli.main(["run", "--config", "~nobody-of-that-name/x.yaml"]) == 2
+    assert "there is no user" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_of_thousands_of_digits_is_not_there(artifacts):
+    code, _, err = artifacts("show", "frames@v" + "9" * 5000)
+    assert code == 2 and "holds no such version, expected one of v1, v2, v3, v4" in err
+
+
+@pytest.mark.parametrize("player", [["--random"], ["--bot"], []])
+@pytest.mark.parametrize("seed", ["-1", "9" * 25])
+def test_a_seed_that_nothing_draws_from_is_one_line(capsys, player, seed):
+    assert cli.main(["play", *player, "--seed", seed]) == 2
     out, err = capsys.readouterr()
-    named = " ".join(words[:2] if words[0] == "bench" else words[:1])
-    assert (out, err) == ("", f"emurl: {named}: the settings are of pipeline wip, expected a --config of speedrun\n")
-
-
-def test_the_doctor_looks_at_what_another_pipeline_has(add, tmp_path):
-    add("pipelines", "wip", TOY)
-    checks = {check.name: check.verdict for check in doctor.examine(load_config(None, ["pipeline=wip", f"store={tmp_path}"]))}
-    assert checks == dict.fromkeys(("python", "ffmpeg", "store", "device", "tracking"), "ok")
-
-
-def test_a_player_of_another_pipeline_is_not_played(tmp_path):
-    put(Store(tmp_path), "policy", "a", pipeline="vgc")
-    with pytest.raises(InputError, match="vgc/policy: stage policy of vgc does not play, expected one of policy, behavior"):
-        play.watch(load_config(None), Store(tmp_path), "vgc/policy", steps=1, seed=0, video=str(tmp_path / "a.gif"))
+    assert out == "" and len(err.splitlines()) == 1 and f"--seed {seed}: expected a number ≥ 0 and below 2^63" in err

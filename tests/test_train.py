@@ -74,11 +74,16 @@ def test_the_command_line_prints_one_document(tmp_path: Path) -> None:
         (["ppo", "--env", "Blackjack-v1"], "a space of kind Tuple, expected Box"),
         (["ppo", "--env", "no.such.module:CartPole-v1"], "--env no.such.module:CartPole-v1: No module named"),
         (["ppo", "--env", "CartPole-v1", "--import", "no.such.module"], "no.such.module"),
+        (["ppo", "--env", "CartPole-v1", "--import", ""], "--import : '' is not the name of a module"),
+        (["ppo", "--env", "CartPole-v1", "--import", ".x"], "'.x' is not the name of a module"),
+        (["ppo", "--env", ":CartPole-v1"], "'' is not the name of a module"),
         (["ppo", "--env", "CartPole-v1", "--set", "num_env=3"], "did you mean num_envs"),
         (["ppo", "--env", "CartPole-v1", "--set", "gamma=2"], "gamma"),
         (["ppo", "--env", "CartPole-v1", "--set", "gamma"], "key=value"),
         (["ppo", "--env", "CartPole-v1", "--steps", "0"], "--steps 0"),
         (["ppo", "--env", "CartPole-v1", "--seed", "-1"], "--seed -1"),
+        (["ppo", "--env", "CartPole-v1", "--seed", "9" * 25], "expected a number ≥ 0 and below 2^63"),
+        (["ppo", "--env", "CartPole-v1", "--set", "seed=" + "9" * 25], "expected a number below 2^63"),
     ],
 )
 def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str], expected: str) -> None:

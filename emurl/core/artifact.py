@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import UnionType
 from typing import Any, Protocol
 
 from emurl.core.errors import InputError, WorkError
@@ -17,7 +18,7 @@ SCHEMA = 2
 MANIFEST = "manifest.json"
 LATEST = "latest"
 DEFAULT_PIPELINE = "speedrun"  # what a ref without a pipeline means, and whose all artifacts of schema 1 are
-_VERSION = re.compile(r"v([1-9][0-9]*)")
+_VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -50,6 +51,12 @@ def is_name(text: str) -> bool:
 def ref_of(pipeline: str, stage: str, number: int) -> str:
     """`reward@v3` for the speedrun pipeline, `vgc/league@v2` for the others."""
     return f"{stage}@v{number}" if pipeline == DEFAULT_PIPELINE else f"{pipeline}/{stage}@v{number}"
+
+
+def ref_at(key: str) -> str:
+    """The ref of what lies at `<pipeline>/<stage>/v<N>` in a store, or as older versions of emurl wrote it at `<stage>/v<N>`."""
+    *pipeline, stage, version = key.split("/")
+    return ref_of(pipeline[0] if pipeline else DEFAULT_PIPELINE, stage, int(version.removeprefix("v")))
 
 
 def split_ref(ref: str) -> tuple[str, str, str]:
@@ -203,14 +210,24 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
         schema = told["schema"]
         if schema not in (1, SCHEMA):
             raise InputError(f"{where}: schema {schema}, expected 1 or {SCHEMA}; a newer emurl may have written it")
-        manifest = {"pipeline": DEFAULT_PIPELINE, "headline": None, "code_digest": None, "notes": [], **told}
-        wanted: dict[str, type] = {
-            "pipeline": str, "stage": str, "version": int, "fingerprint": str, "digest": str,
-            "settings": dict, "parents": dict, "metrics": dict, "notes": list, "files": list,
+        absent: dict[str, Any] = {
+            "pipeline": DEFAULT_PIPELINE,
+            "headline": None,
+            "code_digest": None,
+            "notes": [],
+            "created": "",
+            "duration_s": None,
+        }
+        manifest = {**absent, **told}
+        wanted: dict[str, type | UnionType] = {
+            "pipeline": str, "stage": str, "version": int, "fingerprint": str, "digest": str, "headline": str | None,
+            "settings": dict, "parents": dict, "metrics": dict, "notes": list, "files": list, "created": str,
+            "duration_s": int | float | None,
         }  # fmt: skip
         for key, kind in wanted.items():
             if not isinstance(manifest[key], kind):
-                raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {kind.__name__}")
+                expected = kind.__name__ if isinstance(kind, type) else str(kind)
+                raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {expected}")
         for file in manifest["files"]:
             name, size, sha256 = file["name"], file["size"], file["sha256"]
             parts = PurePosixPath(name).parts

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from emurl.core.errors import EmurlError, InputError, WorkError
-from emurl.core.files import at_home, write_atomically
+from emurl.core.files import at_home, create_file, write_atomically
 from emurl.core.refusals import code_of, explain_folder, explain_remote, one_line
 
 PROBE_S = 15.0  # longer than this nobody waits to hear that a store is not there
@@ -60,19 +60,12 @@ class Folder:
         self.url = url or str(root)
 
     def create(self, key: str, data: bytes) -> bool:
-        """See `Objects`. Made and filled are two steps here: a reader may find it empty for a moment."""
+        """See `Objects`. Where the file system has no hard links a reader may find it empty for a moment."""
         with self._told():
-            path = self.root / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with path.open("xb") as file:
-                    file.write(data)
-            except FileExistsError:
-                return False
-            except FileNotFoundError:  # somebody removed the empty folder meanwhile
-                path.parent.mkdir(parents=True, exist_ok=True)
-                return self.create(key, data)
-            return True
+            for _ in range(8):
+                with contextlib.suppress(FileNotFoundError):  # somebody removed the empty folder meanwhile
+                    return create_file(self.root / key, data)
+            return create_file(self.root / key, data)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects`."""
@@ -319,7 +312,10 @@ def open_place(url: str) -> Folder | Remote:
         raise InputError("store: empty, expected a folder or a URL such as s3://bucket/prefix")
     if "://" in url and not url.startswith("file://"):
         return Remote(url)
-    return Folder(at_home(url.removeprefix("file://")), url)
+    try:
+        return Folder(at_home(url.removeprefix("file://")), url)
+    except InputError as error:
+        raise InputError(f"store {error}") from None
 
 
 def _open(url: str, quick: bool) -> tuple[Any, str]:

@@ -20,8 +20,10 @@ from pydantic import ValidationError, create_model
 
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import InputError
+from emurl.core.files import at_home
 from emurl.core.pipeline import Pipeline, find_pipeline
 from emurl.core.settings import Device, Natural, PathText, Settings
+from emurl.core.yaml_text import hint_for, read_yaml
 
 Checked = TypeVar("Checked", bound=Settings)
 
@@ -115,7 +117,7 @@ def _checked(model: type[Checked], values: dict[str, Any], source: str) -> Check
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        loaded = read_yaml(at_home(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"--config {path}: no such file, expected a settings file such as configs/demo.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -135,8 +137,8 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     if not equals or not all(parts):
         raise InputError(f"--set {override}: expected key=value, for example reward.epochs=2")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except yaml.YAMLError:  # a word with a colon or a star in it; where a number is wanted, the check says so
         value = text
     here = values
     for part in parts[:-1]:
@@ -202,8 +204,16 @@ def _one_line(error: ValidationError, source: str, model: type[Settings]) -> str
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
         return f"{source}: unknown key {key}; {hint}{more}"
-    message = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ").replace("a integer", "an integer")
-    return f"{source}: {key}: {message}, got {first['input']!r}{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    for theirs, ours in (("Input should be", "expected"), ("a valid ", "a "), ("a integer", "an integer")):
+        message = message.replace(theirs, ours)
+    hint = hint_for(first["input"]) if first["type"].startswith(("float", "int")) else ""
+    return f"{source}: {key}: {message}, got {_short(first['input'])}{f', write {hint}' if hint else ''}{more}"
+
+
+def _short(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 200 else f"{told[:100]}…"
 
 
 def _known_keys(location: tuple[int | str, ...], model: type[Settings]) -> list[str]:

@@ -123,7 +123,8 @@ def run_stage(
     parents = ", ".join(artifact.ref for artifact in inputs.values())
     say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
     tracking = config.tracking
-    with store.making(pipeline.name, stage.name, fingerprint, again=force) as output:
+    reads = [one.ref for one in inputs.values()]
+    with store.making(pipeline.name, stage.name, fingerprint, again=force, reads=reads) as output:
         if output.found is not None:
             say(f"{stage.name}: {output.found.ref} was made meanwhile by another process, skipped")
             return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began)

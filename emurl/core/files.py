@@ -11,9 +11,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from emurl.core.errors import InputError
+
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+# What file systems without hard links say (FAT, some network shares and containers).
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES, errno.EXDEV)
 # Libraries written in Rust or C++ (safetensors, Arrow) say it in words only.
 _FULL_WORDS = ("no space left on device", "os error 28", "errno 28", "disk quota exceeded", "os error 122", "errno 122")
+TRASH = ".trash-"  # how the name of something begins that is being removed
 
 
 @contextlib.contextmanager
@@ -37,6 +42,44 @@ def write_atomically(path: Path, sync: bool = False) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def create_file(path: Path, data: bytes) -> bool:
+    """Make a file with `data` in it if there is none; False when there is one. Of several callers one succeeds.
+
+    Filled beside its place and linked there, so that it is never seen empty, whatever happens meanwhile: a kill, a full disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".part-{secrets.token_hex(4)}-{path.name}")
+    try:
+        aside.write_bytes(data)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return _create_and_fill(path, data)
+        return True
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _create_and_fill(path: Path, data: bytes) -> bool:
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def sync_file(path: Path) -> None:
@@ -77,13 +120,31 @@ def discard(folder: Path, trash: Path) -> None:
 
     Args:
         folder: what is to go; nothing happens when it is gone already.
-        trash: a folder on the same disk that takes what is being removed.
+        trash: a folder that takes what is being removed; on another disk the folder's own parent does.
+
+    Raises:
+        OSError: it cannot be removed, and is still there.
     """
-    gone = trash / f".trash-{secrets.token_hex(8)}"
+    name = f"{TRASH}{secrets.token_hex(8)}"
+    gone = trash / name
+    trash.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            folder.rename(gone)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            gone = folder.with_name(name)
+            folder.rename(gone)
+    except FileNotFoundError:
+        return
+    remove_tree(gone)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder or a file that nobody reads any more, as far as the disk lets us."""
     with contextlib.suppress(OSError):
-        trash.mkdir(parents=True, exist_ok=True)
-        folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+        path.unlink() if path.is_file() or path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -100,7 +161,18 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def at_home(path: str | os.PathLike[str]) -> Path:
-    """A path with `~` read as the home folder. Without a home (an unknown user id), `~` stays."""
-    with contextlib.suppress(RuntimeError):
-        return Path(path).expanduser()
-    return Path(path)
+    """A path with `~` read as the home folder, and `~name` as that of another user. Without a home (an unknown user id), `~` stays.
+
+    Raises:
+        InputError: there is no such user, or it holds a NUL.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise InputError(f"{text!r}: holds a NUL, expected a path")
+    found = os.path.expanduser(text)  # noqa: PTH111  (a Path has forgotten the ./ of ./~name)
+    user = Path(text).parts[0] if found == text and text.startswith("~") else "~"
+    if user != "~":
+        raise InputError(
+            f"{text}: there is no user {user[1:]}, expected a path such as ~/data, or ./{user} for a folder of that name"
+        )
+    return Path(found)

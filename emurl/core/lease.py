@@ -1,7 +1,7 @@
 """Who is making what: a lease that expires, on any store that can create an object conditionally. No locks, no clocks compared.
 
     <key>/g<k>.json          generation k, made once by `create` and never rewritten: who, where, which token
-    <key>/<token>.beat       a counter that its holder alone rewrites every quarter of the time to live
+    <key>/<token>.beat       a counter that its holder alone rewrites every quarter of the time to live, and the refs of what it reads
 
 The highest generation owns. A holder is over when its process is known to be gone (same machine, other or no process of that number
 and start), or when its counter has stood still for the whole time to live, measured by the watcher's own monotonic clock: clocks of
@@ -21,7 +21,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,7 @@ from emurl.core.progress import say
 
 LEASE_S = 60.0
 _GENERATION = re.compile(r"g([0-9]+)\.json")
+_TIDYING = "tidying-"
 State = Literal["dead", "alive", "unknown"]
 
 
@@ -64,6 +65,11 @@ class Holder:
     started: str
     ttl: float
 
+    @property
+    def tidies(self) -> bool:
+        """Whether it only removes what was left over, and has no work of its own."""
+        return self.token.startswith(_TIDYING)
+
     def state(self) -> State:
         """What can be told of the process without waiting."""
         if not self.machine or self.machine != this_machine():
@@ -74,10 +80,11 @@ class Holder:
         return "alive" if started and started == self.started else "dead"
 
 
-def me() -> Holder:
-    """This process, under a new token."""
+def me(tidying: bool = False) -> Holder:
+    """This process, under a new token; with `tidying`, one that shows that it will be done soon."""
     pid = os.getpid()
-    return Holder(secrets.token_hex(8), socket.gethostname(), pid, this_machine(), process_start(pid) or "", lease_seconds())
+    token = (_TIDYING if tidying else "") + secrets.token_hex(8)
+    return Holder(token, socket.gethostname(), pid, this_machine(), process_start(pid) or "", lease_seconds())
 
 
 def this_machine() -> str:
@@ -107,9 +114,15 @@ def process_start(pid: int) -> str | None:
     return "" if fields[0] in ("Z", "X") else fields[19]
 
 
+def generation_of(name: str) -> int | None:
+    """7 for `g7.json`; None for whatever else lies in the folder of a lease."""
+    match = _GENERATION.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def generations(objects: Objects, key: str) -> list[int]:
     """The generations of a lease that are there, ascending."""
-    return sorted(int(match[1]) for name in objects.names(key) if (match := _GENERATION.fullmatch(name)))
+    return sorted(number for name in objects.names(key) if (number := generation_of(name)) is not None)
 
 
 def holder_of(objects: Objects, key: str) -> tuple[int, Holder | None]:
@@ -125,6 +138,21 @@ def read_holder(written: bytes | str) -> Holder | None:
     with contextlib.suppress(ValueError, TypeError):
         return Holder(**json.loads(written))
     return None
+
+
+def read_by(objects: Objects, key: str) -> list[str]:
+    """Refs of what the holder of a lease reads, also when it is not known whether it lives; none where nobody holds it."""
+    for _ in range(20):
+        generation, holder = holder_of(objects, key)
+        if generation == 0 or (holder is not None and holder.state() == "dead"):
+            return []
+        beat = objects.read(f"{key}/{holder.token}.beat") if holder is not None else None
+        if beat is not None:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # older versions of emurl wrote the number alone
+                return [str(ref) for ref in json.loads(beat)["reads"]]
+            return []
+        time.sleep(0.05)  # it has just taken the lease: the first beat comes next
+    return []
 
 
 def _entry(key: str, generation: int) -> str:
@@ -171,28 +199,40 @@ class Lease:
         token: names the holding. generation: its number. holder: this process. lost: known to have been taken over.
     """
 
-    def __init__(self, objects: Objects, key: str, holder: Holder, generation: int, what: str, done: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        key: str,
+        holder: Holder,
+        generation: int,
+        what: str,
+        done: Callable[[], bool],
+        reads: Iterable[str] = (),
+    ) -> None:
         self.key, self.token, self.generation, self.lost = key, holder.token, generation, False
         self._objects, self.holder, self._what, self._done = objects, holder, what, done
-        self._beats = 0
+        self._beats, self._reads = 0, list(reads)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._live, daemon=True, name=f"lease-{what}")
 
     @classmethod
     def take(
-        cls, objects: Objects, key: str, what: str, *, patient: bool = True, done: Callable[[], bool] = lambda: False
-    ) -> Lease:
+        cls, objects: Objects, key: str, what: str, *, patient: bool = True, done: Callable[[], bool] = lambda: False,
+        tidying: bool = False, reads: Iterable[str] = (),
+    ) -> Lease:  # fmt: skip
         """Take a lease that is free or whose holder is gone.
 
         Args:
             key: the folder of the lease in the store. what: how the work is called, for messages.
             patient: watch a silent holder of another machine for the time to live, rather than refuse at once.
             done: tells whether the work has been finished by somebody, asked when the lease has vanished.
+            tidying: it is taken for a moment, to remove what is left over; whoever wants to work waits for that.
+            reads: refs of the artifacts that the work reads, which `retention.gc` keeps meanwhile.
 
         Raises:
             WorkError: somebody holds it, and lives.
         """
-        holder, watch, told = me(), Watch(objects, key), False
+        holder, watch, told, began = me(tidying), Watch(objects, key), False, time.monotonic()
         while True:
             generation, state = watch.look()
             if state == "dead":
@@ -202,10 +242,17 @@ class Lease:
                     if generations(objects, key)[-1:] != [generation + 1]:
                         objects.delete([_entry(key, generation + 1)])
                         continue
-                    lease = cls(objects, key, holder, generation + 1, what, done)
-                    lease._begin()
+                    lease = cls(objects, key, holder, generation + 1, what, done, reads)
+                    try:
+                        lease._begin()
+                    except BaseException:  # or this process, which lives, would be in its own way
+                        lease.release()
+                        raise
                     return lease
                 watch = Watch(objects, key)  # somebody was faster
+                continue
+            if watch.holder and watch.holder.tidies and patient and time.monotonic() - began < holder.ttl:
+                time.sleep(0.05)
                 continue
             who = f"host {watch.holder.host}, process {watch.holder.pid}" if watch.holder else "another process"
             if state == "alive" or watch.beats or not patient:
@@ -228,12 +275,12 @@ class Lease:
         self._thread.start()
 
     def _is_older(self, name: str) -> bool:
-        match = _GENERATION.fullmatch(name)
-        return int(match[1]) < self.generation if match else name.endswith(".beat")
+        generation = generation_of(name)
+        return name.endswith(".beat") if generation is None else generation < self.generation
 
     def _beat(self) -> None:
         self._beats += 1
-        self._objects.put(f"{self.key}/{self.token}.beat", str(self._beats).encode())
+        self._objects.put(f"{self.key}/{self.token}.beat", json.dumps({"beat": self._beats, "reads": self._reads}).encode())
 
     def _live(self) -> None:
         while not self._over.wait(self.holder.ttl / 4):
@@ -278,6 +325,20 @@ class Lease:
             elif generation > self.generation:
                 mine.append(_entry(self.key, self.generation))
             self._objects.delete(reversed(mine))
+
+
+@contextlib.contextmanager
+def hold_to_tidy(objects: Objects, key: str) -> Iterator[bool]:
+    """Hold the lease of a work while what it left is removed, so that nobody begins it meanwhile. Yields False when somebody is at it."""
+    try:
+        lease = Lease.take(objects, key, key, patient=False, tidying=True)
+    except WorkError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lease.release()
 
 
 @contextlib.contextmanager

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emurl.core import claims
-from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, version_number
+from emurl.core import claims, folder_publishing
+from emurl.core.artifact import MANIFEST, Artifact, digest_of, ref_of, split_ref, version_number
 from emurl.core.backends import Folder
-from emurl.core.errors import InputError
-from emurl.core.files import discard, sha256_of_file
-from emurl.core.lease import Watch, holder_of, is_held
+from emurl.core.errors import InputError, WorkError
+from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
+from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held, read_by
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
 
@@ -39,8 +39,6 @@ def verify(store: Store) -> list[str]:
                 except InputError as error:
                     problems.append(str(error))
                     continue
-                if artifact.ref != ref:
-                    problems.append(f"{ref}: its manifest is that of {artifact.ref}")
                 digests[ref] = artifact.digest
                 problems += _verify_files(store, artifact)
                 children += [
@@ -147,7 +145,7 @@ class _Leases:
         generation, _ = self._silent.get(key, (0, ""))
         names = self._objects.names(key)
         # Not what a new holder has made since: only what was there when we looked.
-        gone = [name for name in names if not name.startswith("g") or int(name[1:].partition(".")[0]) <= generation]
+        gone = [name for name in names if (number := generation_of(name)) is None or number <= generation]
         self._objects.delete(f"{key}/{name}" for name in gone)
 
 
@@ -180,9 +178,12 @@ def sweep(store: Store, patient: bool = True) -> list[str]:
             done.append(f"{key}: its process is gone")
     if remote is not None:
         for name in remote.names(WORK):
-            if name in finished and leases.free(f"{LEASES}/{name}"):
-                remove_work(remote, f"{WORK}/{name}")
-                done.append(f"{WORK}/{name}: published since")
+            if name not in finished or not leases.free(f"{LEASES}/{name}"):
+                continue
+            with hold_to_tidy(remote, f"{LEASES}/{name}") as ours:
+                if ours:
+                    remove_work(remote, f"{WORK}/{name}")
+                    done.append(f"{WORK}/{name}: published since")
         old = [name for name in remote.names(LEASES) if name.startswith(".probe-") and _is_old(name)]
         remote.delete(f"{LEASES}/{name}" for name in old)
     return done + _sweep_local(store, leases, finished)
@@ -191,20 +192,41 @@ def sweep(store: Store, patient: bool = True) -> list[str]:
 def _sweep_local(store: Store, leases: _Leases, finished: set[str]) -> list[str]:
     done = []
     top = store.root / WORK
-    for work in sorted(top.glob("*")):
-        if work.name.startswith(".trash-"):
-            shutil.rmtree(work, ignore_errors=True)
-        elif work.name.startswith(".probe-"):
-            if _is_old(work.name):
-                work.unlink(missing_ok=True)
-        elif leases.free(f"{LEASES}/{work.name}"):
-            if work.name in finished or not any(work.rglob("*")):
-                discard(work, top)
-                done.append(f"{WORK}/{work.name}: published since")
-                continue
-            for made in [*work.glob("made-*"), *work.glob(".upload-*")]:
-                discard(made, top) if made.is_dir() else made.unlink(missing_ok=True)
-                done.append(f"{WORK}/{work.name}: half-made files")
+    copies = folder_publishing.left_over(store.root) if store.remote is None else []
+    works = set()
+    for path in sorted(top.glob("*")):
+        if path.name.startswith(TRASH):
+            remove_tree(path)
+        elif path.name.startswith(".probe-"):
+            if _is_old(path.name):
+                path.unlink(missing_ok=True)
+        else:
+            works.add(path.name)
+    for name in sorted(works | {folder_publishing.work_of(copy) for copy in copies}):
+        if not leases.free(f"{LEASES}/{name}"):
+            continue
+        with hold_to_tidy(store.objects, f"{LEASES}/{name}") as ours:
+            if ours:
+                done += _sweep_work(store, top / name, name in finished)
+    for gone in folder_publishing.trash_in(store.root) if store.remote is None else []:
+        remove_tree(gone)
+    return done
+
+
+def _sweep_work(store: Store, work: Path, finished: bool) -> list[str]:
+    """Remove what a work that nobody is at has no use for any more."""
+    done = []
+    for copy in folder_publishing.half_copied(store.root, work.name) if store.remote is None else []:
+        discard(copy, work.parent)
+        done.append(f"{copy.relative_to(store.root).as_posix()}: half-made files")
+    if finished or not any(work.rglob("*")):
+        if work.exists():
+            discard(work, work.parent)
+            done.append(f"{WORK}/{work.name}: published since")
+        return done
+    for made in [*work.glob("made-*"), *work.glob(".upload-*")]:
+        discard(made, work.parent) if made.is_dir() else made.unlink(missing_ok=True)
+        done.append(f"{WORK}/{work.name}: half-made files")
     return done
 
 
@@ -227,7 +249,7 @@ def _is_old(name: str) -> bool:
 
 
 def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
-    """Remove all but the newest `keep` versions of each stage and what they came from, and left-over work.
+    """Remove all but the newest `keep` versions of each stage, what they came from, what running stages read, and left-over work.
 
     Of what stages keep for later (`Output.cache`), files that no artifact holds go, too.
 
@@ -242,22 +264,54 @@ def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
     by_stage: dict[tuple[str, str], list[str]] = {}
     for ref, artifact in artifacts.items():
         by_stage.setdefault((artifact.pipeline, artifact.stage), []).append(ref)
-    queue = [ref for refs in by_stage.values() for ref in refs[max(len(refs) - keep, 0) :]]
-    while queue:
-        ref = queue.pop()
-        if ref in artifacts and ref not in kept:
-            kept.add(ref)
-            queue += artifacts[ref].parents.values()
-    removed = [ref for ref in artifacts if ref not in kept]
-    if not dry_run:
-        for ref in removed:
-            store.remove(artifacts[ref])
+
+    def keep_all(queue: list[str]) -> None:
+        while queue:
+            ref = queue.pop()
+            if ref in artifacts and ref not in kept:
+                kept.add(ref)
+                queue += artifacts[ref].parents.values()
+
+    keep_all([ref for refs in by_stage.values() for ref in refs[max(len(refs) - keep, 0) :]])
+    removed: list[str] = []
+    for ref, artifact in artifacts.items():
+        if ref not in kept:
+            keep_all(_being_read(store))  # anew each time: removing takes a while, and a stage may begin meanwhile
+        if ref not in kept:
+            removed.append(ref)
+            if not dry_run:
+                store.remove(artifact)
     removed += _gc_work(store, dry_run)
     removed += _gc_caches(store, dry_run)
     if store.remote is not None:
         for pipeline, stage in claims.claimed_stages(store.remote):
             removed += claims.Claims(store.remote, pipeline, stage).forget(RECORD_S, dry_run)
     return removed
+
+
+def _being_read(store: Store) -> list[str]:
+    """Refs of what the stages read that are being made, here or anywhere."""
+    names = store.objects.names(LEASES)
+    return [ref for name in names if not name.startswith(".probe-") for ref in read_by(store.objects, f"{LEASES}/{name}")]
+
+
+def require(store: Store, what: str, refs: Mapping[str, str | None]) -> None:
+    """Refuse to go on with work whose parents have been removed since they were chosen.
+
+    Args:
+        what: how the work is called. refs: the parents, with their digests where those are known.
+
+    Raises:
+        WorkError: the store does not hold one of them any more, or another of that name.
+    """
+    for ref, digest in refs.items():
+        pipeline, stage, version = split_ref(ref)
+        try:
+            there = store.load(pipeline, stage, version_number(version) or 0)
+        except InputError:
+            there = None
+        if there is None or (digest is not None and there.digest != digest):
+            raise WorkError(f"{what}: {ref}, which it is made of, was removed meanwhile; run again")
 
 
 def _gc_work(store: Store, dry_run: bool) -> list[str]:
@@ -267,11 +321,15 @@ def _gc_work(store: Store, dry_run: bool) -> list[str]:
     for name in sorted(names):
         if is_held(store.objects, f"{LEASES}/{name}") is not False:
             continue
-        removed.append(f"{WORK}/{name}")
-        if not dry_run:
-            discard(top / name, top)
-            if store.remote is not None:
-                remove_work(store.remote, f"{WORK}/{name}")
+        if dry_run:
+            removed.append(f"{WORK}/{name}")
+            continue
+        with hold_to_tidy(store.objects, f"{LEASES}/{name}") as ours:
+            if ours:
+                discard(top / name, top)
+                if store.remote is not None:
+                    remove_work(store.remote, f"{WORK}/{name}")
+                removed.append(f"{WORK}/{name}")
     return removed
 
 

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from emurl.core.errors import InputError
 from emurl.core.files import at_home
 
 if TYPE_CHECKING:
     from emurl.core.artifact import Artifact
 
-Positive = Annotated[int, Field(gt=0)]
-Natural = Annotated[int, Field(ge=0)]
+LARGEST = 2**63 - 1  # what torch and NumPy still take as a number of 64 bits
+
+
+def _of_64_bits(number: int) -> int:
+    if number > LARGEST:
+        raise ValueError("expected a number below 2^63")
+    return number
+
+
+Positive = Annotated[int, Field(gt=0), AfterValidator(_of_64_bits)]
+Natural = Annotated[int, Field(ge=0), AfterValidator(_of_64_bits)]
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,7 +32,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NOT_IN_FINGERPRINT: dict[str, Any] = {"fingerprint": False}  # where and how fast, never what comes out
 
 
-PathText = Annotated[str, AfterValidator(lambda path: str(at_home(path)) if path.startswith("~") else path)]
+def _path_text(path: str) -> str:
+    try:
+        home = str(at_home(path))
+    except InputError as error:  # pydantic names the key only of a ValueError
+        raise ValueError(str(error)) from None
+    return home if path.startswith("~") else path
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
 """A path as people write it: `~` is their home."""
 
 Device = Annotated[str, Field(json_schema_extra=NOT_IN_FINGERPRINT)]  # auto | cpu | cuda | cuda:N | mps
@@ -34,7 +52,7 @@ class Settings(BaseModel):
     `renamed` maps keys of the version before to their new names: they are still read, with a warning.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
 
     def fingerprint_values(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@
 
 <work> is <pipeline>-<stage>-<16 of the fingerprint>. An artifact's *digest* covers the stage's name and its files, so two runs with the same
 result have the same digest; its *fingerprint* covers settings, parents' digests and code, so equal fingerprints need not be
-computed twice. In a folder a version is written aside, synced and renamed once: the rename is the conditional create. A remote
+computed twice. How a version is published on a folder is said in `folder_publishing`, on an object store in `claims`. A remote
 store's files are downloaded when they are asked for, into a cache whose folders are named by version *and* digest.
 """
 
@@ -21,11 +21,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emurl.core import claims, retention
+from emurl.core import claims, folder_publishing, retention
 from emurl.core.artifact import (
     DEFAULT_PIPELINE,
     LATEST,
@@ -36,6 +36,7 @@ from emurl.core.artifact import (
     digest_of,
     is_name,
     read_manifest,
+    ref_at,
     ref_of,
     sha256_of,
     split_ref,
@@ -43,7 +44,7 @@ from emurl.core.artifact import (
 )
 from emurl.core.backends import Folder, Objects, Remote, explain_folder, open_place
 from emurl.core.errors import EmurlError, InputError, WorkError
-from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file, sync_folder, sync_tree
+from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file
 from emurl.core.lease import Lease
 from emurl.core.output import Output, code_revision, files_below, manifest_of
 from emurl.core.scratch import Mirror, remove_work
@@ -140,8 +141,15 @@ class Store:
         for number in sorted(found, reverse=True):
             artifact = self._artifact(*found[number])
             if artifact.fingerprint == fingerprint:
-                return artifact
+                return artifact if self._is_still(*found[number]) else self.find(pipeline, stage, fingerprint)
         return None
+
+    def _is_still(self, key: str, data: bytes) -> bool:
+        """Whether a version's manifest is the one that was read; if not (its number was used again by hand), all are forgotten."""
+        same = self.objects.read(f"{key}/{MANIFEST}") == data
+        if not same:
+            self._read.clear()
+        return same
 
     def load(self, pipeline: str, stage: str, number: int) -> Artifact:
         """One version of a stage.
@@ -191,7 +199,11 @@ class Store:
         return found
 
     def _artifact(self, key: str, data: bytes) -> Artifact:
-        manifest = read_manifest(data, self.where(f"{key}/{MANIFEST}"))
+        where = self.where(f"{key}/{MANIFEST}")
+        manifest = read_manifest(data, where)
+        told, lies = ref_of(manifest["pipeline"], manifest["stage"], manifest["version"]), ref_at(key)
+        if told != lies:  # copied or renamed by hand: gc, which goes by refs, would take one for the other
+            raise InputError(f"{where}: is the manifest of {told}, expected that of {lies}; remove what was copied there")
         if self.remote is None:
             return Artifact(self.root / key, manifest)
         return Artifact(self._cached(manifest), manifest, _Files(self.remote, key))
@@ -204,25 +216,26 @@ class Store:
 
     @contextlib.contextmanager
     def making(
-        self, pipeline: str, stage: str, fingerprint: str, *, again: bool = False, patient: bool = True
+        self, pipeline: str, stage: str, fingerprint: str, *, again: bool = False, patient: bool = True, reads: Iterable[str] = ()
     ) -> Iterator[Output]:
         """Hold the work of one (pipeline, stage, fingerprint); publish with `publish` inside the block.
 
         Args:
             again: it is to be made although there is such a version; `Output.found` then tells only of one published since this call.
             patient: watch a holder of another machine for the lease's time to live, rather than refuse at once.
+            reads: refs of the artifacts it is made of, which `gc` keeps meanwhile.
 
         Raises:
             InputError: the store cannot be written.
-            WorkError: another process is at the same work, the disk is full, or the store does not answer.
+            WorkError: another process is at the same work, one of `reads` is gone, the disk is full, or the store does not answer.
         """
         if not is_name(pipeline) or not is_name(stage):
             raise InputError(f"{pipeline}/{stage}: not a name for a stage, expected letters, digits, - and _")
         key, what = f"{pipeline}-{stage}-{fingerprint[:16]}", f"{pipeline}/{stage}"
-        work = self.root / WORK / key
+        work, reads = self.root / WORK / key, list(reads)
         known = {one.version for one in self._of(pipeline, stage, fingerprint)}
         lease = Lease.take(
-            self.objects, f"{LEASES}/{key}", what, patient=patient,
+            self.objects, f"{LEASES}/{key}", what, patient=patient, reads=reads,
             done=lambda: any(one.version not in known for one in self._of(pipeline, stage, fingerprint)),
         )  # fmt: skip
         made = work / f"made-{lease.token}"
@@ -230,6 +243,7 @@ class Store:
         output = Output(made / "files", work / "scratch", lease=lease, mirror=mirror, mark=made / "mark")
         output.cache = self.root / ".cache" / (stage if pipeline == DEFAULT_PIPELINE else f"{pipeline}-{stage}")
         try:
+            retention.require(self, what, dict.fromkeys(reads))  # from here on gc keeps them
             self._prepare(output, work)
             self._tidy(pipeline, stage)
             since = [one for one in self._of(pipeline, stage, fingerprint) if not (again and one.version in known)]
@@ -253,8 +267,10 @@ class Store:
         artifacts = []
         for key, data in self._manifests(pipeline, stage, known=True).values():
             with contextlib.suppress(InputError):
-                artifacts.append(self._artifact(key, data))
-        return [one for one in artifacts if one.fingerprint == fingerprint]
+                one = self._artifact(key, data)
+                if one.fingerprint == fingerprint and self._is_still(key, data):
+                    artifacts.append(one)
+        return artifacts
 
     def _tidy(self, pipeline: str, stage: str) -> None:
         """Complete what a dead publisher of this stage had decided, before the same is made again."""
@@ -265,7 +281,7 @@ class Store:
     def _prepare(self, output: Output, work: Path) -> None:
         try:
             # Half-written files of a killed run are of no use; its scratch is.
-            for old in work.glob("made-*"):
+            for old in [*work.glob("made-*"), *folder_publishing.half_copied(self.root, work.name)]:
                 discard(old, self.root / WORK)
             output.folder.mkdir(parents=True)
             (output.folder.parent / "mark").touch()
@@ -282,7 +298,7 @@ class Store:
             facts: pipeline, stage, headline, fingerprint, code_digest, settings, parents ({stage: {version, digest, ref}}), duration_s.
 
         Raises:
-            WorkError: the work was taken over by another process, or the store does not answer.
+            WorkError: the work was taken over by another process, a parent was removed, or the store does not answer.
         """
         output.check()
         manifest = manifest_of(output, facts)
@@ -290,12 +306,22 @@ class Store:
         if lease is None:
             raise ValueError("an output that is not of Store.making cannot be published")
         output.check()
+        digests = {
+            parent: manifest["parents"][name]["digest"] for name, parent in Artifact(output.folder, manifest).parents.items()
+        }
+        retention.require(self, manifest["stage"], digests)
         if self.remote is None:
-            artifact = self._publish_folder(output, manifest, lease)
+            places = self._places(manifest["pipeline"], manifest["stage"])
+            try:
+                target, manifest = folder_publishing.publish(self.root, places, output, manifest, lease)
+            except OSError as error:
+                output.check()  # files that vanish: another process took over
+                raise explain_folder(str(self.root), error) from None
+            artifact = Artifact(target, manifest)
         else:
             artifact = self._publish_remote(output, manifest, lease)
         output.mark = None
-        with contextlib.suppress(EmurlError):  # published all the same; a sweep removes the rest
+        with contextlib.suppress(EmurlError, OSError):  # published all the same; a sweep removes the rest
             self._drop_work(output, lease)
         return artifact
 
@@ -308,28 +334,6 @@ class Store:
             output.mirror.flush(30.0)
             remove_work(self.remote, f"{WORK}/{work.name}")
         discard(work, self.root / WORK)
-
-    def _publish_folder(self, output: Output, manifest: dict[str, Any], lease: Lease) -> Artifact:
-        pipeline, stage = manifest["pipeline"], manifest["stage"]
-        (self.root / pipeline / stage).mkdir(parents=True, exist_ok=True)
-        while True:
-            taken = [version_number(name) for place in self._places(pipeline, stage) for name in self.objects.names(place)]
-            manifest["version"] = max([0, *(number for number in taken if number is not None)]) + 1
-            (output.folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
-            sync_tree(output.folder)
-            target = self.root / pipeline / stage / f"v{manifest['version']}"
-            if not lease.confirm() or (output.mark is not None and not output.mark.exists()):
-                raise WorkError(f"{pipeline}/{stage}: another process took it over while this one was silent; its result counts")
-            try:
-                # Fails when there is such a version (it is never empty), or when another process took over and put these files away.
-                output.folder.rename(target)
-            except OSError:
-                if target.exists():
-                    continue
-                raise
-            break
-        sync_folder(target.parent)
-        return Artifact(target, manifest)
 
     def _publish_remote(self, output: Output, manifest: dict[str, Any], lease: Lease) -> Artifact:
         remote, pipeline, stage = self.remote, str(manifest["pipeline"]), str(manifest["stage"])
@@ -345,14 +349,19 @@ class Store:
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def remove(self, artifact: Artifact) -> None:
-        """Take a version out of the store, and out of the cache of this machine."""
+        """Take a version out of the store, and out of the cache of this machine.
+
+        Raises:
+            InputError, WorkError: it cannot be removed.
+        """
         if self.remote is not None:
             for place in self._places(artifact.pipeline, artifact.stage)[1:]:
                 files = sorted(self.remote.below(f"{place}/v{artifact.version}"), key=lambda name: name != MANIFEST)
                 # The manifest goes first: a version without one is not a version.
                 self.remote.delete(f"{place}/v{artifact.version}/{name}" for name in files)
             claims.Claims(self.remote, artifact.pipeline, artifact.stage).remove(artifact.version)
-        discard(artifact.local, self.root / WORK)
+        with self._explained():
+            discard(artifact.local, self.root / WORK)
         self._read.clear()
 
     def verify(self) -> list[str]:
@@ -361,11 +370,21 @@ class Store:
 
     def sweep(self, patient: bool = True) -> list[str]:
         """Clean what dead processes left. Lines of what was done. See `retention.sweep`."""
-        return retention.sweep(self, patient)
+        with self._explained():
+            return retention.sweep(self, patient)
 
     def gc(self, keep: int = 3, dry_run: bool = False) -> list[str]:
         """Remove old versions and left-over work. See `retention.gc`."""
-        return retention.gc(self, keep, dry_run)
+        with self._explained():
+            return retention.gc(self, keep, dry_run)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the disk refuses, as one line."""
+        try:
+            yield
+        except OSError as error:
+            raise explain_folder(str(self.root), error) from None
 
 
 class _Files:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -70,7 +69,7 @@ class Pretrained(nn.Module):
         """The model saved in `folder`, in evaluation mode on `device`.
 
         Raises:
-            InputError: a file is missing, damaged, or belongs to another class of model.
+            InputError: a file is missing, damaged, or belongs to another class of model, or a weight is not finite.
         """
         folder = Path(folder)
         name, config = _described(folder)
@@ -82,8 +81,13 @@ class Pretrained(nn.Module):
             model.load_state_dict(weights)
         except FileNotFoundError:
             raise InputError(f"{folder}: no {WEIGHTS}, expected a folder written by save_pretrained") from None
-        except (SafetensorError, RuntimeError, TypeError, OSError) as error:
-            raise InputError(f"{folder}: not a {cls.__name__} of this version ({str(error).splitlines()[0]})") from None
+        # A wrong argument fails where it is first used, as anything: a division by zero, a missing key, a shape.
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:240]
+            raise InputError(f"{folder}: not a {cls.__name__} of this version ({reason})") from None
+        for name, tensor in weights.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise InputError(f"{folder / WEIGHTS}: {name} is not finite, expected weights of a model that has learned")
         return model.to(device).eval()
 
 
@@ -98,12 +102,16 @@ def class_saved_in(folder: str | os.PathLike[str]) -> str:
 
 def _described(folder: Path) -> tuple[str, dict[str, Any]]:
     try:
-        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"), parse_constant=_no_number)
         return str(described["class"]), dict(described["config"])
     except FileNotFoundError:
         raise InputError(f"{folder}: no {CONFIG}, expected a folder written by save_pretrained") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder / CONFIG}: cannot be read ({error})") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
 
 
 def parameter_count(*modules: nn.Module) -> int:

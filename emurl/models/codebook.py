@@ -14,7 +14,7 @@ code (k-means++ seeding, Arthur & Vassilvitskii 2007).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,8 @@ class Codebook(nn.Module):
         from vector_quantize_pytorch import FSQ, VectorQuantize
 
         super().__init__()
+        if kind not in get_args(Kind):
+            raise ValueError(f"codebook is {kind!r}, expected one of {', '.join(get_args(Kind))}")
         self.vocab, self.kind, self.kmeans_iterations = vocab, kind, kmeans_iterations
         self.quantiser: Any  # VectorQuantize or FSQ, whose insides have no types; the key of weights that are already saved
         if kind == "fsq":

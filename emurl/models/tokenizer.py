@@ -128,6 +128,8 @@ class Tokenizer(Pretrained):
         )  # fmt: skip
         self.unquantized, self.revive_until = unquantized, revive_until
         self.max_cells, self.max_log_odds = max_cells, max_log_odds
+        if encoder not in ("context", "cells"):
+            raise ValueError(f"encoder is {encoder!r}, expected context or cells")
         self.of_cells = encoder == "cells"
         if self.of_cells and codebook != "cosine":
             raise ValueError(f"codebook is {codebook}, expected cosine with the encoder of cells")

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emurl.core.config import Config, RenamedKey, load_config
+from emurl.core.config import Config, RenamedKey, config_class, load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import find_pipeline
+from emurl.core.settings import Settings
+from emurl.core.yaml_text import hint_for, read_yaml
 
 STAGES = tuple(find_pipeline("speedrun").by_name)
 
@@ -53,6 +55,14 @@ def test_an_override_wins_and_is_typed():
         ("seed", ["--set seed", "key=value"]),
         ("=3", ["key=value"]),
         ("seed.x=1", ["seed"]),
+        ("dynamics.seed=2024-13-45", ["dynamics.seed", "integer", "'2024-13-45'"]),
+        ("dynamics.seed=!!int x", ["dynamics.seed", "integer"]),
+        ("dynamics.seed=" + "9" * 5000, ["dynamics.seed", "999…"]),
+        ("dynamics.seed=" + "9" * 25, ["dynamics.seed", "below 2^63"]),
+        ("dynamics.seed=" + "[" * 3000, ["dynamics.seed", "[[[…"]),
+        ("reward.learning_rate=1e-4", ["reward.learning_rate", "write 1.0e-4"]),
+        ("reward.learning_rate=.inf", ["reward.learning_rate", "finite"]),
+        ("reward={seed: 1, seed: 2}", ["reward", "'{seed: 1, seed: 2}'"]),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_the_key(override, words):
@@ -67,7 +77,20 @@ def test_a_wrong_setting_is_one_line_that_names_the_key(override, words):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("[1, 2]", "mapping"), ("a: [", "YAML"), ("\tx: 1", "YAML"), ("runs: 3", "runs"), ("nonsense: 1", "nonsense")],
+    [
+        ("[1, 2]", "mapping"),
+        ("a: [", "YAML"),
+        ("\tx: 1", "YAML"),
+        ("runs: 3", "runs"),
+        ("nonsense: 1", "nonsense"),
+        ("seed: 1\ndevice: cpu\nseed: 2", "line 3: seed is there twice"),
+        ("reward:\n  seed: 1\n  seed: 2", "line 3: seed is there twice"),
+        ("\nseed: 2024-13-45", "line 2: 2024-13-45 is not a value"),
+        ("seed: !!int x", "line 1: x is not a value"),
+        ("seed: !!timestamp x", "line 1"),
+        ("seed: " + "9" * 5000, "line 1"),
+        ("seed: " + "[" * 3000, "nested too deeply"),
+    ],
 )
 def test_a_broken_file_is_one_line_that_names_it(tmp_path, text, word):
     file = tmp_path / "broken.yaml"
@@ -128,3 +151,56 @@ def test_only_the_base_url_tells_the_demo_leaderboard_from_the_real_one():
     assert real["api_base"] == "https://www.speedrun.com/api/v1"
     # What else differs names a game and an amount, never a way of reading.
     assert demo.keys() | real.keys() <= {"api_base", "game", "categories", "max_runs"}
+
+
+@pytest.mark.parametrize("key", ["store", "emulator.rom"])
+@pytest.mark.parametrize(("value", "told"), [("~nobody-of-that-name/x", "no user nobody-of-that-name"), ('"a\\0b"', "NUL")])
+def test_a_path_that_is_none_is_one_line(key, value, told):
+    with pytest.raises(InputError, match=told) as caught:
+        load_config(None, [f"{key}={value}"])
+    assert f"{key}: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_tilde_in_the_name_of_a_folder_can_be_said():
+    assert load_config(None, ["store=./~mine"]).store == "./~mine"
+
+
+def floats(model, prefix=""):
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from floats(field.annotation, f"{prefix}{name}.")
+        elif field.annotation is float:
+            yield f"{prefix}{name}"
+
+
+def test_no_number_is_infinite_or_none():
+    keys = list(floats(config_class(find_pipeline("speedrun"))))
+    assert len(keys) > 30
+    for key in keys:
+        for value in (".inf", "-.inf", ".nan"):
+            with pytest.raises(InputError, match=key):
+                load_config(None, [f"{key}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("1e-4", "1.0e-4"),
+        ("-2E5", "-2.0e+5"),
+        ("1.5e3", "1.5e+3"),
+        (".5e1", "0.5e+1"),
+        ("3.e+1", "3.0e+1"),
+        ("e5", ""),
+        (".e5", ""),
+        (7, ""),
+    ],
+)
+def test_the_hint_for_a_number_that_yaml_reads_as_text(text, hint):
+    assert hint_for(text) == hint
+    if hint:
+        assert read_yaml(hint) == float(text)
+
+
+def test_a_mapping_may_say_again_what_it_merges():
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\n<<: *b\ny: 3"
+    assert read_yaml(text) == {"a": {"x": 1, "y": 1}, "b": {"x": 2, "y": 1}, "x": 2, "y": 3}

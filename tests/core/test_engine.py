@@ -146,6 +146,24 @@ def test_the_cadence_that_settings_leave_unsaid_is_the_parents_and_is_written_do
         run("policy", overrides=["policy.emulator.frame_skip=30"])
 
 
+def test_gc_keeps_what_the_stage_that_runs_reads(toy, monkeypatch):
+    run("runs", "videos", "frames")
+    run("frames", overrides=["frames.fps=3.0"])
+    load = Stage.load
+
+    def load_and_clean_up(stage: Stage):
+        def run_stage(settings, inputs, output, tracker):
+            assert "frames@v1" not in Store("store").gc(keep=1)
+            load(stage)(settings, inputs, output, tracker)
+
+        return run_stage
+
+    monkeypatch.setattr(Stage, "load", load_and_clean_up)
+    (made,) = run("reward", inputs=["frames@v1"])
+    assert made.artifact.parents == {"frames": "frames@v1"}
+    assert Store("store").verify() == []
+
+
 def test_a_missing_parent_and_an_unknown_stage_are_one_line(toy):
     with pytest.raises(InputError, match=r"frames.*emurl run frames"):
         run("reward")

@@ -140,6 +140,20 @@ def test_another_machine_reads_manifests_first_and_files_when_asked(s3, tmp_path
         there.path("nothing")
 
 
+@pytest.mark.parametrize("again", ["reward", None])
+def test_a_version_replaced_by_hand_is_not_taken_for_the_one_that_was_read(near, again):
+    store = near
+    old = put(store, "reward", "old")
+    assert store.find("speedrun", "reward", old.fingerprint).ref == "reward@v1"
+    for key in store.objects.below("speedrun/reward/v1"):
+        store.objects.delete([f"speedrun/reward/v1/{key}"])
+    if again:
+        put(Store(store.url), "reward", "new")
+    assert store.find("speedrun", "reward", old.fingerprint) is None
+    with store.making("speedrun", "reward", old.fingerprint) as output:
+        assert output.found is None
+
+
 def test_the_cache_never_mixes_two_contents_of_one_number(s3, tmp_path):
     store = Store(make_bucket())
     first = put(store, "reward", "one", files=2)
@@ -313,6 +327,7 @@ def test_output_makes_parents_and_keeps_notes(tmp_path):
 def test_home_is_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Store("~/data").root == tmp_path / "data" == Store("file://~/data").root
+    assert Store("./~data").root.name == "~data"
     monkeypatch.setenv("EMURL_CACHE", "~/cache")
     assert Store("memory://x").root.is_relative_to(tmp_path / "cache")
 

@@ -1,5 +1,6 @@
 """Stores that are not there, or not to be used: one line each, of the right kind, before any work, and soon."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -245,3 +246,20 @@ def test_a_store_that_goes_away_while_it_is_read(s3, monkeypatch):
 def test_no_thread_is_left_waiting(s3):
     Store(make_bucket()).probe()
     assert not [thread for thread in threading.enumerate() if thread.name == "store-probe"]
+
+
+def test_what_cannot_be_removed_is_not_said_to_be_gone(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    for text in "abc":
+        put(store, "reward", text)
+    with monkeypatch.context() as patch:
+
+        def read_only(path, target):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        patch.setattr(Path, "rename", read_only)
+        with pytest.raises(InputError, match=r"not writable \(Read-only file system\)"):
+            store.gc(keep=1)
+    assert store.versions("speedrun", "reward") == [1, 2, 3]
+    assert store.gc(keep=1) == ["reward@v1", "reward@v2"]
+    assert [path.name for path in (tmp_path / ".work").glob("*")] == []

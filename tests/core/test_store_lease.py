@@ -1,5 +1,6 @@
 """Leases, claims and scratch: who may, who has lost, and what another machine goes on from."""
 
+import errno
 import json
 import os
 import signal
@@ -10,15 +11,16 @@ import time
 import uuid
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from emurl.core import claims
+from emurl.core import claims, retention
 from emurl.core import lease as leases
 from emurl.core.backends import Folder, Remote
 from emurl.core.errors import WorkError
 from emurl.core.files import discard
-from emurl.core.lease import Holder, Lease, hold_folder, holder_of, me
+from emurl.core.lease import Holder, Lease, hold_folder, hold_to_tidy, holder_of, me
 from emurl.core.store import Store
 from tests.fixtures.store import facts, keys, put, write
 
@@ -418,3 +420,154 @@ def test_folder_objects_hold_what_they_promise(tmp_path):
     assert folder.below("") == {"a/b": 1} and folder.names("") == ["a"] and folder.names("a/b") == []
     folder.delete(["a/b", "a/c", "x/y"])
     assert folder.names("") == [] and folder.read("a/b/c") is None
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_created_on_a_full_disk_leaves_nothing(tmp_path, monkeypatch, links):
+    folder = Folder(tmp_path)
+    write_bytes, open_file = Path.write_bytes, Path.open
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def without_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if links:
+        monkeypatch.setattr(Path, "write_bytes", lambda path, data: (write_bytes(path, b""), full()))
+    else:
+        monkeypatch.setattr(os, "link", without_links)
+        assert folder.create("b", b"1") and not folder.create("b", b"2") and folder.read("b") == b"1"
+
+        class Full:
+            def __init__(self, file):
+                self.file = file
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+            write = full
+
+        monkeypatch.setattr(Path, "open", lambda path, mode: Full(open_file(path, mode)))
+    with pytest.raises(WorkError, match="the disk is full"):
+        folder.create("a", b"1")
+    monkeypatch.undo()
+    assert folder.names("") == ([] if links else ["b"])
+
+
+def test_a_lease_that_cannot_begin_to_beat_is_given_back(store, monkeypatch):
+    """Or this process, which lives, would refuse itself the next time."""
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise WorkError("the disk is full")
+
+        patch.setattr(store.objects, "put", full)
+        with pytest.raises(WorkError, match="full"):
+            Lease.take(store.objects, KEY, "reward")
+    Lease.take(store.objects, KEY, "reward").release()
+    assert store.objects.below(".leases") == {}
+
+
+def resumed_after_the_look(monkeypatch, store: Store, look: str) -> list:
+    """A stage that goes on from its checkpoint begins right after gc (or a sweep) has seen that nobody is at it."""
+    with pytest.raises(RuntimeError), store.making("speedrun", "reward", F) as output:
+        (output.scratch / "checkpoint").write_text("ten hours")
+        raise RuntimeError
+    owner = retention if look == "is_held" else retention._Leases
+    real, begun = getattr(owner, look), []
+
+    def late(*words):
+        answer = real(*words)
+        if not begun and str(words[-1]).endswith(KEY):
+            begun.append(store.making("speedrun", "reward", F))
+            begun.append(begun[0].__enter__())
+        return answer
+
+    monkeypatch.setattr(owner, look, late)
+    return begun
+
+
+@pytest.mark.parametrize(("look", "tidy"), [("is_held", Store.gc), ("free", Store.sweep)])
+def test_a_stage_that_begins_while_it_is_tidied_loses_nothing(store, monkeypatch, look, tidy):
+    begun = resumed_after_the_look(monkeypatch, store, look)
+    if tidy == Store.sweep:  # nothing but what is over is looked at: it is, this once
+        over = SimpleNamespace(pipeline="speedrun", stage="reward", fingerprint=F)
+        monkeypatch.setattr(retention, "_readable", lambda _: [over])
+    assert tidy(Store(store.url)) == []
+    making, output = begun
+    assert (output.scratch / "checkpoint").read_text() == "ten hours"
+    write(output, "x")
+    assert store.publish(output, facts("speedrun", "reward", F)).ref == "reward@v1"
+    making.__exit__(None, None, None)
+
+
+def test_who_begins_while_a_work_is_tidied_waits_for_that_moment(store, monkeypatch):
+    monkeypatch.setenv("EMURL_LEASE_S", "5")
+    with hold_to_tidy(store.objects, KEY) as ours:
+        assert ours
+        with hold_to_tidy(store.objects, KEY) as again:
+            assert not again
+        taken: list[Lease] = []
+        thread = threading.Thread(target=lambda: taken.append(Lease.take(store.objects, KEY, "reward")))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(4.0)
+    taken[0].release()
+    assert store.objects.below(".leases") == {}
+
+
+def test_gc_keeps_what_a_running_stage_reads_and_its_ancestors(store):
+    runs = put(store, "runs", "r")
+    frames = put(store, "frames", "f", {"runs": runs})
+    with store.making("speedrun", "reward", F, reads=[frames.ref]) as output:
+        for text in "abc":
+            put(store, "runs", text)
+            put(store, "frames", text)
+        other = Store(store.url)
+        assert other.gc(keep=1, dry_run=True) == ["frames@v2", "frames@v3", "runs@v2", "runs@v3"]
+        assert other.gc(keep=1) == ["frames@v2", "frames@v3", "runs@v2", "runs@v3"]
+        write(output, "x")
+        store.publish(output, facts("speedrun", "reward", F, {"frames": frames}))
+    assert store.verify() == []
+
+
+def test_gc_keeps_what_a_silent_stage_of_another_machine_reads(store):
+    frames = [put(store, "frames", text) for text in "abc"]
+    holder = far(ttl=60.0)
+    hold(store, holder)
+    store.objects.put(f"{KEY}/{holder.token}.beat", json.dumps({"beat": 7, "reads": [frames[0].ref]}).encode())
+    assert store.gc(keep=1) == ["frames@v2"]
+    store.objects.put(f"{KEY}/{holder.token}.beat", b"8")  # as older versions of emurl wrote it
+    assert store.gc(keep=1) == ["frames@v1"]
+
+
+def test_a_parent_that_appears_in_a_lease_while_gc_removes_others_is_kept(store, monkeypatch):
+    frames = [put(store, "frames", text) for text in "abc"]
+    making = store.making("speedrun", "reward", F, reads=[frames[1].ref])
+    remove = Store.remove
+
+    def remove_and_begin(self, artifact):
+        making.__enter__()
+        remove(self, artifact)
+
+    monkeypatch.setattr(Store, "remove", remove_and_begin)
+    assert store.gc(keep=1) == ["frames@v1"]
+    making.__exit__(None, None, None)
+
+
+def test_what_is_made_of_a_removed_parent_is_neither_begun_nor_published(store):
+    frames = put(store, "frames", "f")
+    with pytest.raises(WorkError, match=r"reward: frames@v1, which it is made of, was removed meanwhile"):  # noqa: SIM117
+        with store.making("speedrun", "reward", F, reads=[frames.ref]) as output:
+            write(output, "x")
+            store.remove(frames)
+            store.publish(output, facts("speedrun", "reward", F, {"frames": frames}))
+    assert store.all() == []
+    with pytest.raises(WorkError, match="was removed meanwhile"), store.making("speedrun", "reward", F, reads=[frames.ref]):
+        raise AssertionError
+    assert not [key for key in keys(str(store.url)) if key.startswith(".leases")]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
@@ -60,6 +60,45 @@ def test_what_is_not_there_is_said(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"class": "Policy"}))
     with pytest.raises(InputError, match="cannot be read"):
         Policy.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes"),
+    [
+        (0, {"dim": 0}), (0, {"dim": -1}), (0, {"dim": "16"}), (0, {"dim": None}), (0, {"dim": [1]}), (0, {"codebook": "x"}),
+        (0, {"encoder": "x"}), (0, {"vocab": 0}), (0, {"shades": 0}), (0, {"nosuch": 1}), (0, {"dim": 7}), (0, {"vocab": 10**12}),
+        (5, {"arch": "x"}), (5, {"dropout": 2}), (5, {"dropout": "x"}), (5, {"dropout": float("nan")}),
+        (7, {"heads": 0}), (7, {"heads": 3}), (7, {"actions": 0}), (7, {"layers": -1}), (7, {"context": "x"}),
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_one_line(tmp_path, place, changes):
+    model = TINY[place]
+    model.save_pretrained(tmp_path)
+    described = {"class": type(model).__name__, "config": model.config | changes}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"not a \w+ of this version|cannot be read") as caught:
+        type(model).from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\0", '{"class": "Tokenizer", "config": [1]}'])
+def test_a_config_that_is_none_is_one_line(tmp_path, text):
+    TINY[0].save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json: cannot be read") as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    TINY[5].save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = max(weights, key=lambda name: weights[name].numel())
+    weights[name].view(-1)[-1] = value
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=rf"{name} is not finite"):
+        RewardModel.from_pretrained(tmp_path)
 
 
 def test_weights_of_an_older_emurl_are_read(tmp_path):

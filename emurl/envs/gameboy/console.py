@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from emurl.core.errors import InputError
+from emurl.core.files import at_home
 from emurl.screen import ScreenSpec, from_emulator
 
 BUTTONS = ("a", "b", "up", "down", "left", "right", "start", "select")
@@ -43,7 +44,7 @@ def read_rom(rom: str | Path) -> bytes:
     Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more), or its
     header checksum (0x014D over 0x0134-0x014C) is wrong.
     """
-    path = Path(rom).expanduser()
+    path = at_home(rom)
     if not path.exists():
         raise InputError(f"ROM {path}: no such file; expected a Game Boy ROM (.gb)")
     if not path.is_file():

@@ -1,0 +1,49 @@
+"""Words that belong to one pipeline, given the settings or the artifacts of another."""
+
+import pytest
+
+from emurl import cli, doctor, play
+from emurl.core.config import load_config
+from emurl.core.errors import InputError
+from emurl.core.store import Store
+from tests.fixtures.beside import beside
+from tests.fixtures.store import put
+
+TOY = """\
+from emurl.core.pipeline import Pipeline, Stage
+from emurl.core.settings import Settings
+class WipSettings(Settings):
+    pass
+def run(settings: WipSettings, inputs, output, tracker): ...
+PIPELINE = Pipeline("wip", "x", __name__, (Stage("policy", (), "x", "x", module=__name__),))
+"""
+
+
+@pytest.fixture
+def add(tmp_path):
+    with beside(tmp_path) as put:
+        yield put
+
+
+@pytest.mark.parametrize(
+    "words", [["bench", "policy"], ["bench", "emulator"], ["play", "policy"], ["play", "--random"], ["play", "--bot"]]
+)
+def test_words_of_one_pipeline_say_so_where_they_are_given_another(add, capsys, tmp_path, words):
+    add("pipelines", "wip", TOY)
+    (tmp_path / "wip.yaml").write_text(f"pipeline: wip\nstore: {tmp_path / 'store'}\n")
+    assert cli.main([*words, "--config", str(tmp_path / "wip.yaml")]) == 2
+    out, err = capsys.readouterr()
+    named = " ".join(words[:2] if words[0] == "bench" else words[:1])
+    assert (out, err) == ("", f"emurl: {named}: the settings are of pipeline wip, expected a --config of speedrun\n")
+
+
+def test_the_doctor_looks_at_what_another_pipeline_has(add, tmp_path):
+    add("pipelines", "wip", TOY)
+    checks = {check.name: check.verdict for check in doctor.examine(load_config(None, ["pipeline=wip", f"store={tmp_path}"]))}
+    assert checks == dict.fromkeys(("python", "ffmpeg", "store", "device", "tracking"), "ok")
+
+
+def test_a_player_of_another_pipeline_is_not_played(tmp_path):
+    put(Store(tmp_path), "policy", "a", pipeline="vgc")
+    with pytest.raises(InputError, match="vgc/policy: stage policy of vgc does not play, expected one of policy, behavior"):
+        play.watch(load_config(None), Store(tmp_path), "vgc/policy", steps=1, seed=0, video=str(tmp_path / "a.gif"))

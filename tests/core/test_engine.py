@@ -84,7 +84,7 @@ def test_one_stage_again_makes_one_version(toy):
     (result,) = run("reward", overrides=["reward.epochs=2"])
     assert calls == ["reward"]
     assert result.artifact.ref == "reward@v2"
-    assert result.artifact.parents == {"frames": "frames@v1"}
+    assert result.artifact.parents == {"frames": "frames@v1", "tokenizer": "tokenizer@v1"}
     assert Store("store").versions("speedrun", "policy") == [1]
 
 
@@ -111,15 +111,15 @@ def test_a_parent_can_be_pinned(toy):
 def test_a_pin_wins_over_what_the_run_makes(toy):
     run("runs", "videos", "frames")
     run("frames", overrides=["frames.fps=4.0"])
-    frames, reward = run("frames", "reward", inputs=["frames@v2"])
-    assert (frames.artifact.ref, reward.artifact.parents["frames"]) == ("frames@v1", "frames@v2")
+    frames, tokenizer = run("frames", "tokenizer", inputs=["frames@v2"])
+    assert (frames.artifact.ref, tokenizer.artifact.parents["frames"]) == ("frames@v1", "frames@v2")
 
 
 @pytest.mark.parametrize(
     ("pins", "said"),
     [
-        (["policy@v1"], "--input policy@v1: no stage that runs reads policy, expected one of frames"),
-        (["toy/frames@v1"], "--input toy/frames@v1: no stage that runs reads toy/frames, expected one of frames"),
+        (["policy@v1"], "--input policy@v1: no stage that runs reads policy, expected one of frames, tokenizer"),
+        (["toy/frames@v1"], "--input toy/frames@v1: no stage that runs reads toy/frames, expected one of frames, tokenizer"),
         (["frames@v1", "frames"], "--input frames: frames@v1 is given, too, expected one version of frames"),
     ],
 )
@@ -159,7 +159,7 @@ def test_gc_keeps_what_the_stage_that_runs_reads(toy, monkeypatch):
         return run_stage
 
     monkeypatch.setattr(Stage, "load", load_and_clean_up)
-    (made,) = run("reward", inputs=["frames@v1"])
+    (made,) = run("tokenizer", inputs=["frames@v1"])
     assert made.artifact.parents == {"frames": "frames@v1"}
     assert Store("store").verify() == []
 
@@ -200,7 +200,7 @@ def test_the_roms_content_counts_not_its_name(toy, tmp_path):
     calls.clear()
     rom.write_bytes(rom_bytes()[:-1] + b"x")
     run(overrides=[f"emulator.rom={rom}"])
-    assert calls == ["behavior", "policy", "evaluation"]
+    assert calls == ["reward", "behavior", "policy", "evaluation"]
     calls.clear()
     rom.rename(tmp_path / "elsewhere.gb")
     run(overrides=[f"emulator.rom={tmp_path}/elsewhere.gb"])
@@ -243,7 +243,7 @@ def test_parents_that_do_not_go_together_are_refused(toy):
     assert calls == []
     (old,) = run("policy", overrides=["policy.gamma=0.9"], inputs=["tokenizer@v1"])
     assert old.artifact.parents["tokenizer"] == "tokenizer@v1"
-    run("dynamics", "behavior", "policy", overrides=["tokenizer.steps=7"])
+    run("dynamics", "reward", "behavior", "policy", overrides=["tokenizer.steps=7"])
     with pytest.raises(InputError, match=r"dynamics@v2 was made with tokenizer@v2, expected tokenizer@v1"):
         run("policy", inputs=["tokenizer@v1"])
 
@@ -298,7 +298,7 @@ def test_run_list_show_compare_verify_gc(toy, capsys, settings_file):
     assert "reward@v2" in err
     code, out, _ = command(capsys, "artifacts", "list", "--json", "--store", "store")
     rows = {row["ref"]: row for row in json.loads(out)}
-    assert rows["reward@v2"]["parents"] == {"frames": "frames@v1"}
+    assert rows["reward@v2"]["parents"] == {"frames": "frames@v1", "tokenizer": "tokenizer@v1"}
     code, out, _ = command(capsys, "artifacts", "show", "reward@v2", "--store", "store", "--json")
     assert json.loads(out)["settings"]["epochs"] == 2
     code, out, _ = command(capsys, "compare", "reward@v1", "reward@v2", "--store", "store", "--json")

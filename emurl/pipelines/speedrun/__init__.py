@@ -17,7 +17,8 @@ PIPELINE = Pipeline(
         Stage("reward", ("frames", "tokenizer"), "pairwise_accuracy", "learn to judge: later is better"),
         Stage("behavior", ("frames", "tokenizer"), "clone_accuracy", "name the actions in the footage, clone them"),
         Stage(
-            "policy", ("tokenizer", "dynamics", "reward", "behavior"), "return_mean", "learn to act: PPO on the reward model's progress"
+            "policy", ("frames", "tokenizer", "dynamics", "reward", "behavior"), "return_mean",
+            "learn to act: PPO on the reward model's progress, or exploring with the judge",
         ),
         Stage(
             "evaluation", ("tokenizer", "dynamics", "reward", "behavior", "policy"), "success_rate",

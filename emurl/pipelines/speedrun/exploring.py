@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 
 from emurl.core.output import Output
-from emurl.core.settings import Positive, Rate, Settings, Share
+from emurl.core.settings import Natural, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.sequences import Streams, labeled_sequences
@@ -73,6 +73,7 @@ class ExploreSettings(Settings):
     archive: ArchiveSettings = ArchiveSettings()  # what is kept
     learn: WaysSettings = WaysSettings()  # what is learned from
     consoles: Positive = 24  # that explore side by side
+    wait_ticks: Natural = 120  # an episode from power-on begins after a wait of up to so many emulator frames
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Explored:
 
 def explore(
     policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
-    stride: int, settings: ExploreSettings, *, seed: int, wait_ticks: int, device: torch.device, output: Output, tracker: Tracker,
+    stride: int, settings: ExploreSettings, *, seed: int, device: torch.device, output: Output, tracker: Tracker,
     signature: dict[str, Any], trial: Callable[[RecurrentPolicy], float],
 ) -> Explored:  # fmt: skip
     """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
@@ -101,7 +102,7 @@ def explore(
         signature: which run it is. trial: how far a policy gets from power-on, the same way every time.
     """
     rng = np.random.default_rng([seed, 0xE59])
-    explorer = Explorer(envs, perception, judge, settings.archive, rng, wait_ticks)
+    explorer = Explorer(envs, perception, judge, settings.archive, rng, settings.wait_ticks)
     best = copy.deepcopy(policy.state_dict())
     places: dict[str, torch.Tensor] = {}
     parts: dict[str, Any] = {"policy": policy, "best": best, "places": places}
@@ -158,6 +159,28 @@ def explore(
     policy.load_state_dict(best)
     policy.eval()
     return told
+
+
+def how_far(
+    policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, *, max_steps: int, seed: int,
+    wait_ticks: int,
+) -> np.ndarray:  # fmt: skip
+    """The share of the course that one episode from power-on on each console gets to, sampled actions: float64 (n,)."""
+    n = envs.num_envs
+    agent = agent_of(policy)
+    dice = [np.random.default_rng([seed, i]) for i in range(n)]
+    envs.reset()
+    frames = envs.wait(np.array([int(one.integers(wait_ticks + 1)) for one in dice])).copy()
+    carry, standings = agent.initial(n), [judge.begin() for _ in range(n)]
+    for _ in range(max_steps):
+        grids = perception.encode(frames)
+        judge.update(standings, grids)
+        if all(standing.furthest >= judge.positions - 2 for standing in standings):
+            break
+        noise = np.stack([one.gumbel(size=agent.actions) for one in dice])
+        actions, carry, _ = agent.act(carry, grids, None, noise)
+        frames = envs.step(actions)[0].copy()
+    return np.array([judge.progress(standing) for standing in standings])
 
 
 def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

@@ -1,8 +1,8 @@
-"""`policy`: PPO from the cloned policy on, paid by the reward model's progress.
+"""`policy`: from the cloned policy on, by PPO that the reward model pays, or by exploring with the judge that remembers.
 
 policy/            the network (safetensors + config.json)
 play.json          how it is to be played
-history.json       one row an update
+history.json       one row an update, or a round
 trials.json        the fixed trials the weights were chosen by
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,13 @@ from emurl.core.errors import InputError
 from emurl.core.settings import Natural, NonNegative, Positive, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.footage.dataset import FrameReader
+from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings
+from emurl.models.recurrent_policy import RecurrentPolicy
+from emurl.pipelines.speedrun.cadence import frames_per_action
+from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, how_far, read_labels
 from emurl.pipelines.speedrun.players import (
     TokenPolicy,
     agent_of,
@@ -36,10 +42,13 @@ from emurl.pipelines.speedrun.players import (
     write_play,
 )
 from emurl.rewards.progress import ProgressReward
+from emurl.rewards.splits import KNOWN, MODEL, SPLITS, SplitJudge
+from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
 from emurl.training.evaluate import Player, play
 from emurl.training.on_policy import Selection, State, train
+from emurl.training.perception import Perception
 from emurl.training.supervised import resolve_device
 
 METRICS: dict[str, str] = {
@@ -61,6 +70,11 @@ METRICS: dict[str, str] = {
     "explained_variance": "↑ share of the variance of the returns that the value head explains; 0: as good as their mean",
     "reward_mean": "mean reward of a step",
     "steps_per_second": "environment steps a second, learning included",
+    "course_mean": "↑ mean share of the course that fresh episodes get to, by the judge; beside `course_mean_clone`. With"
+    " `method: explore`, as the next three",
+    "course_mean_clone": "the same of the clone, on the same seeds",
+    "finished_ways": "ways to the end of the course that were found and kept",
+    "frontier": "↑ furthest share of the course that was found",
     "wall_seconds": "seconds of collecting and learning, without the trials",
 }
 
@@ -80,6 +94,8 @@ class PolicySettings(PPOConfig):
     archive_capacity: Positive = 256  # states kept
     archive_save_every: Positive = 64  # steps that earn a save
     ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
+    method: Literal["ppo", "explore"] = "ppo"  # how it learns: paid by the ranker, or from the ways it finds with the judge
+    explore: ExploreSettings = ExploreSettings()  # how it explores
     trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
     trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
     evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
@@ -102,49 +118,129 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             "behavior.memory decides it"
         )
     policy = copy.deepcopy(clone)
-    rng = np.random.default_rng([settings.seed, 0x990])
-    reward = ProgressReward(perception.progress, settings.time_penalty, familiarity(inputs, device) if settings.ood else None)
-    envs = consoles(emulator, spec, settings.num_envs)
-    trial_envs = consoles(emulator, spec, settings.num_envs)
     fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
+    signature = settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())}
+
+    def returns(candidate: TokenPolicy, where: Any, seed: int) -> list[float]:
+        perception.forget()
+        records = play(where, perception, Player("", agent_of(candidate)), max_steps=settings.episode_steps, seed=seed)
+        return [episode_return(record.progress) for record in records]
+
+    try:
+        if settings.method == "explore":
+            learned = _explore(settings, inputs, policy, clone, perception, spec, signature, fresh_envs, output, tracker)
+        else:
+            learned = _ppo(settings, inputs, policy, clone, perception, spec, signature, returns, output, tracker)
+        fresh = {name: returns(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
+    finally:
+        fresh_envs.close()
+    output.metrics |= {f"return_mean{who}": float(np.mean(values)) for who, values in fresh.items()}
+    output.metrics |= {f"return_std{who}": float(np.std(values)) for who, values in fresh.items()}
+    output.metrics |= learned
+    policy.save_pretrained(output.path("policy"))
+    write_play(output, emulator, spec)
+    if output.metrics["return_mean"] < output.metrics["return_mean_clone"]:
+        output.note(
+            f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
+            f"{output.metrics['return_mean_clone']:.4g}: training made it worse, whatever the trials said"
+        )
+    if output.metrics["best_update"] == 0:
+        output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
+
+
+def _ppo(
+    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, clone: TokenPolicy, perception: Perception,
+    spec: ScreenSpec, signature: dict[str, Any], returns: Callable[[TokenPolicy, Any, int], list[float]], output: Output,
+    tracker: Tracker,
+) -> dict[str, Any]:  # fmt: skip
+    """PPO, paid by the ranker's progress; trains `policy` in place and returns its metrics."""
+    rng = np.random.default_rng([settings.seed, 0x990])
+    familiar = familiarity(inputs, perception.device) if settings.ood else None
+    reward = ProgressReward(perception.progress, settings.time_penalty, familiar)
+    envs, trial_envs = (consoles(settings.emulator, spec, settings.num_envs) for _ in range(2))
     try:
         agent = PPOAgent(token_network(policy), settings, rng, reference=token_network(clone))
         source = ConsoleSource(
             envs, agent, settings.num_steps, rng, reward, perception, episode_steps=settings.episode_steps,
             archive=StateArchive(settings.archive_capacity, settings.archive_save_every), archive_share=settings.archive_share,
         )  # fmt: skip
-
-        def returns(candidate: TokenPolicy, where: Any, seed: int) -> list[float]:
-            perception.forget()
-            records = play(where, perception, Player("", agent_of(candidate)), max_steps=settings.episode_steps, seed=seed)
-            return [episode_return(record.progress) for record in records]
-
         state = train(
-            agent, source, settings, tracker=tracker, scratch=output.scratch, saved=output.scratch_saved,
-            signature=settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())},
+            agent, source, settings, tracker=tracker, scratch=output.scratch, saved=output.scratch_saved, signature=signature,
             selection=Selection(
                 lambda candidate: float(np.mean(returns(candidate.network.module, trial_envs, settings.trial_seed))),  # type: ignore[arg-type]
                 settings.trials, perception.forget,
             ),
         )  # fmt: skip
-        fresh = {name: returns(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
     finally:
-        for consoles_ in (envs, trial_envs, fresh_envs):
-            consoles_.close()
-    policy.save_pretrained(output.path("policy"))
-    write_play(output, emulator, spec)
+        envs.close()
+        trial_envs.close()
     _write(output.path("history.json"), state.history)
     _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
-    output.metrics |= _metrics(state, settings, fresh)
     for alarm in state.alarms:
         output.note(f"alarm: {alarm}")
-    if output.metrics["return_mean"] < output.metrics["return_mean_clone"]:
-        output.note(
-            f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
-            f"{output.metrics['return_mean_clone']:.4g}: PPO made it worse, whatever the trials said"
+    return _metrics(state, settings)
+
+
+def _explore(
+    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, clone: TokenPolicy, perception: Perception,
+    spec: ScreenSpec, signature: dict[str, Any], fresh_envs: ThreadedVectorEnv, output: Output, tracker: Tracker,
+) -> dict[str, Any]:  # fmt: skip
+    """Explore with the judge and learn from the ways; trains `policy` in place and returns its metrics.
+
+    Raises:
+        InputError: the policy does not remember, or the reward artifact has no judge.
+    """
+    if not isinstance(policy, RecurrentPolicy) or not isinstance(clone, RecurrentPolicy):
+        raise InputError(
+            f"policy.method: explore, expected ppo, because the policy of {inputs['behavior'].ref} does not remember"
         )
-    if state.best_update == 0:
-        output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
+    for name in (f"{MODEL}/config.json", f"{MODEL}/model.safetensors", SPLITS, KNOWN):
+        inputs["reward"].path(f"course/{name}")
+    judge = SplitJudge.from_folder(inputs["reward"].path("course"), perception.device)
+    reader = FrameReader(inputs["frames"].folder)
+    tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
+    stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)
+    labels = read_labels(inputs["behavior"].path("labels.parquet"), tokens)
+
+    def far(candidate: RecurrentPolicy, where: ThreadedVectorEnv, seed: int) -> float:
+        perception.forget()
+        return float(
+            how_far(
+                candidate,
+                where,
+                perception,
+                judge,
+                max_steps=settings.episode_steps,
+                seed=seed,
+                wait_ticks=settings.explore.wait_ticks,
+            ).mean()
+        )
+
+    envs, trial_envs = (consoles(settings.emulator, spec, number) for number in (settings.explore.consoles, settings.num_envs))
+    try:
+        told = explore(
+            policy, envs, perception, judge, tokens, labels, stride, settings.explore, seed=settings.seed, device=perception.device,
+            output=output, tracker=tracker, signature=signature, trial=lambda one: far(one, trial_envs, settings.trial_seed),
+        )  # fmt: skip
+    finally:
+        envs.close()
+        trial_envs.close()
+    _write(output.path("history.json"), told.rounds)
+    _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in enumerate(told.trials)])
+    return {
+        "course_mean": far(policy, fresh_envs, settings.seed + FRESH),
+        "course_mean_clone": far(clone, fresh_envs, settings.seed + FRESH),
+        "selection_return": told.best,
+        "selection_return_clone": told.trials[0],
+        "selection_return_last": told.trials[-1],
+        "best_update": told.best_round,
+        "updates": len(told.rounds),
+        "env_steps": told.steps,
+        "finished_ways": told.rounds[-1]["finished_ways"],
+        "frontier": told.rounds[-1]["frontier"],
+        "steps_per_second": told.steps / max(told.seconds, 1e-9),
+        "wall_seconds": told.seconds,
+    }
 
 
 def episode_return(progress: Sequence[float]) -> float:
@@ -155,8 +251,8 @@ def episode_return(progress: Sequence[float]) -> float:
     return float(np.maximum.accumulate(progress).mean() - progress[0])
 
 
-def _metrics(state: State, settings: PolicySettings, fresh: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """The headline first; entropy and the rest are means over the last quarter of the updates."""
+def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
+    """What PPO came to; entropy and the rest are means over the last quarter of the updates."""
     late = state.history[-max(1, len(state.history) // 4) :]
     steps = state.update * settings.num_envs * settings.num_steps
 
@@ -164,8 +260,6 @@ def _metrics(state: State, settings: PolicySettings, fresh: Mapping[str, Sequenc
         return float(np.mean([row[name] for row in late if name in row]))
 
     return {
-        **{f"return_mean{who}": float(np.mean(values)) for who, values in fresh.items()},
-        **{f"return_std{who}": float(np.std(values)) for who, values in fresh.items()},
         "selection_return": state.best,
         "selection_return_clone": state.trials[0][1],
         "selection_return_last": state.trials[-1][1],

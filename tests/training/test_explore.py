@@ -1,0 +1,218 @@
+"""Exploring on real consoles: ways by hand, and a tile that has to be walked to the other side of the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from emurl.core.errors import InputError
+from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.footage.dataset import FrameReader
+from emurl.footage.tokens import write_tokens
+from emurl.games.settings import EmulatorSettings
+from emurl.models.position import PositionModel
+from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun import exploring
+from emurl.pipelines.speedrun import policy as stage
+from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable
+from emurl.pipelines.speedrun.policy import PolicySettings
+from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing
+from emurl.training.evaluate import RandomAgent
+from emurl.training.explore import ArchiveSettings, Explorer, PhaseSettings
+from emurl.training.perception import Perception
+from emurl.training.ways import Place, pack, unpack, without_loops
+from tests.fixtures import playing as rl_fixtures
+from tests.fixtures.learning import walks, write_frames
+
+SKIP = 10
+
+
+class Cells:
+    """A token is the darkest rank in its 16×16 cell."""
+
+    def encode(self, frames: Any) -> torch.Tensor:
+        return torch.as_tensor(frames).reshape(-1, 9, 16, 10, 16).amin(dim=(2, 4)).long()
+
+
+class Columns:
+    """A judge of the tile: a position is a column of cells, and columns 3 and 6 are splits."""
+
+    positions = 10
+
+    def begin(self) -> Standing:
+        return Standing(np.zeros(self.positions))
+
+    def update(self, standings: list[Standing], grids: np.ndarray) -> np.ndarray:
+        gained = np.zeros(len(grids), np.int64)
+        for i, (standing, grid) in enumerate(zip(standings, grids, strict=True)):
+            column = int((grid == 0).any(axis=0).argmax())
+            gained[i] = max(0, column - standing.furthest)
+            standing.furthest = max(standing.furthest, column)
+            standing.passed = sum(standing.furthest >= split for split in (3, 6))
+        return gained
+
+
+@pytest.fixture
+def explorer(tmp_path: Path) -> Explorer:
+    rom = rl_fixtures.rom(tmp_path)
+    envs = ThreadedVectorEnv(rom, 3, SKIP, 4, facts=False, autoreset_mode=AutoresetMode.DISABLED, copy=False)
+    perception = Perception(Cells(), lambda frames: torch.zeros(len(frames)))
+    return Explorer(envs, perception, Columns(), ArchiveSettings(per_position=3), np.random.default_rng(0), wait_ticks=4, goal=7)  # type: ignore[arg-type]
+
+
+def nothing(grids: np.ndarray) -> dict[str, np.ndarray]:
+    return {}
+
+
+def grid(value: int) -> np.ndarray:
+    return np.full((9, 10), value, np.int16)
+
+
+def test_loops_are_cut_and_the_last_action_at_a_picture_is_kept() -> None:
+    #          a  b  c  b  d      the way b → c → b leads nowhere
+    pictures = np.stack([grid(value) for value in (1, 2, 3, 2, 4)])
+    kept = without_loops(pictures, np.array([10, 11, 12, 13, 14]), np.zeros(5, np.int64))
+    assert kept[1].tolist() == [10, 13, 14] and kept[0][:, 0, 0].tolist() == [1, 2, 4]
+    # Seen again after progress was made, it is another moment.
+    assert without_loops(pictures, np.arange(5), np.array([0, 0, 1, 1, 1]))[1].tolist() == [0, 1, 2, 3, 4]
+
+
+@given(st.lists(st.integers(0, 4), max_size=40))
+def test_a_way_without_loops_has_none_and_ends_where_it_ended(values: list[int]) -> None:
+    pictures = np.stack([grid(value) for value in values]) if values else np.zeros((0, 9, 10), np.int16)
+    kept, actions, _ = without_loops(pictures, np.arange(len(values)), np.zeros(len(values), np.int64))
+    seen = kept[:, 0, 0].tolist()
+    assert len(set(seen)) == len(seen) and (not values or (seen[-1], actions[-1]) == (values[-1], len(values) - 1))
+    assert not values or seen[0] == values[0]
+
+
+def test_places_come_back_from_tensors_and_share_their_beginnings() -> None:
+    def place(parent: Place | None, steps: int) -> Place:
+        standing = Standing(np.arange(3.0), steps, steps + 1, {bytes([steps]) * 16})
+        return Place(
+            b"state" * steps, standing, parent, np.stack([grid(steps)] * 2), np.array([steps, 1]), np.array([0, 1]), steps
+        )
+
+    first = place(None, 1)
+    second, third = place(first, 2), place(first, 3)
+    tensors, number = pack([second, third, second])
+    again = unpack(tensors)
+    assert len(again) == 3
+    one, other = again[number[id(second)]], again[number[id(third)]]
+    assert one.parent is other.parent and one.packed == second.packed and one.standing.seen == second.standing.seen
+    assert all(np.array_equal(a, b) for a, b in zip(one.way(), second.way(), strict=True)) and len(one.way()[1]) == 4
+    assert unpack(pack([])[0]) == []
+
+
+def test_chance_gets_to_the_other_side_from_places_that_were_kept(explorer: Explorer) -> None:
+    phase = PhaseSettings(steps=1800, from_power_on=0.2, frontier_decay=0.7, patience=25, random_actions=(0.0,), sticky=0.0)
+    ended = explorer.explore(RandomAgent(8), phase, nothing)
+    assert explorer.frontier >= 7 and explorer.done
+    assert any(one.finished for one in ended) and any(one.from_power_on for one in ended)
+    assert set(explorer.ways) == {0, 1} and all(len(places) <= 3 for places in explorer.pool.values())
+    # A way is what was done: played again from power-on it shows the same pictures.
+    way, actions, progress = explorer.done[0].way()
+    assert len(way) == len(actions) == explorer.done[0].steps and (np.diff(progress) >= 0).all()
+    short = learnable(explorer, WaysSettings())
+    assert short and all(len(actions) == len(grids) == len(progress) for grids, actions, progress in short)
+    explorer.envs.close()
+
+
+def test_what_was_found_is_kept_over_a_kill(explorer: Explorer) -> None:
+    phase = PhaseSettings(steps=600, from_cells=0.5, patience=15, random_actions=(0.2,))
+    explorer.explore(RandomAgent(8), phase, nothing)
+    saved = explorer.tensors()
+    twin = Explorer(explorer.envs, explorer.perception, explorer.judge, explorer.settings, np.random.default_rng(1), 4, 7)
+    twin.restore(saved)
+    explorer.rng = np.random.default_rng(1)
+    results = [one.explore(RandomAgent(8), phase, nothing) for one in (explorer, twin)]
+    assert results[0] == results[1] and explorer.tried == twin.tried
+    after = [one.tensors() for one in (explorer, twin)]
+    assert all(torch.equal(after[0][name], after[1][name]) for name in after[0])
+    explorer.envs.close()
+
+
+# --- the stage ---------------------------------------------------------------------------------------------------
+
+PHASE = PhaseSettings(steps=120, patience=12)
+EXPLORE = ExploreSettings(
+    rounds=2, first=PHASE, later=PHASE, archive=ArchiveSettings(per_position=2),
+    learn=WaysSettings(steps=3, batch_size=2, window=8, warmup_steps=1), consoles=2,
+)  # fmt: skip
+
+
+def inputs_with_footage(folder: Path) -> dict[str, Any]:
+    inputs = rl_fixtures.tiny_inputs(folder, remembering=True)
+    inputs["frames"] = rl_fixtures.artifact(folder / "frames" / "v1", "frames")
+    write_frames(inputs["frames"].folder, walks(3, 30))
+    reader = FrameReader(inputs["frames"].folder)
+    tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"))
+    output = rl_fixtures.output(folder / "tokens")
+    write_tokens(output, reader, inputs["frames"], tokenizer, Tracker.silent())
+    (output.folder / "tokens").rename(inputs["tokenizer"].folder / "tokens")
+    rows = [
+        {"video": video.id, "frame": at, "action": at % 8, "confidence": 0.9, "split": "train"}
+        for video in reader.videos
+        for at in range(20)
+    ]
+    pd.DataFrame(rows).to_parquet(inputs["behavior"].folder / "labels.parquet")
+    # Every new picture moves this judge on: it knows them all, and none belongs anywhere.
+    torch.manual_seed(0)
+    model = PositionModel(rl_fixtures.VOCAB, 12, 4, 4, 8).eval()
+    (inputs["reward"].folder / "course").mkdir()
+    SplitJudge(model, [], np.zeros((1, 9, 10), np.uint16), 0.0, JudgeSettings()).save(inputs["reward"].folder / "course")
+    return inputs
+
+
+def settings(rom: Path, **changes: Any) -> PolicySettings:
+    options: dict[str, Any] = {
+        "emulator": EmulatorSettings(rom=str(rom), frame_skip=SKIP, press_ticks=4), "device": "cpu", "num_envs": 2, "episode_steps": 20,
+        "evaluation_episodes": 2, "method": "explore", "explore": EXPLORE,
+    }  # fmt: skip
+    return PolicySettings(**(options | changes))
+
+
+def test_a_killed_exploration_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rom, inputs = rl_fixtures.rom(tmp_path), inputs_with_footage(tmp_path / "store")
+    whole = rl_fixtures.output(tmp_path / "whole")
+    stage.run(settings(rom), inputs, whole, Tracker.silent())
+    assert whole.metrics["updates"] == 2 and whole.metrics["env_steps"] == 3 * 120
+    assert {"return_mean", "course_mean", "course_mean_clone", "finished_ways", "frontier"} <= whole.metrics.keys()
+
+    killed = rl_fixtures.output(tmp_path / "killed")
+    learn, calls = exploring.learn_ways, []
+
+    def dies(*arguments: Any, **named: Any) -> float:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return learn(*arguments, **named)
+
+    monkeypatch.setattr(exploring, "learn_ways", dies)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(settings(rom), inputs, killed, Tracker.silent())
+    assert not (killed.folder / "policy").exists()
+    stage.run(settings(rom), inputs, killed, Tracker.silent())
+    assert len(calls) == 3  # the first round was not made again
+    files = [load_file(one.folder / "policy" / "model.safetensors") for one in (whole, killed)]
+    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+    for name in ("history.json", "trials.json"):
+        assert (whole.folder / name).read_text() == (killed.folder / name).read_text()
+
+
+def test_only_a_policy_that_remembers_explores(tmp_path: Path) -> None:
+    inputs = rl_fixtures.tiny_inputs(tmp_path / "store")
+    with pytest.raises(
+        InputError, match=r"policy\.method: explore, expected ppo, because the policy of behavior@v1 does not remember"
+    ):
+        stage.run(settings(rl_fixtures.rom(tmp_path)), inputs, rl_fixtures.output(tmp_path / "out"), Tracker.silent())

@@ -39,6 +39,7 @@ class PhaseSettings(Settings):
     frontier_decay: Share = 1.0  # chance of a position to be begun from, relative to the next one further on; 1: all alike
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
+    enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
 
 
@@ -49,7 +50,7 @@ class ArchiveSettings(Settings):
     keep: Share = 0.4  # chance of a step that made progress to be kept
     ways: Positive = 40  # newest ways past each split
     cell_reach: Natural = 8  # positions from the frontier within which every new picture is kept
-    cell_every: Positive = 8  # actions that earn the keeping of one
+    cell_every: Positive = 24  # actions that earn the keeping of one: saving a console takes it longer than ten actions
     forgets: Share = 0.4  # share of what is known of success that is kept from phase to phase
     relief: Natural = 45  # actions by which progress short of a split puts off the end of an episode
     eagerness: NonNegative = 0.1  # chance of a position that is always left, over that of one that never is, to be begun from
@@ -107,6 +108,7 @@ class Explorer:
             int, list[float]
         ] = {}  # position: episodes that were there at a split or their beginning, and those that went on
         self.frontier = 0
+        self.steps = 0  # actions made, in all phases
         self._earned = 0.0
 
     def success(self, position: int) -> float:
@@ -162,7 +164,10 @@ class Explorer:
                 episode.steps += 1
                 episode.since += 1
             frames = self.envs.step(played)[0].copy()
+            self.steps += self.n
             tick(self.n)
+            if phase.enough and len(self.done) >= phase.enough:
+                break
         self.cells.clear()  # they are of this phase's frontier
         return ended
 
@@ -266,7 +271,7 @@ class Explorer:
             saved[f"in_{name}"] = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2)
         tried = [[float(position), *values] for position, values in self.tried.items()]
         saved["tried"] = torch.tensor(tried, dtype=torch.float64).reshape(-1, 3)
-        saved["counters"] = torch.tensor([float(self.frontier), self._earned], dtype=torch.float64)
+        saved["counters"] = torch.tensor([self.frontier, self._earned, self.steps], dtype=torch.float64)
         return saved
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -279,5 +284,6 @@ class Explorer:
                 groups[name].setdefault(key, []).append(places[at])
         self.pool, self.ways, self.done = groups["pool"], groups["ways"], groups["done"].get(0, [])
         self.tried = {int(position): [went, passed] for position, went, passed in tensors["tried"].tolist()}
-        self.frontier, self._earned = int(tensors["counters"][0]), float(tensors["counters"][1])
+        frontier, self._earned, steps = tensors["counters"].tolist()
+        self.frontier, self.steps = int(frontier), int(steps)
         self.cells.clear()

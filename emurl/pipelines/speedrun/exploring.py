@@ -127,7 +127,7 @@ def explore(
             ended = explorer.explore(
                 agent_of(policy), how, _memory_of(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
             )
-        told.steps += how.steps // envs.num_envs * envs.num_envs
+        told.steps = explorer.steps
         told.seconds += time.monotonic() - began
         return ended
 

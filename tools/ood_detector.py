@@ -169,7 +169,8 @@ def test_temporal(detector: OODDetector, reader: FrameReader, pairs: int) -> dic
         inside = index + skip * stride < np.array([reader.videos[int(one)].count for one in video])
         if inside.any():
             kinds[f"skipped {skip}"] = (now[inside], reader.gather(video[inside], index[inside] + skip * stride))
-    kinds |= {"disorder": (now, disorder(rng, later)), "noise": (now, noise(rng, detector, later))}
+    mixed, changed = disorder(rng, later)
+    kinds |= {"disorder": (now[changed], mixed[changed]), "noise": (now, noise(rng, detector, later))}
     usual = _scores(detector, now, later)
     table = {"held_out": {"pairs": float(len(now)), "flagged": float(detector.is_strange(usual["combined"]).mean())}}
     for kind, strangers in kinds.items():

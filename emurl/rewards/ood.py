@@ -33,6 +33,7 @@ from emurl.screen import EMULATOR_THRESHOLDS, quantize
 BATCH = 256
 USUAL = "ood.json"
 CALIBRATED = "ood_calibrated.json"  # beside `USUAL`, and before it: written by hand, so that the artifact stays as it was made
+LEAST_WORTH = 1e-3  # of a gain at a score that no footage reaches
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -180,9 +181,12 @@ class OODDetector:
         return np.asarray(scores) >= self.threshold
 
     def get_reward_multiplier(self, scores: np.ndarray) -> np.ndarray:
-        """What a gain is worth at scores (N,): float32 (N,), 1 up to `free`, from there down to 0 at score 1, stranger than all footage."""
+        """What a gain is worth at scores (N,): float32 (N,), 1 up to `free`, from there down to a thousandth at score 1.
+
+        Never to 0: a gain stays a gain.
+        """
         left = np.clip((1.0 - np.asarray(scores, np.float64)) / (1.0 - self.free), 0.0, 1.0)
-        return np.power(left, 1.0 / self.softness).astype(np.float32)
+        return np.maximum(np.power(left, 1.0 / self.softness), LEAST_WORTH).astype(np.float32)
 
     @staticmethod
     def shrink_gains(rewards: np.ndarray, multiplier: np.ndarray) -> np.ndarray:

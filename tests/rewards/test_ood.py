@@ -154,7 +154,11 @@ def test_color_pictures_of_the_same_frames_score_the_same():
 
 def test_gains_shrink_and_losses_do_not():
     multiplier = detector().get_reward_multiplier(np.array([0.0, 0.99, 0.995, 1.0]))
-    assert multiplier[:2].tolist() == [1.0, 1.0] and multiplier[2] == pytest.approx(0.5, abs=1e-4) and multiplier[3] == 0
+    assert (
+        multiplier[:2].tolist() == [1.0, 1.0]
+        and multiplier[2] == pytest.approx(0.5, abs=1e-4)
+        and multiplier[3] == pytest.approx(1e-3)
+    )
     softer = OODDetector(SIGHT, FORESIGHT, USUAL, free=0.5, softness=2.0).get_reward_multiplier(np.array([0.5, 0.875]))
     assert softer.tolist() == [1.0, 0.5]
     rewards = np.array([1.0, -1.0, 2.0, 0.0])

@@ -71,9 +71,8 @@ def measure_detector(
     rng = np.random.default_rng([seed, 0x00D])
     frame, combined = scores_of_others(own, videos, settings)
     now, later = pairs
-    mixed = disorder(rng, later[1::2])
-    mixed = mixed[(mixed != later[1::2]).reshape(len(mixed), -1).any(axis=1)]  # a blank picture is none the worse for it
-    other = np.concatenate([noise(rng, detector, later[::2]), mixed])
+    mixed, changed = disorder(rng, later[1::2])
+    other = np.concatenate([noise(rng, detector, later[::2]), mixed[changed]])
     temporal = detector.calibration.score("surprise", own["surprise"])
     wrong = detector.compute_temporal_ood_scores(now, later[rng.permutation(len(later))])
     return {
@@ -88,15 +87,19 @@ def noise(rng: np.random.Generator, detector: OODDetector, like: np.ndarray) -> 
     return rng.integers(0, detector.tokenizer.shades, like.shape).astype(np.uint8)
 
 
-def disorder(rng: np.random.Generator, frames: np.ndarray) -> np.ndarray:
-    """Frames (N, 144, 160[, C]) with their 8×8 tiles in disorder: the game's own drawing, and no picture of it."""
+def disorder(rng: np.random.Generator, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (N, 144, 160[, C]) with their 8×8 tiles in disorder: the game's own drawing, and no picture of it.
+
+    Returns:
+        The pictures, and which of them are none of the game's: bool (N,). A blank picture in disorder is the picture it was.
+    """
     side, mixed = CELL // 2, np.empty_like(frames)
     for place, frame in enumerate(frames):
         rows, columns = frame.shape[0] // side, frame.shape[1] // side
         tiles = frame.reshape(rows, side, columns, side, -1).swapaxes(1, 2).reshape(rows * columns, side, side, -1)
         tiles = tiles[rng.permutation(len(tiles))].reshape(rows, columns, side, side, -1)
         mixed[place] = tiles.swapaxes(1, 2).reshape(frame.shape)
-    return mixed
+    return mixed, (mixed != frames).reshape(len(frames), -1).any(axis=1)
 
 
 def measure_offroute(

@@ -1,13 +1,13 @@
 """`dynamics`: learn to foresee. The next grid of tokens after the last ones; measured on held-out videos.
 
-model/        the dynamics model       ood.json      what is usual: mean and spread of surprise and of misreading
+model/        the dynamics model       ood.json      what is usual: quantiles of the detector's signs on held-out videos
+ood.npz       arrangements of tokens that the training videos show (`emurl.rewards.novelty`)
 history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
 dream.gif     above what happened, below what the model makes up by itself from the same start
 """
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -16,14 +16,20 @@ import torch
 from emurl.core.settings import NonNegative, Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.console import FRAMES_PER_SECOND
 from emurl.footage.catalog import evenly_spread
 from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.tokens import Tokens
 from emurl.footage.transitions import past, transitions
+from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun import strangers
+from emurl.pipelines.speedrun.strangers import OffRouteSettings
 from emurl.report.dream import dream_film
-from emurl.rewards.ood import signs, usual_statistics
+from emurl.rewards.calibration import Calibration, OODSettings
+from emurl.rewards.novelty import KnownPatches
+from emurl.rewards.ood import USUAL, OODDetector, patches_file, signs
 from emurl.screen import ScreenSpec, to_gray
 from emurl.training.outputs import require_screen, write_history, write_picture, write_screen
 from emurl.training.settings import OptimizerSettings
@@ -46,6 +52,7 @@ METRICS: dict[str, str] = {
     "neighbor_accuracy_changed": "the same among tokens that change",
     "changed": "share of tokens that change from one frame to the next",
     "frames_per_second": "windows a second in training",
+    **strangers.METRICS,
 }
 
 
@@ -65,7 +72,8 @@ class DynamicsEvaluation(Settings):
     neighbor_pool: Positive = 2048  # windows of the training footage among which the nearest is sought
     neighbor_transitions: Positive = 2048  # held-out ones it is sought for
     max_shift: Positive = 2  # cells each way that the baseline of the best shift tries
-    ood_transitions: Positive = 1024  # held-out ones that say what surprise and misreading are usual
+    ood_transitions: Positive = 1024  # held-out ones that say what is usual to the OOD detector
+    ood_strangers: Positive = 256  # pictures of no game that it is shown, and wrong successors
 
 
 class DynamicsSettings(OptimizerSettings):
@@ -87,6 +95,9 @@ class DynamicsSettings(OptimizerSettings):
     change_sampling: Share = 0.5  # draws by how much changed: much footage stands still, and still frames teach only to copy
     evaluation: DynamicsEvaluation = DynamicsEvaluation()  # what the numbers are of
     dream: DreamSettings = DreamSettings()  # of `dream.gif`
+    ood: OODSettings = OODSettings()  # how strangeness is scored
+    offroute: OffRouteSettings = OffRouteSettings()  # the play that the OOD detector is measured on
+    emulator: EmulatorSettings = EmulatorSettings()  # the game that is played for that
 
 
 def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
@@ -125,8 +136,7 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
     output.metrics.update(neighbors(asked[evenly_spread(asked_for.neighbor_transitions, len(asked))], known))
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
-    usual = usual_signs(model, tokenizer, tokens, settings)
-    output.path("ood.json").write_text(json.dumps(usual, indent=2, sort_keys=True), encoding="utf-8")
+    output.metrics.update(familiarize(output, model, tokenizer, tokens, settings))
     write_picture(output, "prediction.png", picture(model, tokenizer, few, reader.spec))
     dream(output, model, tokenizer, tokens, settings)
     write_history(output, dynamics=result)
@@ -270,19 +280,42 @@ def shifted(grids: np.ndarray, down: int, right: int) -> np.ndarray:
     return moved
 
 
-def usual_signs(model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings) -> dict[str, float]:
-    """What `OODDetector` takes for usual: its two signs on held-out footage, pair by pair as play gives them."""
-    reader, stride = tokens.reader, settings.frame_stride
-    video, index = transitions(reader, "val", stride)
-    places = evenly_spread(settings.evaluation.ood_transitions, len(video))
-    misread, surprise = [], []
-    for start in range(0, len(places), CHUNK):
-        part = places[start : start + CHUNK]
+def familiarize(
+    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings
+) -> dict[str, float]:
+    """Write what `OODDetector` takes for usual, pair by pair as play gives them; returns what it is worth, `strangers.METRICS`."""
+    reader, stride, asked_for = tokens.reader, settings.frame_stride, settings.evaluation
+    known = known_patches(tokens, settings.ood)
+    video, index = strangers.heldout(reader, stride, asked_for.ood_transitions)
+    parts = []
+    for start in range(0, len(video), CHUNK):
+        part = slice(start, start + CHUNK)
         now, later = tokens.read(video[part], index[part]), tokens.read(video[part], index[part] + stride)
-        both = signs(tokenizer, model, now, later, reader.gather(video[part], index[part] + stride))
-        misread.append(both[0])
-        surprise.append(both[1])
-    return {**usual_statistics(np.concatenate(misread), np.concatenate(surprise)), "frame_stride": stride}
+        misread, surprise = signs(tokenizer, model, now, later, reader.gather(video[part], index[part] + stride))
+        parts.append({"reconstruction": misread, "surprise": surprise, "novelty": known.novelty(later)})
+    own = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    fps = reader.videos[int(video[0])].fps
+    usual = Calibration.of(own, settings.ood, frame_stride=stride, fps=fps)
+    usual.save(output.path(USUAL))
+    known.save(patches_file(output.path(USUAL)))
+
+    detector = OODDetector(tokenizer, model, usual, known=known)
+    few = evenly_spread(asked_for.ood_strangers, len(video))
+    pairs = reader.gather(video[few], index[few]), reader.gather(video[few], index[few] + stride)
+    measured = strangers.measure_detector(detector, own, video, pairs, settings.ood, settings.seed)
+    game = game_of(settings.emulator)
+    if settings.offroute.runs and game is not None and game.bot is not None:
+        ticks = max(2, round(stride / fps * FRAMES_PER_SECOND))
+        played = strangers.play_offroute(game, settings.emulator, reader, ticks, settings.offroute, settings.seed)
+        measured |= strangers.measure_offroute(detector, own, video, played, settings.ood)
+    return measured
+
+
+def known_patches(tokens: Tokens, settings: OODSettings) -> KnownPatches:
+    """Arrangements of tokens in the training videos."""
+    rows = [video.offset + np.arange(video.count) for video in tokens.reader.videos if video.split == "train"]
+    every = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    return KnownPatches.of(tokens.all[every[evenly_spread(settings.known_grids, len(every))]], settings.patches)
 
 
 def picture(model: Dynamics, tokenizer: Tokenizer, asked: np.ndarray, spec: ScreenSpec) -> np.ndarray:

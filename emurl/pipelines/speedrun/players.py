@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,11 +129,13 @@ def consoles(emulator: EmulatorSettings, spec: ScreenSpec, number: int, facts: b
 
 def familiarity(inputs: Mapping[str, Artifact], device: torch.device) -> GainMultiplier:
     """How much of a gain is believed, from the OOD detector over tokenizer and dynamics."""
-    from emurl.rewards.ood import USUAL, OODDetector
+    from emurl.rewards.ood import USUAL, OODDetector, patches_file
 
     sight, foresight = inputs["tokenizer"].path("model"), inputs["dynamics"].path("model")
-    inputs["dynamics"].path(USUAL)  # lies beside the model, where the detector looks for it
-    detector = OODDetector.from_tokenizer(sight, foresight, device=device)
+    usual = inputs["dynamics"].path(USUAL)  # and nothing that was calibrated by hand: the settings tell what a run gave
+    with contextlib.suppress(InputError):  # artifacts of an older emurl know no patches
+        inputs["dynamics"].path(patches_file(Path(USUAL)).name)
+    detector = OODDetector.from_tokenizer(sight, foresight, device=device, calibration=usual)
 
     def multiplier(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         scores = detector.compute_combined_ood_scores(before, after)

@@ -16,9 +16,10 @@ from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import dynamics, reward, tokenizer
 from emurl.pipelines.speedrun.course import CourseSettings
-from emurl.pipelines.speedrun.dynamics import DynamicsSettings
+from emurl.pipelines.speedrun.dynamics import DynamicsEvaluation, DynamicsSettings
 from emurl.pipelines.speedrun.judging import JudgingSettings
 from emurl.pipelines.speedrun.reward import RewardSettings
+from emurl.pipelines.speedrun.strangers import OffRouteSettings
 from emurl.pipelines.speedrun.tokenizer import TokenizerSettings
 from emurl.rewards.ood import OODDetector
 from emurl.rewards.splits import SplitJudge
@@ -27,7 +28,9 @@ from tests.fixtures.learning import run_stage, walks, write_frames
 
 QUICK = {"batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 5, "eval_every": 40, "checkpoint_every": 20}
 SIGHT = TokenizerSettings(dim=32, depth=1, code_dim=16, vocab=128, steps=160, **QUICK)
-FORESIGHT = DynamicsSettings(dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, **QUICK)
+FORESIGHT = DynamicsSettings(
+    dim=32, layers=1, heads=2, context=2, frame_stride=2, steps=60, offroute=OffRouteSettings(runs=0), **QUICK
+)
 COURSE = CourseSettings(alignment=AlignmentSettings(positions=12, rounds=2, steps=20, batch_size=32, checkpoint_every=20))
 JUDGE = RewardSettings(arch="small", epochs=2, steps_per_epoch=30, course=COURSE, judging=JudgingSettings(bot_runs=0), **QUICK)
 
@@ -71,9 +74,9 @@ def test_the_footage_is_tokenized_once(learned, tmp_path, monkeypatch):
     looks = []
     encode = Tokenizer.encode
     monkeypatch.setattr(Tokenizer, "encode", lambda self, some: looks.append(len(some)) or encode(self, some))
-    few = FORESIGHT.model_copy(update={"steps": 2})
+    few = FORESIGHT.model_copy(update={"steps": 2, "evaluation": DynamicsEvaluation(ood_strangers=4)})
     run_stage(dynamics, few, {"frames": frames, "tokenizer": artifact}, tmp_path)
-    assert not looks
+    assert sum(looks) <= 4 * 4  # strangers, which are not in the footage
 
 
 def test_dynamics_measures_itself(learned):
@@ -88,6 +91,16 @@ def test_dynamics_measures_itself(learned):
         assert film.size[1] == 2 * 144 + 6 and film.size[0] % 160 == 0 and film.n_frames > 5
     usual = json.loads(artifact.path("ood.json").read_text())
     assert usual["frame_stride"] == 2 and usual["reconstruction_std"] > 0 and usual["surprise_mean"] > 0
+    assert usual["threshold"] == 0.99 and set(usual["quantiles"]) == {
+        "reconstruction",
+        "surprise",
+        "novelty",
+        "frame",
+        "combined",
+    }
+    assert artifact.path("ood.npz").exists()
+    assert metrics["auroc_other"] > 0.95 and 0 <= metrics["false_alarms"] <= 1
+    assert "auroc_offroute" not in metrics  # the settings ask for no run of the bot
     assert Dynamics.from_pretrained(artifact.path("model")).vocab == 128
 
 
@@ -134,9 +147,9 @@ def test_out_of_distribution_scores(learned, tmp_path):
     usual = detector.compute_combined_ood_scores(now, later)
     noise = np.random.default_rng(1).integers(0, 4, now.shape, dtype=np.uint8)
     strange = detector.compute_combined_ood_scores(now, noise)
-    assert usual.shape == (64,) and abs(float(usual.mean())) < 0.7
-    assert strange.min() > usual.max()
-    assert detector.get_reward_multiplier(strange).max() < detector.get_reward_multiplier(usual).min()
+    assert usual.shape == (64,) and 0.3 < float(usual.mean()) < 0.7
+    assert strange.min() > np.quantile(usual, 0.95) and detector.is_strange(strange).mean() > 0.9
+    assert detector.get_reward_multiplier(strange).mean() < 0.5 < detector.get_reward_multiplier(usual).mean()
     assert np.array_equal(
         OODDetector.from_tokenizer(folders[0] / "model", folders[1] / "model").compute_combined_ood_scores(now, later), usual
     )

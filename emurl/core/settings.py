@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
-
-if TYPE_CHECKING:
-    from emurl.core.artifact import Artifact
 
 LARGEST = 2**63 - 1  # what torch and NumPy still take as a number of 64 bits
 
@@ -75,7 +72,7 @@ class Settings(BaseModel):
                 found |= {f"{name}.{key}": path for key, path in value.files().items()}
         return found
 
-    def settled(self, inputs: Mapping[str, Artifact]) -> Self:
+    def settled(self, inputs: Mapping[str, Any]) -> Self:
         """These settings with what they leave to the stage's inputs written out: what is run, recorded and fingerprinted.
 
         Raises:

@@ -200,7 +200,7 @@ def test_the_roms_content_counts_not_its_name(toy, tmp_path):
     calls.clear()
     rom.write_bytes(rom_bytes()[:-1] + b"x")
     run(overrides=[f"emulator.rom={rom}"])
-    assert calls == ["reward", "behavior", "policy", "evaluation"]
+    assert calls == ["dynamics", "reward", "behavior", "policy", "evaluation"]
     calls.clear()
     rom.rename(tmp_path / "elsewhere.gb")
     run(overrides=[f"emulator.rom={tmp_path}/elsewhere.gb"])

@@ -15,6 +15,7 @@ from emurl.core.errors import EmurlError, InputError
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
+STEPS = 400  # actions that are watched, where nobody says how many
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -83,7 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
     player = play.add_mutually_exclusive_group()
     player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
-    play.add_argument("--steps", type=int, default=400, metavar="N", help="actions to play at most (default 400)")
+    play.add_argument(
+        "--steps", type=int, metavar="N", help=f"actions to play at most (default {STEPS}); the bot plays to the end"
+    )
     play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions and the wait (default 0)")
     play.add_argument(
         "--sticky", type=float, default=0.0, metavar="P", help="chance that an action is the one before (default 0)"
@@ -208,6 +211,8 @@ def _show(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     store = _store(args)
+    if store.remote is None and not store.root.is_dir():
+        raise InputError(f"--store {store.url}: no such folder, expected a store to verify")
     problems = store.verify()
     # Counted without reading manifests: one that is damaged is among the problems.
     count = sum(len(store.versions(pipeline, stage)) for pipeline in store.pipelines() for stage in store.stages(pipeline))
@@ -296,10 +301,13 @@ def _play(args: argparse.Namespace) -> int:
     if args.bot or args.random:
         from emurl.play_scripted import play_bot, play_random
 
+        if args.sticky:
+            raise InputError(f"--sticky {args.sticky}: only a policy is played with it, expected neither --bot nor --random")
+        if args.bot and args.steps is not None:
+            raise InputError(f"--steps {args.steps}: the bot plays to the end, expected no --steps with --bot")
         emulator = _emulator(args)
-        played = (
-            play_bot(emulator, args.seed, args.video) if args.bot else play_random(emulator, args.seed, args.steps, args.video)
-        )
+        steps = STEPS if args.steps is None else args.steps
+        played = play_bot(emulator, args.seed, args.video) if args.bot else play_random(emulator, args.seed, steps, args.video)
         _print(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
         return 0
     from emurl import play
@@ -307,7 +315,13 @@ def _play(args: argparse.Namespace) -> int:
 
     config = _config_of_speedrun(args, "play")
     facts = play.watch(
-        config, Store(config.store), args.ref, steps=args.steps, seed=args.seed, video=args.video, sticky=args.sticky
+        config,
+        Store(config.store),
+        args.ref,
+        steps=STEPS if args.steps is None else args.steps,
+        seed=args.seed,
+        video=args.video,
+        sticky=args.sticky,
     )
     _print(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
     return 0

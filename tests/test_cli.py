@@ -104,3 +104,18 @@ def test_a_seed_that_nothing_draws_from_is_one_line(capsys, player, seed):
     assert cli.main(["play", *player, "--seed", seed]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and f"--seed {seed}: expected a number ≥ 0 and below 2^63" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["play", "--bot", "--steps", "5"], "--steps 5: the bot plays to the end, expected no --steps with --bot"),
+        (["play", "--random", "--sticky", "0.5"], "--sticky 0.5: only a policy is played with it"),
+        (["artifacts", "verify", "--store", "nowhere"], "--store nowhere: no such folder, expected a store to verify"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1 and said in err

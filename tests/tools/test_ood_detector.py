@@ -100,9 +100,7 @@ def test_a_folder_of_frames(store, calibrated, folder, tmp_path, capsys):
     assert list(told) == ["time_s", "frame_score", "temporal_score", "combined_score", "flagged", "game"]
     assert len(told) == count and told["time_s"][3] == pytest.approx(3 / 7.5, abs=1e-3)
     assert told["combined_score"].isna().tolist() == [True] * 2 + [False] * (count - 2)
-    assert (
-        told["flagged"][:-6].mean() < 0.5 < told["flagged"][-6:].mean()
-    )  # the last six are noise
+    assert told["flagged"][:-6].mean() < 0.5 < told["flagged"][-6:].mean()  # the last six are noise
     with Image.open(chart) as picture:
         assert picture.size[0] == 1200 and picture.size[1] > 300 and len(picture.getcolors(1 << 20)) > 5
     figures(capsys, folder, "--store", store, "--csv", table, "--fps", "15", "--json")  # a pair is then four frames apart

@@ -116,6 +116,6 @@ def test_a_seed_that_nothing_draws_from_is_one_line(capsys, player, seed):
 )
 def test_what_would_be_ignored_is_refused(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
+    assert cli.main(words) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and said in err

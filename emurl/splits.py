@@ -23,8 +23,8 @@ from emurl.footage.split_times import footage_times
 from emurl.footage.tokens import Tokens
 from emurl.footage.video import NotAVideo, probe
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.frames import FramesSettings, crops_of, look_for_screen
-from emurl.pipelines.speedrun.reward import COURSE
 from emurl.report.lss import livesplit
 from emurl.report.splits_sheet import Shot, draw_sheet
 from emurl.rewards.split_times import SplitTimes, Stopwatch, bests, median_runs, medians
@@ -72,7 +72,7 @@ def splits(
     device, tracker = resolve_device(config.device), Tracker("splits")
     reward = store.get("reward")
     frames, tokenizer = (store.get(reward.parents[name]) for name in ("frames", "tokenizer"))
-    judge = _judge_of(reward, str(device))
+    judge = load_judge(reward, device)
     if not judge.splits and (sheet or lss):
         raise InputError(
             f"{'--sheet' if sheet else '--lss'}: the runs of {frames.ref} have no splits in common, there is nothing to write"
@@ -99,14 +99,6 @@ def splits(
         text = livesplit(config.runs.game, _category(frames, place), shown, {MEDIAN: usual_times})
         _write("--lss", lss, lambda aside: aside.write_bytes(text))
     return _told(course, shown[0], video) if what is not None else _told_all(course)
-
-
-def _judge_of(reward: Artifact, device: str) -> SplitJudge:
-    try:
-        folder = reward.path(COURSE)
-    except InputError:
-        raise InputError(f"{reward.ref}: holds no course, it was made before there was one; run the reward stage again") from None
-    return SplitJudge.from_folder(folder, device)
 
 
 def _which(what: str, reader: FrameReader, frames: Artifact) -> tuple[int | None, Path | None]:

@@ -330,22 +330,22 @@ class Lease:
 @contextlib.contextmanager
 def hold_to_tidy(objects: Objects, key: str) -> Iterator[bool]:
     """Hold the lease of a work while what it left is removed, so that nobody begins it meanwhile. Yields False when somebody is at it."""
-    try:
-        lease = Lease.take(objects, key, key, patient=False, tidying=True)
-    except WorkError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lease.release()
+    with _hold(lambda: Lease.take(objects, key, key, patient=False, tidying=True)) as held:
+        yield held
 
 
 @contextlib.contextmanager
 def hold_folder(folder: Path, what: str) -> Iterator[bool]:
     """Hold a folder that several processes may want for themselves. Yields False when another one has it, and lives."""
+    with _hold(lambda: Lease.take(Folder(folder), ".lease", what)) as held:
+        yield held
+
+
+@contextlib.contextmanager
+def _hold(take: Callable[[], Lease]) -> Iterator[bool]:
+    """Hold the lease that `take` gives. Yields False when somebody else has it."""
     try:
-        lease = Lease.take(Folder(folder), ".lease", what)
+        lease = take()
     except WorkError:
         yield False
         return

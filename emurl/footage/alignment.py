@@ -19,6 +19,7 @@ from emurl.core.output import Output
 from emurl.core.settings import Positive, Rate, Share
 from emurl.core.tracking import Tracker
 from emurl.models.position import PositionModel
+from emurl.training.augment import wrong_tokens
 from emurl.training.settings import OptimizerSettings
 from emurl.training.supervised import fit, seeded
 
@@ -108,10 +109,7 @@ def align(
 
         def sample(rng: np.random.Generator, labels: np.ndarray = labels) -> tuple[np.ndarray, np.ndarray]:
             chosen = rng.integers(0, len(grids), settings.batch_size)
-            some = grids[chosen]
-            wrong = rng.random(some.shape) < 2 * settings.token_noise * rng.random((len(some), 1, 1))
-            some[wrong] = rng.integers(0, vocab, int(wrong.sum()))
-            return some, labels[chosen]
+            return wrong_tokens(rng, grids[chosen], settings.token_noise, vocab), labels[chosen]
 
         fit(model, sample, settings, output=output, tracker=tracker, name=f"positions_{number}", device=device)
         counts = np.bincount(labels, minlength=positions) + settings.prior_count

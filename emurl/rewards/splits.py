@@ -13,7 +13,7 @@ keep it from being talked into progress that was not made:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 
 from emurl.core.errors import InputError
-from emurl.core.recall import key_of
+from emurl.core.recall import key_of, recall
 from emurl.core.settings import Natural, NonNegative, Settings, Share
 from emurl.models.position import PositionModel
 
@@ -146,9 +146,7 @@ class SplitJudge:
         """Show each episode its next grid, (n, 9, 10); returns which of them got further, positions gained int64 (n,)."""
         gained = np.zeros(len(grids), np.int64)
         keys = [key_of(grid) for grid in np.ascontiguousarray(grids, np.int16)]
-        self._look(keys, grids)
-        for i, (standing, key) in enumerate(zip(standings, keys, strict=True)):
-            ratio = self._looks[key]
+        for i, (standing, key, ratio) in enumerate(zip(standings, keys, self._look(keys, grids), strict=True)):
             if ratio is None or key in standing.seen:
                 continue
             standing.seen.add(key)
@@ -163,8 +161,7 @@ class SplitJudge:
 
     def shown(self, grid: np.ndarray) -> np.ndarray:
         """Which splits a grid (9, 10) belongs to, bool (splits,): none where it looks like nothing of the footage."""
-        self.look(grid[None])
-        ratio = self._looks[key_of(np.ascontiguousarray(grid, np.int16))]
+        (ratio,) = self._look([key_of(np.ascontiguousarray(grid, np.int16))], grid[None])
         return np.zeros(len(self.splits), bool) if ratio is None else ratio[self._at] >= self._least
 
     def progress(self, standing: Standing) -> float:
@@ -195,12 +192,12 @@ class SplitJudge:
                 return split + 1
         return passed
 
-    def _look(self, keys: list[bytes], grids: np.ndarray) -> None:
-        new = {key: place for place, key in enumerate(keys) if key not in self._looks}
-        if not new:
-            return
-        asked = grids[list(new.values())]
-        familiar = likeness(asked, self.known) >= self.min_likeness
-        ratios = self.model.log_ratios(asked)
-        for key, known, ratio in zip(new, familiar, ratios, strict=True):
-            self._looks[key] = ratio if known else None
+    def _look(self, keys: list[bytes], grids: np.ndarray) -> list[np.ndarray | None]:
+        """The log-ratios of grids (n, 9, 10) by their keys; None of one that looks like nothing of the footage."""
+
+        def compute(places: list[int]) -> Iterable[np.ndarray | None]:
+            familiar = likeness(grids[places], self.known) >= self.min_likeness
+            ratios = self.model.log_ratios(grids[places])
+            return [ratio if known else None for known, ratio in zip(familiar, ratios, strict=True)]
+
+        return recall(self._looks, keys, compute)

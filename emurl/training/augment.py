@@ -53,3 +53,10 @@ def _shifted(frame: np.ndarray, down: int, right: int) -> np.ndarray:
     rows = np.clip(np.arange(frame.shape[0]) - down, 0, frame.shape[0] - 1)
     columns = np.clip(np.arange(frame.shape[1]) - right, 0, frame.shape[1] - 1)
     return frame[rows][:, columns]
+
+
+def wrong_tokens(rng: np.random.Generator, grids: np.ndarray, share: float, vocab: int) -> np.ndarray:
+    """Put wrong tokens into `grids` (…, 9, 10), in place: `share` of them on average, up to twice as many in one grid."""
+    wrong = rng.random(grids.shape) < 2 * share * rng.random((*grids.shape[:-2], 1, 1))
+    grids[wrong] = rng.integers(0, vocab, int(wrong.sum()))
+    return grids

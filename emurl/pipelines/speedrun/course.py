@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from emurl.core.errors import InputError
 from emurl.core.settings import Settings
-from emurl.core.store import Output
+from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.alignment import AlignmentSettings, align, best_path, floored, transition_log_probs
 from emurl.footage.dataset import NOT_GAME
@@ -17,6 +18,8 @@ from emurl.footage.tokens import Tokens
 from emurl.models.position import PositionModel
 from emurl.pipelines.speedrun.ranks import rank_correlation
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing, likeness
+
+COURSE = "course"  # the folder of the judge in a reward artifact
 
 METRICS: dict[str, str] = {
     "splits": "splits found: moments that every run of the footage passes, in the same order",
@@ -60,6 +63,19 @@ def learn_course(
     if not splits:
         output.note("the runs of the footage share no splits: the judge has nothing but its belief to go by")
     return SplitJudge(model, splits, known, settings.splits.min_likeness, settings.judge)
+
+
+def load_judge(reward: Artifact, device: torch.device | str) -> SplitJudge:
+    """The judge in a `reward` artifact.
+
+    Raises:
+        InputError: it has none, or one that cannot be read.
+    """
+    try:
+        folder = reward.path(COURSE)
+    except InputError:
+        raise InputError(f"{reward.ref}: holds no course, it was made before there was one; run the reward stage again") from None
+    return SplitJudge.from_folder(folder, device)
 
 
 def runs_of(tokens: Tokens, split: str) -> list[np.ndarray]:

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field
 
 from emurl.core.output import Output
+from emurl.core.recall import recall
 from emurl.core.settings import Natural, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -29,6 +30,7 @@ from emurl.footage.tokens import Tokens
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
+from emurl.training.augment import wrong_tokens
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.explore import ArchiveSettings, Ended, Explorer, PhaseSettings
 from emurl.training.perception import Perception
@@ -191,12 +193,12 @@ def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.n
     def remember(grids: np.ndarray) -> dict[str, np.ndarray]:
         state = torch.zeros(1, policy.hidden, device=policy.device)
         keys = [grid.tobytes() for grid in np.ascontiguousarray(grids)]
-        new = {key: at for at, key in enumerate(keys) if key not in features}
-        if new:
-            some = torch.from_numpy(grids[list(new.values())].astype(np.int64)).to(policy.device)
-            features.update(zip(new, policy.features(some), strict=True))
+
+        def compute(places: list[int]) -> torch.Tensor:
+            return policy.features(torch.from_numpy(grids[places].astype(np.int64)).to(policy.device))
+
         if keys:
-            state = policy.remember(torch.stack([features[key] for key in keys])[:, None], state)[1]
+            state = policy.remember(torch.stack(recall(features, keys, compute))[:, None], state)[1]
         return {"state": state[0].cpu().numpy()}
 
     return remember
@@ -254,9 +256,7 @@ def learn_ways(
     streams = WayStreams(ways, explorer.weakness, settings.batch_size, settings.window, policy.hidden)
 
     def noisy(rng: np.random.Generator, grids: np.ndarray) -> np.ndarray:
-        wrong = rng.random(grids.shape) < 2 * settings.token_noise * rng.random((*grids.shape[:-2], 1, 1))
-        grids[wrong] = rng.integers(0, policy.vocab, int(wrong.sum()))
-        return grids
+        return wrong_tokens(rng, grids, settings.token_noise, policy.vocab)
 
     def sample(rng: np.random.Generator) -> tuple[Any, ...]:
         if not ways or rng.random() < settings.footage:

@@ -29,6 +29,7 @@ from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.cadence import frames_per_action
+from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, how_far, read_labels
 from emurl.pipelines.speedrun.players import (
     TokenPolicy,
@@ -42,7 +43,6 @@ from emurl.pipelines.speedrun.players import (
     write_play,
 )
 from emurl.rewards.progress import ProgressReward
-from emurl.rewards.splits import KNOWN, MODEL, SPLITS, SplitJudge
 from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
@@ -194,9 +194,7 @@ def _explore(
         raise InputError(
             f"policy.method: explore, expected ppo, because the policy of {inputs['behavior'].ref} does not remember"
         )
-    for name in (f"{MODEL}/config.json", f"{MODEL}/model.safetensors", SPLITS, KNOWN):
-        inputs["reward"].path(f"course/{name}")
-    judge = SplitJudge.from_folder(inputs["reward"].path("course"), perception.device)
+    judge = load_judge(inputs["reward"], perception.device)
     reader = FrameReader(inputs["frames"].folder)
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)

@@ -23,8 +23,8 @@ from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
+from emurl.pipelines.speedrun.course import COURSE, CourseSettings, learn_course, measure_course, runs_of
 from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
-from emurl.pipelines.speedrun.course import CourseSettings, learn_course, measure_course, runs_of
 from emurl.pipelines.speedrun.judging import METRICS as JUDGING_METRICS
 from emurl.pipelines.speedrun.judging import JudgingSettings, judge_the_judge
 from emurl.screen import ScreenSpec
@@ -44,8 +44,6 @@ METRICS: dict[str, str] = {
     **COURSE_METRICS,
     **JUDGING_METRICS,
 }
-
-COURSE = "course"  # the folder of the judge with a memory
 
 
 class ClosePairs(Settings):

@@ -319,7 +319,7 @@ def test_a_stream_of_the_embedded_game(tiny, emurl, monkeypatch):
     ratios = judge.model.log_ratios(np.asarray(Tokens(reader, frames, tokenizer).grids(place), np.int64))
     found = [Split(k, float(np.quantile(ratios[:, k], 0.9)), 0.0) for k in (2, 6, 10, 14)]
     made = SplitJudge(judge.model, found, judge.known, judge.min_likeness, judge.settings)
-    monkeypatch.setattr(splits, "_judge_of", lambda *_: made)
+    monkeypatch.setattr(splits, "load_judge", lambda *_: made)
     (video,) = tiny.store.glob(f"speedrun/videos/v1/videos/{reader.videos[place].id}.*")
     words = ("--config", tiny.settings, "--json")
     one, other = (json.loads(emurl(what, *words, store=tiny.store)[1]) for what in (reader.videos[place].id, video))

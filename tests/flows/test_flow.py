@@ -93,9 +93,11 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
 @pytest.mark.timeout(600)
 def test_both_deployments_deploy_and_a_worker_runs_one(home):
     folder, environment = home
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Both are held at once: the port after a free one need not be free.
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        port, broadcast = (free.getsockname()[1] for free in (one, other))
     api = f"http://127.0.0.1:{port}/api"
     environment |= {"PREFECT_API_URL": api}
     log = (folder / "server.log").open("w")
@@ -108,7 +110,7 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
 
     def prefect(*words):
         done = subprocess.run([BIN / "prefect", *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr + (folder / "server.log").read_text()
         return done.stdout
 
     try:
@@ -133,7 +135,7 @@ def test_both_deployments_deploy_and_a_worker_runs_one(home):
             f"broadcast.cache={folder}/broadcast",
             "tracking.tensorboard=false",
         ]
-        overrides += ["tracking.wandb=false", f"broadcast.port={port + 1}", f"runs.api_base=http://127.0.0.1:{port + 1}/api/v1"]
+        overrides += ["tracking.wandb=false", f"broadcast.port={broadcast}", f"runs.api_base=http://127.0.0.1:{broadcast}/api/v1"]
         prefect(
             "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "240",
             "--param", 'stages=["runs"]', "--param", f"overrides={json.dumps(overrides)}",

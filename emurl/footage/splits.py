@@ -1,8 +1,9 @@
-"""Splits: moments that every run of the footage passes, in the same order, found without labels.
+"""Splits: moments that the runs of the footage pass in the same order, found without labels.
 
-A split is a position of the course (`emurl.footage.alignment`) at which every run shows a picture that belongs there and hardly
-anywhere else. Whoever shows none of the kind has not been there, however far the pictures around it seem to be. Ordered
-checkpoints along a demonstration were paid by Aytar et al. (1805.11592); here many runs decide which pictures are checkpoints.
+A split is a position of the course (`emurl.footage.alignment`) at which the runs, all but an odd one, show a picture that belongs
+there and hardly anywhere else. Whoever shows none of the kind has not been there, however far the pictures around it seem to be.
+Ordered checkpoints along a demonstration were paid by Aytar et al. (1805.11592); here many runs decide which pictures are
+checkpoints.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ class SplitSettings(Settings):
     """Which positions are splits, and when one counts as passed."""
 
     min_likeness: Share = 0.9  # tokens that a frame shares with some frame of another run at least; others say nothing
-    min_log_ratio: NonNegative = 1.5  # how much likelier than on average every run's best frame there is at least, in nats
-    margin: NonNegative = 1.5  # nats by which a frame may be less likely than the worst run's best one, and still pass
-    window: Natural = 2  # positions from a split at which a run's best frame for it is sought
+    min_log_ratio: NonNegative = 1.5  # how much likelier than on average a run's best frame there is at least, in nats
+    margin: NonNegative = 1.5  # nats by which a frame may be less likely than the worst such frame, and still pass
+    window: Natural = 6  # positions from a split at which a run's best frame for it is sought
+    lacking: Share = 0.08  # runs that may lack such a frame: an odd one would cost all others the split
 
 
 def unique_grids(runs: Sequence[np.ndarray]) -> np.ndarray:
@@ -42,14 +44,14 @@ def find_splits(
         fps: frames a second. stride: frames an action takes: whoever plays sees one of so many, whichever.
     """
     positions = log_ratios[0].shape[1]
-    level = np.full(positions, np.inf)
-    for ratios, path, known in zip(log_ratios, paths, familiar, strict=True):
+    best = np.full((len(log_ratios), positions), np.inf)
+    for mine, ratios, path, known in zip(best, log_ratios, paths, familiar, strict=True):
         for phase in range(stride):
-            mine, where, counts = ratios[phase::stride], path[phase::stride], known[phase::stride]
+            seen, where, counts = ratios[phase::stride], path[phase::stride], known[phase::stride]
             for position in range(positions):
                 near = counts & (np.abs(where - position) <= settings.window)
-                best = mine[near, position].max() if near.any() else -np.inf
-                level[position] = min(level[position], best)
+                mine[position] = min(mine[position], seen[near, position].max() if near.any() else -np.inf)
+    level = np.sort(best, axis=0)[int(settings.lacking * len(best))]
     # The first position is where everybody begins.
     chosen = [int(k) for k in range(1, positions) if level[k] >= settings.min_log_ratio]
     median = sorted(range(len(paths)), key=lambda run: len(paths[run]))[len(paths) // 2]

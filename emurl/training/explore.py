@@ -1,10 +1,10 @@
 """Exploring with a judge: reach a place, remember the way there, go on from it (Go-Explore, 1901.10995).
 
 An episode begins at power-on or in a kept place, and the policy acts, some of its actions left to chance. It ends where nothing was
-gained for a while. Places are kept by how far the judge says they are; a way is believed once it has passed a split, because
-what lies between two splits may lead nowhere. Near the furthest place so far every picture that is new there is kept as well, and
-those seldom begun from are begun from: some doors open only to somebody who has pressed two switches in a room that otherwise
-looks the same.
+gained for a while. Places are kept by how far the judge says they are, and begun from the more often the more episodes from there
+passed a split: what looks as far may lead nowhere, like the town without the partner that opens its gate. Near the furthest place so
+far every picture that is new there is kept as well, and those seldom begun from are begun from: some doors open only to somebody who
+has pressed two switches in a room that otherwise looks the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class ArchiveSettings(Settings):
     keep: Share = 0.4  # chance of a step that made progress to be kept
     ways: Positive = 40  # newest ways past each split
     cell_reach: Natural = 8  # positions from the frontier within which every new picture is kept
-    cell_every: Positive = 24  # actions that earn the keeping of one: saving a console takes it longer than ten actions
+    cell_every: Positive = 24  # actions that earn the keeping of one
+    replayed: Natural = 40  # actions, at most, that are played again to begin from a place: saving a console takes as long as ten
     forgets: Share = 0.4  # share of what is known of success that is kept from phase to phase
     relief: Natural = 45  # actions by which progress short of a split puts off the end of an episode
     eagerness: NonNegative = 0.1  # chance of a position that is always left, over that of one that never is, to be begun from
@@ -79,10 +80,11 @@ class _Episode:
     chance: float
     since: int = 0  # steps without progress
     begun_at: int = 0  # position at the last split, or at the beginning
+    led: bool = False  # whether it has passed a split
     grids: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
+    played: list[int] = field(default_factory=list)
     progress: list[int] = field(default_factory=list)
-    pending: list[Place] = field(default_factory=list)  # kept since the last split, and not believed yet
 
 
 class Explorer:
@@ -100,8 +102,9 @@ class Explorer:
         self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
         self.wait_ticks, self.goal = wait_ticks, judge.positions - 2 if goal is None else goal
         self.n = envs.num_envs
-        self.pool: dict[int, list[Place]] = {}  # believed places by position
+        self.pool: dict[int, list[Place]] = {}  # places by position
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
+        self.firm: dict[int, list[Place]] = {}  # of those, the ones that somebody went on from, past another split
         self.done: list[Place] = []  # the ends of ways to the goal
         self.cells: dict[tuple[int, bytes], Place] = {}
         self.tried: dict[
@@ -131,6 +134,9 @@ class Explorer:
         """
         for tried in self.tried.values():
             tried[:] = [value * self.settings.forgets for value in tried]
+        for places in self.pool.values():
+            for place in places:
+                place.begun, place.led = place.begun * self.settings.forgets, place.led * self.settings.forgets
         self._phase, self._remember = phase, remember
         self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
         self.envs.reset()
@@ -144,7 +150,7 @@ class Explorer:
             gained = self.judge.update([episode.standing for episode in episodes], grids)
             self._earned = min(self._earned + self.n / self.settings.cell_every, float(self.n))
             for i, episode in enumerate(episodes):
-                self._look(i, episode, grids[i], bool(gained[i]), episode.standing.passed > before[i])
+                self._look(i, episode, grids[i], bool(gained[i]), before[i])
                 over = episode.standing.furthest >= self.goal
                 if over or episode.since > phase.patience:
                     ended.append(self._end(i, episode, over))
@@ -157,9 +163,10 @@ class Explorer:
             chosen = np.where(chance, self.rng.integers(0, agent.actions, self.n), chosen)
             stuck = self.rng.random(self.n) < phase.sticky
             played = chosen if played is None else np.where(stuck, played, chosen)
-            for episode, grid, action in zip(episodes, grids, chosen.tolist(), strict=True):
+            for episode, grid, action, pressed in zip(episodes, grids, chosen.tolist(), played.tolist(), strict=True):
                 episode.grids.append(grid.copy())
                 episode.actions.append(action)
+                episode.played.append(pressed)
                 episode.progress.append(episode.standing.furthest)
                 episode.steps += 1
                 episode.since += 1
@@ -183,7 +190,13 @@ class Explorer:
             for value in self._carry.values():
                 value[i] = 0
         else:
-            frames[i] = self.envs.restart(i, place.state())
+            state, played = place.state()
+            frames[i] = self.envs.restart(i, state)
+            for action in played:
+                self.envs.consoles[i].play(action)
+            frames[i] = self.envs.consoles[i].gameboy.frame()
+            if played and place.begun > 1:  # it is likely begun from again
+                place.packed = self._packed(i)
             standing, steps = place.standing.copy(), place.steps
             for name, value in self._remember(place.way()[0]).items():
                 self._carry[name][i] = value
@@ -198,53 +211,78 @@ class Explorer:
         place: Place
         near = [cell for cell in self.cells.values() if cell.standing.furthest >= self.frontier - self.settings.cell_reach]
         if near and self.rng.random() < phase.from_cells:
-            weights = np.array([1.0 / (1.0 + cell.chosen) for cell in near])
+            weights = np.array([1.0 / (1.0 + cell.begun) for cell in near])
             place = near[int(self.rng.choice(len(near), p=weights / weights.sum()))]
         else:
             positions = sorted(self.pool)
-            weights = np.array([self.weakness(position) for position in positions])
+            promise = [np.array([place.promise for place in self.pool[position]]) for position in positions]
+            weights = np.array([self.weakness(position) * one.mean() for position, one in zip(positions, promise, strict=True)])
             weights *= phase.frontier_decay ** np.arange(len(positions) - 1, -1, -1)
-            position = positions[int(self.rng.choice(len(positions), p=weights / weights.sum()))]
-            place = self.pool[position][int(self.rng.integers(len(self.pool[position])))]
-        place.chosen += 1
+            at = int(self.rng.choice(len(positions), p=weights / weights.sum()))
+            place = self.pool[positions[at]][int(self.rng.choice(len(promise[at]), p=promise[at] / promise[at].sum()))]
+        place.begun += 1.0
         return place
 
-    def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, passed: bool) -> None:
-        """Keep what is worth it of an episode that was just shown its next grid."""
+    def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, before: int) -> None:
+        """Keep what is worth it of an episode that was just shown its next grid, and had passed `before` splits by then."""
         position = episode.standing.furthest
         if gained:
             episode.since = max(0, episode.since - self.settings.relief)
             self.frontier = max(self.frontier, position)
-        if passed:
+        if episode.standing.passed > before:
             end = self._keep(i, episode)
             self._count(episode.begun_at, success=True)
-            ways = self.ways.setdefault(episode.standing.passed - 1, [])
-            ways.append(end)
-            del ways[: -self.settings.ways]
-            for place in [*episode.pending, end]:
-                kept = self.pool.setdefault(place.standing.furthest, [])
-                kept.append(place)
-                if len(kept) > self.settings.per_position:
-                    kept.pop(int(self.rng.integers(len(kept) - 1)))
-            episode.pending, episode.since, episode.begun_at = [], 0, position
+            self._passed(end, before)
+            if episode.start is not None and not episode.led:
+                episode.start.led += 1.0
+            episode.led, episode.since, episode.begun_at = True, 0, position
         elif gained and self.rng.random() < self.settings.keep:
-            episode.pending.append(self._keep(i, episode))
+            self._pool(self._keep(i, episode))
         near = self._phase.from_cells > 0 and position >= self.frontier - self.settings.cell_reach
         if near and episode.actions and self._earned >= 1.0:
             key = (position, grid.tobytes())
             if key not in self.cells:
                 self._earned -= 1.0
                 self.cells[key] = self._keep(i, episode)
-                episode.pending.append(self.cells[key])
+
+    def _passed(self, end: Place, before: int) -> None:
+        """A split was passed at `end`, where `before` had been; begin from what led here since then, and believe what led here before."""
+        self._add(self.ways, end)
+        for place in end.line():
+            if place.beyond >= end.standing.passed:
+                break
+            if place.standing.passed >= before:
+                self._pool(place)
+            if place is not end and place.ends_way and place.beyond == place.standing.passed:
+                self._add(self.firm, place)
+            place.beyond = end.standing.passed
+
+    def _add(self, ways: dict[int, list[Place]], end: Place) -> None:
+        newest = ways.setdefault(end.standing.passed - 1, [])
+        newest.append(end)
+        del newest[: -self.settings.ways]
+
+    def _pool(self, place: Place) -> None:
+        """Begin from a place from now on; where there are too many, the one that promises least has to go."""
+        kept = self.pool.setdefault(place.standing.furthest, [])
+        if any(one is place for one in kept):
+            return
+        kept.append(place)
+        if len(kept) > self.settings.per_position:
+            kept.pop(int(np.argmin([one.promise + 1e-6 * self.rng.random() for one in kept[:-1]])))
 
     def _keep(self, i: int, episode: _Episode) -> Place:
+        before = -1 if episode.place is None else episode.place.unsaved
+        save = before < 0 or before + len(episode.played) > self.settings.replayed
         place = Place(
-            zlib.compress(self.envs.save_state(i), 1), episode.standing.copy(), episode.place,
-            np.array(episode.grids, np.int16).reshape(-1, 9, 10), np.array(episode.actions, np.int64),
-            np.array(episode.progress, np.int64), episode.steps,
+            self._packed(i) if save else b"", episode.standing.copy(), episode.place, np.array(episode.grids, np.int16).reshape(-1, 9, 10),
+            np.array(episode.actions, np.int64), np.array(episode.played, np.int64), np.array(episode.progress, np.int64), episode.steps,
         )  # fmt: skip
-        episode.place, episode.grids, episode.actions, episode.progress = place, [], [], []
+        episode.place, episode.grids, episode.actions, episode.played, episode.progress = place, [], [], [], []
         return place
+
+    def _packed(self, i: int) -> bytes:
+        return zlib.compress(self.envs.save_state(i), 1)
 
     def _end(self, i: int, episode: _Episode, finished: bool) -> Ended:
         if finished:
@@ -264,7 +302,7 @@ class Explorer:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything between two phases."""
-        groups = {"pool": self.pool, "ways": self.ways, "done": {0: self.done}}
+        groups = {"pool": self.pool, "ways": self.ways, "firm": self.firm, "done": {0: self.done}}
         saved, number = pack(place for group in groups.values() for places in group.values() for place in places)
         for name, group in groups.items():
             rows = [(key, number[id(place)]) for key, places in group.items() for place in places]
@@ -278,11 +316,11 @@ class Explorer:
         """The inverse of `tensors`."""
         places = unpack(tensors)
         groups: dict[str, dict[int, list[Place]]] = {}
-        for name in ("pool", "ways", "done"):
+        for name in ("pool", "ways", "firm", "done"):
             groups[name] = {}
             for key, at in tensors[f"in_{name}"].tolist():
                 groups[name].setdefault(key, []).append(places[at])
-        self.pool, self.ways, self.done = groups["pool"], groups["ways"], groups["done"].get(0, [])
+        self.pool, self.ways, self.firm, self.done = groups["pool"], groups["ways"], groups["firm"], groups["done"].get(0, [])
         self.tried = {int(position): [went, passed] for position, went, passed in tensors["tried"].tolist()}
         frontier, self._earned, steps = tensors["counters"].tolist()
         self.frontier, self.steps = int(frontier), int(steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,12 @@ class Place:
     """A state of the emulator, where the judge says it stands, and the steps from the place before it (None: power-on).
 
     Attributes:
-        packed: the state, zlib-packed; empty for a place that nobody begins from.
-        grids: what was seen before each action, int16 (n, 9, 10). actions: int64 (n,). progress: the furthest position then, int64 (n,).
+        packed: the state, zlib-packed; empty where it was not saved, because it takes longer than to play again what led there.
+        grids: what was seen before each action, int16 (n, 9, 10). actions: those chosen, int64 (n,). played: those the console got,
+            int64 (n,). progress: the furthest position then, int64 (n,).
         steps: actions from power-on.
+        begun, led: episodes that began here, and those of them that passed a split; what is older counts less.
+        beyond: splits that the furthest way through here has passed.
     """
 
     packed: bytes
@@ -29,22 +32,52 @@ class Place:
     parent: Place | None
     grids: np.ndarray
     actions: np.ndarray
+    played: np.ndarray
     progress: np.ndarray
     steps: int
-    chosen: int = 0  # times an episode began here
+    begun: float = 0.0
+    led: float = 0.0
+    beyond: int = 0
 
-    def state(self) -> bytes:
-        """The emulator's state."""
-        return zlib.decompress(self.packed)
+    @property
+    def promise(self) -> float:
+        """Share of the episodes from here that pass a split, with one that did and one that did not besides."""
+        return (self.led + 1.0) / (self.begun + 2.0)
+
+    @property
+    def ends_way(self) -> bool:
+        """Whether it was kept the moment a split was passed."""
+        return self.standing.passed > (0 if self.parent is None else self.parent.standing.passed)
+
+    def line(self) -> Iterator[Place]:
+        """This place and all before it, back to power-on."""
+        here: Place | None = self
+        while here is not None:
+            yield here
+            here = here.parent
+
+    def state(self) -> tuple[bytes, list[int]]:
+        """The state of the nearest place that has one, here or before, and the actions to be played from there."""
+        played: list[int] = []
+        for place in self.line():
+            if place.packed:
+                return zlib.decompress(place.packed), played
+            played = [*place.played.tolist(), *played]
+        raise ValueError("no place on the way was saved")
+
+    @property
+    def unsaved(self) -> int:
+        """Actions since the nearest place that was saved; those since power-on where none was, and −1 there."""
+        actions = 0
+        for place in self.line():
+            if place.packed:
+                return actions
+            actions += len(place.played)
+        return -1
 
     def way(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Everything from power-on to here: grids (N, 9, 10), actions (N,), progress (N,)."""
-        parts: list[Place] = []
-        here: Place | None = self
-        while here is not None:
-            parts.append(here)
-            here = here.parent
-        parts.reverse()
+        parts = [*self.line()][::-1]
         return (
             np.concatenate([part.grids for part in parts]),
             np.concatenate([part.actions for part in parts]),
@@ -107,9 +140,11 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
         "length": numbers(len(one.actions) for one in order),
         "grids": stacked([one.grids for one in order], np.zeros((0, 9, 10), np.int16)),
         "actions": stacked([one.actions for one in order], np.zeros(0, np.int64)),
+        "played": stacked([one.played for one in order], np.zeros(0, np.int64)),
         "progress": stacked([one.progress for one in order], np.zeros(0, np.int64)),
         "steps": numbers(one.steps for one in order),
-        "chosen": numbers(one.chosen for one in order),
+        "beyond": numbers(one.beyond for one in order),
+        "record": torch.tensor([(one.begun, one.led) for one in order], dtype=torch.float64).reshape(-1, 2),
     }, number
 
 
@@ -117,7 +152,7 @@ def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
     """The inverse of `pack`: places by their numbers."""
     packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
     ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "length")}
-    grids, actions, progress = (tensors[name].numpy() for name in ("grids", "actions", "progress"))
+    grids, actions, played, progress = (tensors[name].numpy() for name in ("grids", "actions", "played", "progress"))
     places: list[Place] = []
     for at in range(len(tensors["parent"])):
         first, last = (int(end) for end in ends["length"][at : at + 2])
@@ -128,10 +163,12 @@ def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
             {known[i : i + KEY] for i in range(0, len(known), KEY)},
         )  # fmt: skip
         parent = int(tensors["parent"][at])
+        begun, led = tensors["record"][at].tolist()
         places.append(
             Place(
                 packed[state[at] : state[at + 1]], standing, places[parent] if parent >= 0 else None, grids[first:last].copy(),
-                actions[first:last].copy(), progress[first:last].copy(), int(tensors["steps"][at]), int(tensors["chosen"][at]),
+                actions[first:last].copy(), played[first:last].copy(), progress[first:last].copy(), int(tensors["steps"][at]), begun, led,
+                int(tensors["beyond"][at]),
             )
         )  # fmt: skip
     return places

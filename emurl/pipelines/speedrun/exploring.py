@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,11 +210,22 @@ Sequence3 = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def learnable(explorer: Explorer, settings: WaysSettings) -> list[Sequence3]:
-    """The shortest of the newest ways past each split and to the goal, without their loops."""
+    """The shortest of the newest ways past each split and to the goal, without their loops.
+
+    Of the ways past a split those count that somebody went on from, past the next one: the others may lead nowhere. Past the last
+    split that anybody passed all count. Ways that begin alike teach what one of them does: each beginning comes before a second of it.
+    """
     ends: list[Place] = []
-    for places in [*explorer.ways.values(), explorer.done]:
+    last = max(explorer.ways, default=0)
+    for places in [*explorer.firm.values(), explorer.ways.get(last, []), explorer.done]:
         newest = places[-settings.of_newest :]
-        ends += sorted(newest, key=lambda place: place.steps)[: settings.ways]
+        times: Counter[int] = Counter()
+        ranked: list[tuple[int, int, Place]] = []
+        for number, place in enumerate(sorted(newest, key=lambda place: place.steps)):
+            *_, root = place.line()
+            ranked.append((times[id(root)], number, place))
+            times[id(root)] += 1
+        ends += [place for *_, place in sorted(ranked, key=lambda row: row[:2])[: settings.ways]]
     return [way for way in (without_loops(*place.way()) for place in ends) if len(way[1])]
 
 

@@ -19,6 +19,7 @@ from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage import pairing
 from emurl.footage.catalog import Catalog, evenly_spread
+from emurl.footage.changes import blind_changes
 from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.legibility import text_legibility
 from emurl.footage.tokens import write_tokens
@@ -37,6 +38,8 @@ METRICS: dict[str, str] = {
     "nearest_frame_mse": "the same error when a frame is answered by the nearest of some training frames",
     "mean_frame_mse": "the same error when every frame is answered by the mean training frame",
     "pixel_accuracy": "↑ share of the pixels of held-out frames decoded to their exact shade",
+    "blind_changes": "↓ share of the changes of single cells that leave the token as it was, between held-out frames, each"
+    " different change once: what whoever reads tokens cannot see; null where no single cell ever changes",
     "active_codes": "↑ share of the vocabulary used on held-out frames",
     "perplexity": "how many codes, used equally often, would give the entropy of the codes on held-out frames",
     "text_legibility": "↑ share of the letters on held-out frames that can still be read when decoded; null for a game without a font",
@@ -68,6 +71,9 @@ class TokenizerEvaluation(Settings):
     quick_frames: Positive = 256  # of those, the ones looked at during training
     neighbor_pool: Positive = 1024  # training frames among which the nearest is sought
     neighbor_frames: Positive = 512  # held-out frames it is sought for
+    change_frames: Positive = 2  # that lie between a cell before and after it changes
+    change_pixels: Positive = 8  # of the cell that have to change
+    change_cells: Positive = 4  # of the frame that may change at most
 
 
 class TokenizerSettings(OptimizerSettings):
@@ -125,6 +131,8 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     output.metrics.update(measure(model, held_out, spec))
     trained_on = seen.read(reader, evenly_spread(asked.neighbor_pool, len(seen)))
     output.metrics.update(baselines(held_out[evenly_spread(asked.neighbor_frames, len(held_out))], trained_on, spec))
+    change = asked.change_frames, asked.change_pixels, asked.change_cells
+    output.metrics["blind_changes"] = blind_changes(lambda frames: model.encode(frames).cpu().numpy(), reader, "val", *change)
     known_game(settings, model, held_out, reader, output)
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))

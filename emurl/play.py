@@ -14,6 +14,7 @@ from emurl.core.errors import InputError
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import FRAMES_PER_SECOND
+from emurl.pipelines.speedrun.course import judge_in
 from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
 from emurl.report.film import write_gif, write_mp4
 from emurl.report.panel import Panel
@@ -53,7 +54,8 @@ def watch(
 
     device = resolve_device(config.device)
     settings = emulator_of(artifact, config.policy.emulator)
-    perception, spec = load_perception(_models_of(artifact, store), device)
+    models = _models_of(artifact, store)
+    perception, spec = load_perception(models, device)
     player = Player(artifact.stage, agent_of(load_policy(artifact, perception, device)))
     envs = consoles(settings, spec, 1, facts=True)
     tracker = Tracker("play")
@@ -61,7 +63,7 @@ def watch(
         with tracker.progress(steps, "play", "actions") as bar:
             (record,) = play(
                 envs, perception, player, max_steps=steps, seed=seed, wait_ticks=config.evaluation.wait_ticks, sticky=sticky,
-                tick=lambda: bar.update(1),
+                judge=judge_in(models, device), tick=lambda: bar.update(1),
             )  # fmt: skip
         panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
         moments = list(replay(envs, perception, player, record))

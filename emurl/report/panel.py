@@ -43,7 +43,7 @@ class Panel:
         return np.asarray(picture)
 
     def _draw_curve(self, pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, tall: int, progress: float, step: int) -> None:
-        pen.text((x, y), f"progress {progress:.1f}", fill=INK, font=self.font)
+        pen.text((x, y), f"progress {progress:.3g}", fill=INK, font=self.font)
         pen.text((x + wide - GAP, y), f"action {step}", fill=SOFT, font=self.font, anchor="ra")
         top, bottom, right = y + 18, y + tall, x + wide - GAP
         pen.line((x, bottom, right, bottom), fill=SOFT)

@@ -168,6 +168,15 @@ class SplitJudge:
         """Share of the course that lies behind, 0 … 1."""
         return standing.furthest / (self.positions - 1)
 
+    @property
+    def goal(self) -> int:
+        """The position at which the course is run: the last but one, because many runs end before the last picture of others."""
+        return self.positions - 2
+
+    def at_end(self, standing: Standing) -> bool:
+        """Whether an episode has run the course."""
+        return standing.furthest >= self.goal
+
     def _move(self, standing: Standing, ratio: np.ndarray) -> None:
         settings, belief = self.settings, standing.belief
         while (further := self._passes(standing.passed, ratio)) > standing.passed:

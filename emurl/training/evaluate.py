@@ -13,6 +13,7 @@ from emurl.agents.base import Carry, Observation, length
 from emurl.core.recall import key_of
 from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.rewards.splits import SplitJudge
 from emurl.training.perception import Perception
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
@@ -30,7 +31,7 @@ class Record:
 
     seed: int
     actions: list[int] = field(default_factory=list)  # those that were played, which sticky ones are not as chosen
-    progress: list[float] = field(default_factory=list)  # Φ of the first frame and after every step; empty without a judge
+    progress: list[float] = field(default_factory=list)  # Φ, of the first frame and after every step; empty without a judge
     reached: dict[str, int] = field(default_factory=dict)
     places: Counter[Place] = field(default_factory=Counter)
     wait: int = 0  # ticks from power-on to the first look
@@ -115,6 +116,7 @@ def play(
     seed: int,
     wait_ticks: int = 0,
     sticky: float = 0.0,
+    judge: SplitJudge | None = None,
     tick: Callable[[], object] | None = None,
 ) -> list[Record]:
     """One episode from power-on on every console, up to `max_steps` actions or the goal; sampled actions.
@@ -123,9 +125,11 @@ def play(
     actions that are sampled, one for the world.
 
     Args:
-        perception: what makes tokens and judges progress; None: nobody judges, and the player sees frames or nothing.
+        perception: what makes tokens and, without a `judge`, tells progress; None: nobody does, and the player sees frames or nothing.
         wait_ticks: before its first look an episode waits a while, 0 to this many ticks, each as likely as any other.
         sticky: chance of a step that what is played is the action before and not the one chosen (1709.06009).
+        judge: tells progress from the tokens of the whole episode, as a share of the course. An episode that has run it ends, where no
+            reader knows better.
         tick: called once a step.
     """
     n = envs.num_envs
@@ -140,14 +144,19 @@ def play(
     shown = player.look(frames, perception)
     playing = np.ones(n, bool)
     played: np.ndarray | None = None
-    waiting: list[tuple[np.ndarray, np.ndarray]] = [(frames.copy(), playing.copy())]  # frames to score, and whose count
+    scorer = (
+        None if perception is None else _Frames(perception, records) if judge is None else _Course(perception, judge, records)
+    )
+    if scorer is not None:
+        scorer.see(frames, playing)
     for step in range(1, max_steps + 1):
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
         chosen, carry, _ = player.agent.act(carry, shown, None, noise)
         stuck = np.array([generator.random() < sticky for generator in world])
         played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
         before, frames = frames, envs.step(played, playing)[0].copy()
-        waiting.append((frames, playing.copy()))
+        if scorer is not None:
+            scorer.see(frames, playing)
         for i in np.flatnonzero(playing).tolist():
             records[i].actions.append(int(played[i]))
             records[i].still += int(np.array_equal(before[i], frames[i]))
@@ -156,6 +165,7 @@ def play(
             seen[i][key] += 1
             reader = readers[i]
             if reader is None:
+                playing[i] = scorer is None or not scorer.over(i)
                 continue
             facts = envs.consoles[i].facts()
             for name in reader.reached(facts):
@@ -163,27 +173,61 @@ def play(
             if reader.walking(facts):
                 records[i].places[int(facts["map"]), int(facts["y"]), int(facts["x"])] += 1
             playing[i] = reader.milestones[-1] not in records[i].reached
-        if len(waiting) >= CHUNK:
-            _score(waiting, records, perception)
         if tick is not None:
             tick()
         if not playing.any():
             break
         shown = player.look(frames, perception)
-    _score(waiting, records, perception)
+    if scorer is not None:
+        scorer.end()
     for record, reader in zip(records, readers, strict=True):
         record.success = None if reader is None else reader.milestones[-1] in record.reached
     return records
 
 
-def _score(waiting: list[tuple[np.ndarray, np.ndarray]], records: list[Record], perception: Perception | None) -> None:
-    """Φ of the frames waiting, added to the records they belong to, where there is a judge."""
-    if waiting and perception is not None:
-        owners = [i for _, playing in waiting for i in np.flatnonzero(playing).tolist()]
-        scores = perception.progress(np.concatenate([frames[playing] for frames, playing in waiting]))
+class _Frames:
+    """Φ of every frame by itself, many frames at a time."""
+
+    def __init__(self, perception: Perception, records: Sequence[Record]) -> None:
+        self.perception, self.records = perception, records
+        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frames, and whose count
+
+    def see(self, frames: np.ndarray, playing: np.ndarray) -> None:
+        self.waiting.append((frames.copy(), playing.copy()))
+        if len(self.waiting) >= CHUNK:
+            self.end()
+
+    def over(self, i: int) -> bool:
+        return False
+
+    def end(self) -> None:
+        if not self.waiting:
+            return
+        owners = [i for _, playing in self.waiting for i in np.flatnonzero(playing).tolist()]
+        scores = self.perception.progress(np.concatenate([frames[playing] for frames, playing in self.waiting]))
         for i, score in zip(owners, scores.tolist(), strict=True):
-            records[i].progress.append(score)
-    waiting.clear()
+            self.records[i].progress.append(score)
+        self.waiting.clear()
+
+
+class _Course:
+    """The share of the course that lies behind each episode, by a judge that remembers it."""
+
+    def __init__(self, perception: Perception, judge: SplitJudge, records: Sequence[Record]) -> None:
+        self.perception, self.judge, self.records = perception, judge, records
+        self.standings = [judge.begin() for _ in records]
+
+    def see(self, frames: np.ndarray, playing: np.ndarray) -> None:
+        here = np.flatnonzero(playing).tolist()
+        self.judge.update([self.standings[i] for i in here], self.perception.encode(frames[here]))
+        for i in here:
+            self.records[i].progress.append(self.judge.progress(self.standings[i]))
+
+    def over(self, i: int) -> bool:
+        return self.judge.at_end(self.standings[i])
+
+    def end(self) -> None:
+        pass
 
 
 @dataclass

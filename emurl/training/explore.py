@@ -41,6 +41,7 @@ class PhaseSettings(Settings):
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
+    trials: Positive = 16  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets
 
 
 class ArchiveSettings(Settings):
@@ -59,8 +60,9 @@ class ArchiveSettings(Settings):
 
 @dataclass
 class Ended:
-    """An episode: whether from power-on, share of actions left to chance, where it got, and whether to the end."""
+    """An episode: whether it was a trial, whether from power-on, share of actions left to chance, where it got, and whether to the end."""
 
+    trial: bool
     from_power_on: bool
     chance: float
     furthest: int
@@ -81,6 +83,7 @@ class _Episode:
     since: int = 0  # steps without progress
     begun_at: int = 0  # position at the last split, or at the beginning
     led: bool = False  # whether it has passed a split
+    trial: bool = False
     grids: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
     played: list[int] = field(default_factory=list)
@@ -92,7 +95,7 @@ class Explorer:
 
     Args:
         perception: makes token grids of frames. judge: says how far they are. wait_ticks: an episode from power-on waits up to so many.
-        goal: position at which the game is finished; None: the last but one.
+        goal: position at which the game is finished; None: the judge's.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class Explorer:
         wait_ticks: int = 120, goal: int | None = None,
     ) -> None:  # fmt: skip
         self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
-        self.wait_ticks, self.goal = wait_ticks, judge.positions - 2 if goal is None else goal
+        self.wait_ticks, self.goal = wait_ticks, judge.goal if goal is None else goal
         self.n = envs.num_envs
         self.pool: dict[int, list[Place]] = {}  # places by position
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
@@ -126,7 +129,7 @@ class Explorer:
     def explore(
         self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None
     ) -> list[Ended]:
-        """Play `phase.steps` actions; returns the episodes that ended.
+        """Play `phase.steps` actions; returns the episodes that ended, and the trials that did not, too.
 
         Args:
             agent: who acts; its network does not change meanwhile. remember: what it remembers of a way. tick: called with the
@@ -141,7 +144,7 @@ class Explorer:
         self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
         self.envs.reset()
         frames = self.envs.frames.copy()
-        episodes = [self._begin(i, frames) for i in range(self.n)]
+        episodes = [self._begin(i, frames, trial=i < phase.trials) for i in range(self.n)]
         ended: list[Ended] = []
         played: np.ndarray | None = None
         for _ in range(phase.steps // self.n):
@@ -176,12 +179,12 @@ class Explorer:
             if phase.enough and len(self.done) >= phase.enough:
                 break
         self.cells.clear()  # they are of this phase's frontier
-        return ended
+        return ended + [self._ended(episode, False) for episode in episodes if episode.trial]
 
     # --- one episode -------------------------------------------------------------------------------------------------
 
-    def _begin(self, i: int, frames: np.ndarray) -> _Episode:
-        place = self._choose()
+    def _begin(self, i: int, frames: np.ndarray, trial: bool = False) -> _Episode:
+        place = None if trial else self._choose()
         if place is None:
             self.envs.restart(i)
             self.envs.consoles[i].wait(int(self.rng.integers(self.wait_ticks + 1)))
@@ -200,8 +203,8 @@ class Explorer:
             standing, steps = place.standing.copy(), place.steps
             for name, value in self._remember(place.way()[0]).items():
                 self._carry[name][i] = value
-        chance = float(self.rng.choice(self._phase.random_actions))
-        return _Episode(place, place, standing, steps, chance, begun_at=standing.furthest)
+        chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
+        return _Episode(place, place, standing, steps, chance, begun_at=standing.furthest, trial=trial)
 
     def _choose(self) -> Place | None:
         """Where an episode begins; None: power-on."""
@@ -290,8 +293,13 @@ class Explorer:
             del self.done[: -self.settings.ways]
         else:
             self._count(episode.begun_at, success=False)
+        return self._ended(episode, finished)
+
+    def _ended(self, episode: _Episode, finished: bool) -> Ended:
         standing = episode.standing
-        return Ended(episode.start is None, episode.chance, standing.furthest, standing.passed, episode.steps, finished)
+        return Ended(
+            episode.trial, episode.start is None, episode.chance, standing.furthest, standing.passed, episode.steps, finished
+        )
 
     def _count(self, position: int, success: bool) -> None:
         tried = self.tried.setdefault(position, [0.0, 0.0])

@@ -17,6 +17,7 @@ from emurl.core.settings import Natural, Positive, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.rewards.splits import SplitJudge
 from emurl.training.evaluate import Place, Player, Record, play
 from emurl.training.intervals import Estimate, mean_of, median_of, share_of, wilson
 from emurl.training.perception import Perception
@@ -71,8 +72,9 @@ class Score:
 
 
 def play_all(
-    envs: ThreadedVectorEnv, perception: Perception | None, players: Sequence[Player], rules: Rules, tracker: Tracker
-) -> dict[str, Played]:
+    envs: ThreadedVectorEnv, perception: Perception | None, players: Sequence[Player], rules: Rules, tracker: Tracker,
+    judge: SplitJudge | None = None,
+) -> dict[str, Played]:  # fmt: skip
     """Every player's episodes, one a console: same dice, same length; then the same with sticky actions."""
     rounds = (0.0, rules.sticky) if rules.sticky else (0.0,)
     played: dict[str, Played] = {}
@@ -90,7 +92,7 @@ def play_all(
                 records.append(
                     play(
                         envs, perception, player, max_steps=rules.max_steps, seed=rules.seed, wait_ticks=rules.wait_ticks,
-                        sticky=sticky, tick=tick,
+                        sticky=sticky, judge=judge, tick=tick,
                     )
                 )  # fmt: skip
                 bar.update(rules.max_steps - steps)  # where all got there early

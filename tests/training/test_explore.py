@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,13 @@ def test_a_place_without_a_state_is_reached_by_playing_again(explorer: Explorer,
     explorer.envs.close()
 
 
+def test_a_phase_begins_with_trials_that_count_even_unfinished(explorer: Explorer) -> None:
+    phase = PhaseSettings(steps=15, from_power_on=0.0, patience=50, random_actions=(1.0,), trials=2)
+    ended = explorer.explore(RandomAgent(8), phase, nothing)
+    assert [(one.trial, one.from_power_on, one.chance, one.steps) for one in ended] == [(True, True, 0.0, 5)] * 2
+    explorer.envs.close()
+
+
 def ways_past(explorer: Explorer, lengths: list[int], parents: list[Place | None], split: int) -> list[Place]:
     made = []
     for length, parent in zip(lengths, parents, strict=True):
@@ -261,6 +269,7 @@ def test_a_killed_exploration_ends_with_the_same_weights(tmp_path: Path, monkeyp
     rom, inputs = rl_fixtures.rom(tmp_path), inputs_with_footage(tmp_path / "store")
     whole = rl_fixtures.output(tmp_path / "whole")
     stage.run(settings(rom), inputs, whole, Tracker.silent())
+    assert len(json.loads((whole.folder / "trials.json").read_text())) == 3
     assert whole.metrics["updates"] == 2 and whole.metrics["env_steps"] == 3 * 120
     assert {"return_mean", "course_mean", "course_mean_clone", "finished_ways", "frontier"} <= whole.metrics.keys()
 

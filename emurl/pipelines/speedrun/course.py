@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from emurl.footage.dataset import NOT_GAME
 from emurl.footage.splits import SplitSettings, find_splits, unique_grids
 from emurl.footage.tokens import Tokens
 from emurl.models.position import PositionModel
+from emurl.pipelines.speedrun.players import holds
 from emurl.pipelines.speedrun.ranks import rank_correlation
-from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing, likeness
+from emurl.rewards.splits import SPLITS, JudgeSettings, SplitJudge, Standing, likeness
 
 COURSE = "course"  # the folder of the judge in a reward artifact
 
@@ -76,6 +77,12 @@ def load_judge(reward: Artifact, device: torch.device | str) -> SplitJudge:
     except InputError:
         raise InputError(f"{reward.ref}: holds no course, it was made before there was one; run the reward stage again") from None
     return SplitJudge.from_folder(folder, device)
+
+
+def judge_in(inputs: Mapping[str, Artifact], device: torch.device | str) -> SplitJudge | None:
+    """The judge in the reward artifact of `inputs`; None of one made before there was any."""
+    reward = inputs["reward"]
+    return load_judge(reward, device) if holds(reward, f"{COURSE}/{SPLITS}") else None
 
 
 def runs_of(tokens: Tokens, split: str) -> list[np.ndarray]:

@@ -27,6 +27,7 @@ from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.open_loop import REPLAY, OpenLoop
 from emurl.games import game_of_title
 from emurl.games.settings import EmulatorSettings, game_of
+from emurl.pipelines.speedrun.course import judge_in
 from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, holds, load_perception, load_policy
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report.film import write_gif
@@ -51,7 +52,8 @@ METRICS: dict[str, str] = {
     "milestone_mean": "↑ milestones reached in an episode, mean; beside `milestone_mean_clone`, `milestone_mean_replay`, "
     "`milestone_mean_random`",
     "milestone_mean_*": "the same of the others",
-    "progress": "↑ what the reward model says of the last frame of an episode, in seconds of a speedrun, mean; beside `progress_clone`, "
+    "progress": "↑ share of the course that an episode gets to, by the judge that remembers, mean (without one, what the reward model says "
+    "of the last frame, in seconds of a speedrun); beside `progress_clone`, "
     "`progress_replay`, `progress_random`",
     "progress_*": "the same of the others",
     "coverage": "↑ different walking cells on which an action of an episode ended, mean; beside `coverage_clone`, `coverage_replay`, "
@@ -113,7 +115,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     try:
         reader = envs.consoles[0].reader
         milestones = envs.consoles[0].milestones
-        played = play_all(envs, perception, players, settings, tracker)
+        played = play_all(envs, perception, players, settings, tracker, judge_in(inputs, device))
         scores = [summarize(name, one, milestones) for name, one in played.items()]
         for line in as_table(scores, milestones, settings, typical):
             tracker.message(line)

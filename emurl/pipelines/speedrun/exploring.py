@@ -81,7 +81,7 @@ class ExploreSettings(Settings):
 
 @dataclass
 class Explored:
-    """What came of it. `rounds` is one row a round; `trials` the mean course of the policy before any round and after each."""
+    """What came of it. `rounds` is one row a round; `trials` how far on the course the policy got before any round and after each."""
 
     rounds: list[dict[str, float]] = field(default_factory=list)
     trials: list[float] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Explored:
 def explore(
     policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
     stride: int, settings: ExploreSettings, *, seed: int, device: torch.device, output: Output, tracker: Tracker,
-    signature: dict[str, Any], trial: Callable[[RecurrentPolicy], float],
+    signature: dict[str, Any],
 ) -> Explored:  # fmt: skip
     """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
 
@@ -102,7 +102,7 @@ def explore(
 
     Args:
         envs: the consoles that explore. labels: of the footage, as `label` gives them. stride: footage frames an action takes.
-        signature: which run it is. trial: how far a policy gets from power-on, the same way every time.
+        signature: which run it is.
     """
     rng = np.random.default_rng([seed, 0xE59])
     explorer = Explorer(envs, perception, judge, settings.archive, rng, settings.wait_ticks)
@@ -132,17 +132,14 @@ def explore(
             )
         told.steps = explorer.steps
         told.seconds += time.monotonic() - began
-        return ended
-
-    def try_out() -> None:
-        perception.forget()
-        told.trials.append(trial(policy))
+        trials = [one.furthest for one in ended if one.trial]
+        told.trials.append(float(np.mean(trials) / (judge.positions - 1)))
         if told.trials[-1] > told.best:
             told.best, told.best_round = told.trials[-1], len(told.trials) - 1
             best.update({name: tensor.clone() for name, tensor in policy.state_dict().items()})
+        return ended
 
     if not told.trials:
-        try_out()
         phase("explore", settings.first)
         save()
     for number in range(len(told.rounds) + 1, settings.rounds + 1):
@@ -153,37 +150,22 @@ def explore(
             device=device, output=output, tracker=tracker,
         )  # fmt: skip
         told.seconds += time.monotonic() - began
-        ended = phase(f"explore, round {number}", settings.later)
-        try_out()
-        row = {**_summary(ended, judge, explorer), "loss": loss, "ways": float(len(sequences)), "trial": told.trials[-1]}
-        told.rounds.append({"step": float(told.steps), **row})
+        trials = [one for one in phase(f"explore, round {number}", settings.later) if one.trial]
+        row = {
+            "step": float(told.steps),
+            "loss": loss,
+            "ways": float(len(sequences)),
+            "finished_ways": float(len(explorer.done)),
+            "frontier": explorer.frontier / (judge.positions - 1),
+            "trial": told.trials[-1],
+            "trial_finished": float(np.mean([one.finished for one in trials])),
+        }
+        told.rounds.append(row)
         tracker.log(row, number)
         save()
     policy.load_state_dict(best)
     policy.eval()
     return told
-
-
-def how_far(
-    policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, *, max_steps: int, seed: int,
-    wait_ticks: int,
-) -> np.ndarray:  # fmt: skip
-    """The share of the course that one episode from power-on on each console gets to, sampled actions: float64 (n,)."""
-    n = envs.num_envs
-    agent = agent_of(policy)
-    dice = [np.random.default_rng([seed, i]) for i in range(n)]
-    envs.reset()
-    frames = envs.wait(np.array([int(one.integers(wait_ticks + 1)) for one in dice])).copy()
-    carry, standings = agent.initial(n), [judge.begin() for _ in range(n)]
-    for _ in range(max_steps):
-        grids = perception.encode(frames)
-        judge.update(standings, grids)
-        if all(standing.furthest >= judge.positions - 2 for standing in standings):
-            break
-        noise = np.stack([one.gumbel(size=agent.actions) for one in dice])
-        actions, carry, _ = agent.act(carry, grids, None, noise)
-        frames = envs.step(actions)[0].copy()
-    return np.array([judge.progress(standing) for standing in standings])
 
 
 def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -282,17 +264,6 @@ def learn_ways(
     result = fit(policy, sample, whole, output=output, tracker=tracker, name=name, device=device)
     (output.scratch / f"{name}.safetensors").unlink(missing_ok=True)
     return float(result.history[-1]["loss"])
-
-
-def _summary(ended: Sequence[Ended], judge: SplitJudge, explorer: Explorer) -> dict[str, float]:
-    own = [one for one in ended if one.from_power_on and one.chance == 0.0]
-    return {
-        "power_on_episodes": float(len(own)),
-        "power_on_course": float(np.mean([one.furthest for one in own]) / (judge.positions - 1)) if own else 0.0,
-        "power_on_finished": float(np.mean([one.finished for one in own])) if own else 0.0,
-        "frontier": explorer.frontier / (judge.positions - 1),
-        "finished_ways": float(len(explorer.done)),
-    }
 
 
 def read_labels(file: Path, tokens: Tokens) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from emurl.games.settings import EmulatorSettings
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import load_judge
-from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, how_far, read_labels
+from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, read_labels
 from emurl.pipelines.speedrun.players import (
     TokenPolicy,
     agent_of,
@@ -43,17 +43,18 @@ from emurl.pipelines.speedrun.players import (
     write_play,
 )
 from emurl.rewards.progress import ProgressReward
+from emurl.rewards.splits import SplitJudge
 from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
-from emurl.training.evaluate import Player, play
+from emurl.training.evaluate import Player, Record, play
 from emurl.training.on_policy import Selection, State, train
 from emurl.training.perception import Perception
 from emurl.training.supervised import resolve_device
 
 METRICS: dict[str, str] = {
     "return_mean": "↑ mean return of the kept weights on fresh seeds: over an episode's steps, the best progress so far less that at "
-    "power-on; beside `return_mean_clone`",
+    "power-on, by the judge with `method: explore` and by the ranker with `ppo`; beside `return_mean_clone`",
     "return_mean_clone": "the same of the clone, on the same seeds",
     "return_std": "standard deviation of it over the episodes",
     "return_std_clone": "the same of the clone",
@@ -118,24 +119,39 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             "behavior.memory decides it"
         )
     policy = copy.deepcopy(clone)
-    fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
     signature = settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())}
 
-    def returns(candidate: TokenPolicy, where: Any, seed: int) -> list[float]:
+    judge = None
+    if settings.method == "explore":
+        if not isinstance(policy, RecurrentPolicy):
+            raise InputError(
+                f"policy.method: explore, expected ppo, because the policy of {inputs['behavior'].ref} does not remember"
+            )
+        judge = load_judge(inputs["reward"], device)
+    fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
+
+    def episodes(candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int) -> list[Record]:
         perception.forget()
-        records = play(where, perception, Player("", agent_of(candidate)), max_steps=settings.episode_steps, seed=seed)
-        return [episode_return(record.progress) for record in records]
+        player = Player("", agent_of(candidate))
+        return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge)
+
+    def selected(candidate: TokenPolicy, where: ThreadedVectorEnv) -> float:
+        return float(np.mean([episode_return(one.progress) for one in episodes(candidate, where, settings.trial_seed)]))
 
     try:
-        if settings.method == "explore":
-            learned = _explore(settings, inputs, policy, clone, perception, spec, signature, fresh_envs, output, tracker)
+        if judge is not None:
+            assert isinstance(policy, RecurrentPolicy)
+            learned = _explore(settings, inputs, policy, perception, judge, spec, signature, output, tracker)
         else:
-            learned = _ppo(settings, inputs, policy, clone, perception, spec, signature, returns, output, tracker)
-        fresh = {name: returns(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
+            learned = _ppo(settings, inputs, policy, clone, perception, spec, signature, selected, output, tracker)
+        fresh = {name: episodes(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
     finally:
         fresh_envs.close()
-    output.metrics |= {f"return_mean{who}": float(np.mean(values)) for who, values in fresh.items()}
-    output.metrics |= {f"return_std{who}": float(np.std(values)) for who, values in fresh.items()}
+    for who, records in fresh.items():
+        values = [episode_return(one.progress) for one in records]
+        output.metrics |= {f"return_mean{who}": float(np.mean(values)), f"return_std{who}": float(np.std(values))}
+        if judge is not None:
+            output.metrics[f"course_mean{who}"] = float(np.mean([one.progress[-1] for one in records]))
     output.metrics |= learned
     policy.save_pretrained(output.path("policy"))
     write_play(output, emulator, spec)
@@ -150,7 +166,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
 
 def _ppo(
     settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, clone: TokenPolicy, perception: Perception,
-    spec: ScreenSpec, signature: dict[str, Any], returns: Callable[[TokenPolicy, Any, int], list[float]], output: Output,
+    spec: ScreenSpec, signature: dict[str, Any], selected: Callable[[TokenPolicy, ThreadedVectorEnv], float], output: Output,
     tracker: Tracker,
 ) -> dict[str, Any]:  # fmt: skip
     """PPO, paid by the ranker's progress; trains `policy` in place and returns its metrics."""
@@ -167,7 +183,7 @@ def _ppo(
         state = train(
             agent, source, settings, tracker=tracker, scratch=output.scratch, saved=output.scratch_saved, signature=signature,
             selection=Selection(
-                lambda candidate: float(np.mean(returns(candidate.network.module, trial_envs, settings.trial_seed))),  # type: ignore[arg-type]
+                lambda candidate: selected(candidate.network.module, trial_envs),  # type: ignore[arg-type]
                 settings.trials, perception.forget,
             ),
         )  # fmt: skip
@@ -182,52 +198,25 @@ def _ppo(
 
 
 def _explore(
-    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, clone: TokenPolicy, perception: Perception,
-    spec: ScreenSpec, signature: dict[str, Any], fresh_envs: ThreadedVectorEnv, output: Output, tracker: Tracker,
+    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: RecurrentPolicy, perception: Perception, judge: SplitJudge,
+    spec: ScreenSpec, signature: dict[str, Any], output: Output, tracker: Tracker,
 ) -> dict[str, Any]:  # fmt: skip
-    """Explore with the judge and learn from the ways; trains `policy` in place and returns its metrics.
-
-    Raises:
-        InputError: the policy does not remember, or the reward artifact has no judge.
-    """
-    if not isinstance(policy, RecurrentPolicy) or not isinstance(clone, RecurrentPolicy):
-        raise InputError(
-            f"policy.method: explore, expected ppo, because the policy of {inputs['behavior'].ref} does not remember"
-        )
-    judge = load_judge(inputs["reward"], perception.device)
+    """Explore with the judge and learn from the ways; trains `policy` in place and returns its metrics."""
     reader = FrameReader(inputs["frames"].folder)
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)
     labels = read_labels(inputs["behavior"].path("labels.parquet"), tokens)
-
-    def far(candidate: RecurrentPolicy, where: ThreadedVectorEnv, seed: int) -> float:
-        perception.forget()
-        return float(
-            how_far(
-                candidate,
-                where,
-                perception,
-                judge,
-                max_steps=settings.episode_steps,
-                seed=seed,
-                wait_ticks=settings.explore.wait_ticks,
-            ).mean()
-        )
-
-    envs, trial_envs = (consoles(settings.emulator, spec, number) for number in (settings.explore.consoles, settings.num_envs))
+    envs = consoles(settings.emulator, spec, settings.explore.consoles)
     try:
         told = explore(
             policy, envs, perception, judge, tokens, labels, stride, settings.explore, seed=settings.seed, device=perception.device,
-            output=output, tracker=tracker, signature=signature, trial=lambda one: far(one, trial_envs, settings.trial_seed),
+            output=output, tracker=tracker, signature=signature,
         )  # fmt: skip
     finally:
         envs.close()
-        trial_envs.close()
     _write(output.path("history.json"), told.rounds)
     _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in enumerate(told.trials)])
     return {
-        "course_mean": far(policy, fresh_envs, settings.seed + FRESH),
-        "course_mean_clone": far(clone, fresh_envs, settings.seed + FRESH),
         "selection_return": told.best,
         "selection_return_clone": told.trials[0],
         "selection_return_last": told.trials[-1],

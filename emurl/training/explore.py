@@ -34,7 +34,7 @@ class PhaseSettings(Settings):
     """A phase of exploring."""
 
     steps: Natural = 24_000  # actions, of all consoles together
-    from_power_on: Share = 0.5  # episodes that begin there
+    from_power_on: Share = 0.3  # episodes that begin there
     from_cells: Share = 0.0  # of the others, those that begin in a picture near the frontier that was seldom begun from
     frontier_decay: Share = 1.0  # chance of a position to be begun from, relative to the next one further on; 1: all alike
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode

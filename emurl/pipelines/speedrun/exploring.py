@@ -42,7 +42,8 @@ from emurl.training.ways import Place, without_loops
 FILE = "explore.safetensors"
 
 FIRST = PhaseSettings(
-    steps=120_000,
+    steps=80_000,
+    enough=20,
     from_power_on=0.1,
     from_cells=0.5,
     frontier_decay=0.9,
@@ -55,15 +56,15 @@ FIRST = PhaseSettings(
 class WaysSettings(OptimizerSettings):
     """What a round learns."""
 
-    steps: Positive = 120  # batches a round
+    steps: Positive = 240  # batches a round
     batch_size: Positive = 16  # sequences side by side
-    learning_rate: Rate = 7e-4  # at its peak, each round anew
+    learning_rate: Rate = 2e-3  # at its peak, each round anew
     warmup_steps: int = 15
     eval_every: Positive = 1_000_000
     window: Positive = 64  # actions through which gradients flow back
     ways: Positive = 12  # shortest ways past each split
     of_newest: Positive = 30  # among so many newest
-    footage: Annotated[float, Field(ge=0, lt=1)] = 0.25  # share of the batches that are of the footage
+    footage: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the batches that are of the footage
     token_noise: Share = 0.1  # tokens that are wrong in training, on average
 
 

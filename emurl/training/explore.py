@@ -95,15 +95,14 @@ class Explorer:
 
     Args:
         perception: makes token grids of frames. judge: says how far they are. wait_ticks: an episode from power-on waits up to so many.
-        goal: position at which the game is finished; None: the judge's.
     """
 
     def __init__(
         self, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, settings: ArchiveSettings, rng: np.random.Generator,
-        wait_ticks: int = 120, goal: int | None = None,
+        wait_ticks: int = 120,
     ) -> None:  # fmt: skip
         self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
-        self.wait_ticks, self.goal = wait_ticks, judge.goal if goal is None else goal
+        self.wait_ticks = wait_ticks
         self.n = envs.num_envs
         self.pool: dict[int, list[Place]] = {}  # places by position
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
@@ -154,7 +153,7 @@ class Explorer:
             self._earned = min(self._earned + self.n / self.settings.cell_every, float(self.n))
             for i, episode in enumerate(episodes):
                 self._look(i, episode, grids[i], bool(gained[i]), before[i])
-                over = episode.standing.furthest >= self.goal
+                over = self.judge.at_end(episode.standing)
                 if over or episode.since > phase.patience:
                     ended.append(self._end(i, episode, over))
                     episodes[i] = self._begin(i, frames)

@@ -35,33 +35,9 @@ from emurl.training.perception import Perception
 from emurl.training.ways import Place, pack, unpack, without_loops
 from tests.fixtures import playing as rl_fixtures
 from tests.fixtures.learning import walks, write_frames
+from tests.fixtures.playing import Cells, Columns
 
 SKIP = 10
-
-
-class Cells:
-    """A token is the darkest rank in its 16×16 cell."""
-
-    def encode(self, frames: Any) -> torch.Tensor:
-        return torch.as_tensor(frames).reshape(-1, 9, 16, 10, 16).amin(dim=(2, 4)).long()
-
-
-class Columns:
-    """A judge of the tile: a position is a column of cells, and columns 3 and 6 are splits."""
-
-    positions = 10
-
-    def begin(self) -> Standing:
-        return Standing(np.zeros(self.positions))
-
-    def update(self, standings: list[Standing], grids: np.ndarray) -> np.ndarray:
-        gained = np.zeros(len(grids), np.int64)
-        for i, (standing, grid) in enumerate(zip(standings, grids, strict=True)):
-            column = int((grid == 0).any(axis=0).argmax())
-            gained[i] = max(0, column - standing.furthest)
-            standing.furthest = max(standing.furthest, column)
-            standing.passed = sum(standing.furthest >= split for split in (3, 6))
-        return gained
 
 
 @pytest.fixture
@@ -69,7 +45,7 @@ def explorer(tmp_path: Path) -> Explorer:
     rom = rl_fixtures.rom(tmp_path)
     envs = ThreadedVectorEnv(rom, 3, SKIP, 4, facts=False, autoreset_mode=AutoresetMode.DISABLED, copy=False)
     perception = Perception(Cells(), lambda frames: torch.zeros(len(frames)))
-    return Explorer(envs, perception, Columns(), ArchiveSettings(per_position=3), np.random.default_rng(0), wait_ticks=4, goal=7)  # type: ignore[arg-type]
+    return Explorer(envs, perception, Columns(), ArchiveSettings(per_position=3), np.random.default_rng(0), wait_ticks=4)  # type: ignore[arg-type]
 
 
 def nothing(grids: np.ndarray) -> dict[str, np.ndarray]:
@@ -215,7 +191,7 @@ def test_what_was_found_is_kept_over_a_kill(explorer: Explorer) -> None:
     phase = PhaseSettings(steps=600, from_cells=0.5, patience=15, random_actions=(0.2,))
     explorer.explore(RandomAgent(8), phase, nothing)
     saved = explorer.tensors()
-    twin = Explorer(explorer.envs, explorer.perception, explorer.judge, explorer.settings, np.random.default_rng(1), 4, 7)
+    twin = Explorer(explorer.envs, explorer.perception, explorer.judge, explorer.settings, np.random.default_rng(1), 4)
     twin.restore(saved)
     explorer.rng = np.random.default_rng(1)
     results = [one.explore(RandomAgent(8), phase, nothing) for one in (explorer, twin)]

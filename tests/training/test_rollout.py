@@ -18,6 +18,7 @@ from emurl.agents.ppo.networks import unroll
 from emurl.agents.ppo.token_networks import FrameMemory, TokenMemory, token_network
 from emurl.core.errors import InputError, WorkError
 from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.console import BUTTONS
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings
 from emurl.models.policy import Policy
@@ -28,20 +29,14 @@ from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.rewards.progress import ProgressReward
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
-from emurl.training.evaluate import Player, RandomAgent, play, replay
+from emurl.training.evaluate import Player, RandomAgent, ScriptAgent, play, replay
 from emurl.training.perception import Perception
 from emurl.training.rollout import Rollout
 from tests.fixtures import playing as rl_fixtures
+from tests.fixtures.playing import Cells, Columns
 
 SKIP = 10
 N, EPISODE = 3, 7
-
-
-class Cells:
-    """A tokenizer one can check: a token is the darkest rank in its 16×16 cell."""
-
-    def encode(self, frames: Any) -> torch.Tensor:
-        return torch.as_tensor(frames).reshape(-1, 9, 16, 10, 16).amin(dim=(2, 4)).long()
 
 
 def tile_progress(frames: Any) -> torch.Tensor:
@@ -211,6 +206,21 @@ def test_episodes_end_at_the_goal_and_can_be_replayed(rom: Path, network: Policy
     for record in ended:
         assert len(record.progress) == record.steps + 1
         assert record.success == ("goal" in record.reached) and record.reached.get("goal", record.steps) == record.steps
+    envs.close()
+
+
+def test_a_judge_with_a_memory_tells_progress_and_ends_an_episode(rom: Path) -> None:
+    envs = consoles(rom, number=3)
+    judge: Any = Columns()
+    walk = Player("walk", ScriptAgent([BUTTONS.index("right")] * 4 + [BUTTONS.index("left")] * 4, len(BUTTONS)), "nothing")
+    records = play(envs, Perception(Cells(), tile_progress), walk, max_steps=8, seed=0, judge=judge)
+    for record in records:
+        # What was reached stays reached, also when the tile goes back.
+        assert len(record.progress) == record.steps + 1 == 9 and (np.diff(record.progress) >= 0).all()
+        assert record.progress[-1] == max(record.progress) > record.progress[0]
+    further = Player("further", ScriptAgent([BUTTONS.index("right")] * 30, len(BUTTONS)), "nothing")
+    for record in play(envs, Perception(Cells(), tile_progress), further, max_steps=30, seed=0, judge=judge):
+        assert record.progress[-1] == 7 / 9 and record.steps < 30
     envs.close()
 
 

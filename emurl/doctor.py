@@ -47,7 +47,7 @@ def examine(config: Config) -> list[Check]:
             checks.append(look(config))
         except EmurlError as error:
             checks.append(Check(look.__name__.strip("_"), "missing", str(error), "see the line itself"))
-    return checks
+    return checks + (_models(config) if speedrun else [])
 
 
 def as_text(checks: list[Check]) -> str:
@@ -202,6 +202,21 @@ def _device(config: Config) -> Check:
         seen = f"cpu, {torch.get_num_threads()} threads"
         return Check("device", "warning" if big else "ok", seen, "networks of this size want a GPU" if big else "")
     return Check("device", "ok", f"{device}: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device))
+
+
+def _models(config: Config) -> list[Check]:
+    """What the newest models in the store measured of themselves; none where the store has none or cannot be read."""
+    from emurl.core.engine import open_store
+    from emurl.pipelines.speedrun.health import of_store
+
+    try:
+        health = of_store(open_store(config))
+    except EmurlError:
+        return []  # the check of the store has said so
+    return [
+        Check(stage, "warning" if one.unmet else "ok", one.seen, "; ".join(dict.fromkeys(norm.mend for norm in one.unmet)))
+        for stage, one in health.items()
+    ]
 
 
 def _tracking(config: Config) -> Check:

@@ -4,7 +4,9 @@
 
 For every network, at the sizes of the settings file, on made-up data: the loss of one batch it is trained on again and again must fall by
 half (overfitting one batch is the least a network does), and the gradient must reach every parameter. For the reward model:
-the gradient of Bradley–Terry must raise the later frame. Exit code 1 when a check fails, 2 when the settings are wrong.
+the gradient of Bradley–Terry must raise the later frame. What tokenizer, dynamics and reward in the store measured of themselves
+(order, aliasing and farming of the judge, false alarms, how alike footage and emulator are) is held against what a long run needs.
+Exit code 1 when a check fails, 2 when the settings are wrong.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps({"passed": good, "checks": report}))
     else:
         for name, row in report.items():
-            print(f"{'ok  ' if row['passed'] else 'FAIL'} {name:<14} {row['text']}")
+            print(f"{'ok  ' if row['passed'] else 'FAIL'} {name:<18} {row['text']}")
     return 0 if good else 1
 
 
@@ -48,6 +50,8 @@ def validate(config: Any, steps: int, batch: int) -> dict[str, dict[str, Any]]:
     """Every check by name: {passed, text, …}."""
     import torch
 
+    from emurl.core.engine import open_store
+    from emurl.pipelines.speedrun.health import of_store
     from emurl.training.supervised import resolve_device
 
     device = resolve_device(config.device)
@@ -57,6 +61,9 @@ def validate(config: Any, steps: int, batch: int) -> dict[str, dict[str, Any]]:
         for name, (model, data) in networks(config, batch).items():
             report[name] = overfit(model.to(device), data, steps, batch)
     report["bradley_terry"] = bradley_terry_sign()
+    for stage, health in of_store(open_store(config)).items():
+        mend = "".join(f" → {norm.mend}" for norm in health.unmet)
+        report[f"{stage} in store"] = {"passed": not health.unmet, "text": health.seen + mend, **health.told}
     return report
 
 

@@ -92,3 +92,26 @@ def test_the_same_seed_gives_the_same_positions(aligned, tmp_path):
     assert all(
         torch.equal(one, other) for one, other in zip(model.state_dict().values(), again.state_dict().values(), strict=True)
     )
+
+
+def made_up_ratios(runs: int, lacking: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Runs of 8 frames, one a position, whose picture at position 3 belongs there, but in `lacking` of them."""
+    ratios = [np.zeros((8, 8)) for _ in range(runs)]
+    for run in ratios[lacking:]:
+        run[3, 3] = 4.0
+    return ratios, [np.arange(8)] * runs, [np.ones(8, bool)] * runs
+
+
+def test_an_odd_run_does_not_cost_the_others_a_split() -> None:
+    assert [split.position for split in find_splits(*made_up_ratios(13, 0), 7.5, 1, SplitSettings())] == [3]
+    (split,) = find_splits(*made_up_ratios(13, 1), 7.5, 1, SplitSettings())
+    assert (split.position, split.threshold) == (3, 2.5)  # of the worst run that has it, less the margin
+    assert find_splits(*made_up_ratios(13, 2), 7.5, 1, SplitSettings()) == []
+    assert find_splits(*made_up_ratios(12, 1), 7.5, 1, SplitSettings()) == []  # a dozen runs may not lack any
+
+
+def test_a_split_is_sought_near_its_position_and_no_further() -> None:
+    ratios, paths, familiar = made_up_ratios(3, 0)
+    ratios[0] = np.roll(ratios[0], 2, axis=0)  # its picture comes two positions later
+    found = [find_splits(ratios, paths, familiar, 7.5, 1, SplitSettings(window=window)) for window in (1, 2)]
+    assert [len(splits) for splits in found] == [0, 1]

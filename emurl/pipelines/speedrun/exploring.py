@@ -42,7 +42,7 @@ from emurl.training.ways import Place, without_loops
 FILE = "explore.safetensors"
 
 FIRST = PhaseSettings(
-    steps=80_000,
+    steps=160_000,
     enough=20,
     from_power_on=0.1,
     from_cells=0.5,

@@ -206,13 +206,13 @@ def _device(config: Config) -> Check:
 
 def _models(config: Config) -> list[Check]:
     """What the newest models in the store measured of themselves; none where the store has none or cannot be read."""
-    from emurl.core.engine import open_store
+    from emurl.core.store import Store
     from emurl.pipelines.speedrun.health import of_store
 
     try:
-        health = of_store(open_store(config))
+        health = of_store(Store(config.store))  # the check of the store has probed it
     except EmurlError:
-        return []  # the check of the store has said so
+        return []  # and has said so
     return [
         Check(stage, "warning" if one.unmet else "ok", one.seen, "; ".join(dict.fromkeys(norm.mend for norm in one.unmet)))
         for stage, one in health.items()

@@ -50,7 +50,7 @@ def validate(config: Any, steps: int, batch: int) -> dict[str, dict[str, Any]]:
     """Every check by name: {passed, text, …}."""
     import torch
 
-    from emurl.core.engine import open_store
+    from emurl.core.store import Store
     from emurl.pipelines.speedrun.health import of_store
     from emurl.training.supervised import resolve_device
 
@@ -61,7 +61,7 @@ def validate(config: Any, steps: int, batch: int) -> dict[str, dict[str, Any]]:
         for name, (model, data) in networks(config, batch).items():
             report[name] = overfit(model.to(device), data, steps, batch)
     report["bradley_terry"] = bradley_terry_sign()
-    for stage, health in of_store(open_store(config)).items():
+    for stage, health in of_store(Store(config.store)).items():
         mend = "".join(f" → {norm.mend}" for norm in health.unmet)
         report[f"{stage} in store"] = {"passed": not health.unmet, "text": health.seen + mend, **health.told}
     return report

@@ -8,8 +8,8 @@ import numpy as np
 
 from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.models.layers import COLUMNS, ROWS
+from emurl.screen import CELL
 
-CELL = 16  # pixels a side
 STEP = 0.25  # of the scale of shades, above which a pixel has changed
 
 
@@ -18,7 +18,7 @@ def blind_changes(
 ) -> float | None:
     """Share of the changes of a cell that leave its token as it was, each different change counted once; None without any.
 
-    A change is a cell before and after `stride` frames, at least `least_pixels` of whose pixels changed, where at most `most_cells`
+    A change is a cell before and after `stride` usable frames, at least `least_pixels` of whose pixels changed, where at most `most_cells`
     cells of the frame did: of a scrolling map every cell changes, and a lost one among them is no matter.
 
     Args:

@@ -31,7 +31,7 @@ class Record:
 
     seed: int
     actions: list[int] = field(default_factory=list)  # those that were played, which sticky ones are not as chosen
-    progress: list[float] = field(default_factory=list)  # Φ, of the first frame and after every step; empty without a judge
+    progress: list[float] = field(default_factory=list)  # Φ of the first frame and after every step; empty without a judge
     reached: dict[str, int] = field(default_factory=dict)
     places: Counter[Place] = field(default_factory=Counter)
     wait: int = 0  # ticks from power-on to the first look
@@ -144,19 +144,17 @@ def play(
     shown = player.look(frames, perception)
     playing = np.ones(n, bool)
     played: np.ndarray | None = None
-    scorer = (
-        None if perception is None else _Frames(perception, records) if judge is None else _Course(perception, judge, records)
-    )
-    if scorer is not None:
-        scorer.see(frames, playing)
+    scorer = _Nobody()
+    if perception is not None:
+        scorer = _Frames(perception, records) if judge is None else _Course(perception, judge, records)
+    scorer.see(frames, playing)
     for step in range(1, max_steps + 1):
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
         chosen, carry, _ = player.agent.act(carry, shown, None, noise)
         stuck = np.array([generator.random() < sticky for generator in world])
         played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
         before, frames = frames, envs.step(played, playing)[0].copy()
-        if scorer is not None:
-            scorer.see(frames, playing)
+        scorer.see(frames, playing)
         for i in np.flatnonzero(playing).tolist():
             records[i].actions.append(int(played[i]))
             records[i].still += int(np.array_equal(before[i], frames[i]))
@@ -165,7 +163,7 @@ def play(
             seen[i][key] += 1
             reader = readers[i]
             if reader is None:
-                playing[i] = scorer is None or not scorer.over(i)
+                playing[i] = not scorer.over(i)
                 continue
             facts = envs.consoles[i].facts()
             for name in reader.reached(facts):
@@ -178,14 +176,27 @@ def play(
         if not playing.any():
             break
         shown = player.look(frames, perception)
-    if scorer is not None:
-        scorer.end()
+    scorer.end()
     for record, reader in zip(records, readers, strict=True):
         record.success = None if reader is None else reader.milestones[-1] in record.reached
     return records
 
 
-class _Frames:
+class _Nobody:
+    """Tells no progress: what the others add to."""
+
+    def see(self, frames: np.ndarray, playing: np.ndarray) -> None:
+        """Look at the frames (N, 144, 160) of the episodes that are `playing`; nobody changes them afterwards."""
+
+    def over(self, i: int) -> bool:
+        """Whether episode `i` has run the course."""
+        return False
+
+    def end(self) -> None:
+        """Write down what is still to be told."""
+
+
+class _Frames(_Nobody):
     """Φ of every frame by itself, many frames at a time."""
 
     def __init__(self, perception: Perception, records: Sequence[Record]) -> None:
@@ -193,12 +204,9 @@ class _Frames:
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frames, and whose count
 
     def see(self, frames: np.ndarray, playing: np.ndarray) -> None:
-        self.waiting.append((frames.copy(), playing.copy()))
+        self.waiting.append((frames, playing.copy()))
         if len(self.waiting) >= CHUNK:
             self.end()
-
-    def over(self, i: int) -> bool:
-        return False
 
     def end(self) -> None:
         if not self.waiting:
@@ -210,7 +218,7 @@ class _Frames:
         self.waiting.clear()
 
 
-class _Course:
+class _Course(_Nobody):
     """The share of the course that lies behind each episode, by a judge that remembers it."""
 
     def __init__(self, perception: Perception, judge: SplitJudge, records: Sequence[Record]) -> None:
@@ -225,9 +233,6 @@ class _Course:
 
     def over(self, i: int) -> bool:
         return self.judge.at_end(self.standings[i])
-
-    def end(self) -> None:
-        pass
 
 
 @dataclass

@@ -82,7 +82,6 @@ class _Episode:
     chance: float
     since: int = 0  # steps without progress
     begun_at: int = 0  # position at the last split, or at the beginning
-    led: bool = False  # whether it has passed a split
     trial: bool = False
     grids: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
@@ -193,7 +192,7 @@ class Explorer:
                 value[i] = 0
         else:
             state, played = place.state()
-            frames[i] = self.envs.restart(i, state)
+            self.envs.restart(i, state)
             for action in played:
                 self.envs.consoles[i].play(action)
             frames[i] = self.envs.consoles[i].gameboy.frame()
@@ -235,9 +234,9 @@ class Explorer:
             end = self._keep(i, episode)
             self._count(episode.begun_at, success=True)
             self._passed(end, before)
-            if episode.start is not None and not episode.led:
+            if episode.start is not None and episode.start.standing.passed == before:  # the first split since then
                 episode.start.led += 1.0
-            episode.led, episode.since, episode.begun_at = True, 0, position
+            episode.since, episode.begun_at = 0, position
         elif gained and self.rng.random() < self.settings.keep:
             self._pool(self._keep(i, episode))
         near = self._phase.from_cells > 0 and position >= self.frontier - self.settings.cell_reach
@@ -274,8 +273,7 @@ class Explorer:
             kept.pop(int(np.argmin([one.promise + 1e-6 * self.rng.random() for one in kept[:-1]])))
 
     def _keep(self, i: int, episode: _Episode) -> Place:
-        before = -1 if episode.place is None else episode.place.unsaved
-        save = before < 0 or before + len(episode.played) > self.settings.replayed
+        save = episode.place is None or episode.place.unsaved + len(episode.played) > self.settings.replayed
         place = Place(
             self._packed(i) if save else b"", episode.standing.copy(), episode.place, np.array(episode.grids, np.int16).reshape(-1, 9, 10),
             np.array(episode.actions, np.int64), np.array(episode.played, np.int64), np.array(episode.progress, np.int64), episode.steps,

@@ -56,24 +56,24 @@ class Place:
             yield here
             here = here.parent
 
-    def state(self) -> tuple[bytes, list[int]]:
-        """The state of the nearest place that has one, here or before, and the actions to be played from there."""
+    def from_saved(self) -> tuple[Place, list[int]]:
+        """The nearest place that was saved, here or before, and the actions to be played from there."""
         played: list[int] = []
         for place in self.line():
             if place.packed:
-                return zlib.decompress(place.packed), played
+                return place, played
             played = [*place.played.tolist(), *played]
         raise ValueError("no place on the way was saved")
 
+    def state(self) -> tuple[bytes, list[int]]:
+        """The state of the nearest place that was saved, and the actions to be played from there."""
+        place, played = self.from_saved()
+        return zlib.decompress(place.packed), played
+
     @property
     def unsaved(self) -> int:
-        """Actions since the nearest place that was saved; those since power-on where none was, and −1 there."""
-        actions = 0
-        for place in self.line():
-            if place.packed:
-                return actions
-            actions += len(place.played)
-        return -1
+        """Actions since the nearest place that was saved."""
+        return len(self.from_saved()[1])
 
     def way(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Everything from power-on to here: grids (N, 9, 10), actions (N,), progress (N,)."""

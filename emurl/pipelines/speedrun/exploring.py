@@ -125,20 +125,21 @@ def explore(
         write_checkpoint(output.scratch / FILE, parts, state, signature, output.scratch_saved)
 
     def phase(name: str, how: PhaseSettings) -> list[Ended]:
+        """Explore; keep the weights if their trials, which are returned, did best."""
         perception.forget()
         began = time.monotonic()
         with tracker.progress(how.steps, name, "actions") as bar:
             ended = explorer.explore(
                 agent_of(policy), how, _memory_of(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
             )
+        trials = [one for one in ended if one.trial]
         told.steps = explorer.steps
         told.seconds += time.monotonic() - began
-        trials = [one.furthest for one in ended if one.trial]
-        told.trials.append(float(np.mean(trials) / (judge.positions - 1)))
+        told.trials.append(float(np.mean([one.furthest for one in trials]) / (judge.positions - 1)))
         if told.trials[-1] > told.best:
             told.best, told.best_round = told.trials[-1], len(told.trials) - 1
             best.update({name: tensor.clone() for name, tensor in policy.state_dict().items()})
-        return ended
+        return trials
 
     if not told.trials:
         phase("explore", settings.first)
@@ -151,7 +152,7 @@ def explore(
             device=device, output=output, tracker=tracker,
         )  # fmt: skip
         told.seconds += time.monotonic() - began
-        trials = [one for one in phase(f"explore, round {number}", settings.later) if one.trial]
+        trials = phase(f"explore, round {number}", settings.later)
         row = {
             "step": float(told.steps),
             "loss": loss,
@@ -203,12 +204,12 @@ def learnable(explorer: Explorer, settings: WaysSettings) -> list[Sequence3]:
     for places in [*explorer.firm.values(), explorer.ways.get(last, []), explorer.done]:
         newest = places[-settings.of_newest :]
         times: Counter[int] = Counter()
-        ranked: list[tuple[int, int, Place]] = []
-        for number, place in enumerate(sorted(newest, key=lambda place: place.steps)):
+        turns: list[tuple[int, Place]] = []
+        for place in sorted(newest, key=lambda place: place.steps):
             *_, root = place.line()
-            ranked.append((times[id(root)], number, place))
+            turns.append((times[id(root)], place))
             times[id(root)] += 1
-        ends += [place for *_, place in sorted(ranked, key=lambda row: row[:2])[: settings.ways]]
+        ends += [place for _, place in sorted(turns, key=lambda row: row[0])[: settings.ways]]
     return [way for way in (without_loops(*place.way()) for place in ends) if len(way[1])]
 
 

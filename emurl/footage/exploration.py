@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from emurl.core.recall import key_of
-from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
+from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.pairs import Pairs, changed
@@ -44,7 +44,7 @@ class ExplorationSettings(Settings):
     end_tapping: Annotated[float, Field(gt=0, le=1)] = 0.6  # and that it stops pressing another button again and again
     hold: Share = 0.5  # walks on which the button is held down as people hold it, not tapped as the agent does
     policy_share: Share = 0.7  # buttons the clone chooses in later rounds
-    later_rounds: Share = 0.5  # of `explore_steps` that each round after the first takes
+    later_rounds: Rate = 0.5  # of `explore_steps`, what each round after the first takes
     latency: Natural = 2  # frames from a press to the first change on the screen
     ambiguous: Annotated[float, Field(ge=0, le=0.5)] = 0.15  # pairs with two buttons this near to half and half have no label
     min_changed_pixels: Positive = 24  # fewer differing pixels are noise of a stream, not an event
@@ -123,6 +123,10 @@ class Explorer:
         self._pool = ThreadPoolExecutor(min(settings.consoles, os.cpu_count() or 1))
         weights = np.array([settings.probabilities.get(button, 0.0) for button in BUTTONS])
         self._probabilities = weights / sum(settings.probabilities.values())
+
+    def begin_from(self, states: Iterable[bytes]) -> None:
+        """Begin episodes from zlib-packed states, too."""
+        self.kept |= {key_of(np.frombuffer(packed, np.uint8)): Kept(packed) for packed in states}
 
     def close(self) -> None:
         """Switch the consoles off."""

@@ -34,14 +34,20 @@ class PhaseSettings(Settings):
     """A phase of exploring."""
 
     steps: Natural = 24_000  # actions, of all consoles together
-    from_power_on: Share = 0.3  # episodes that begin there
-    from_cells: Share = 0.0  # of the others, those that begin in a picture near the frontier that was seldom begun from
-    frontier_decay: Share = 1.0  # chance of a position to be begun from, relative to the next one further on; 1: all alike
+    from_power_on: Share = 0.4  # episodes that begin there
+    from_lost: Share = 0.4  # of the others, those that begin where an episode got no further
+    old_memory: Share = 0.5  # of these, those that remember only what was before it got lost
+    from_cells: Share = 0.0  # of the rest, those that begin in a picture near the frontier that was seldom begun from
+    learn_chance: bool = False  # whether actions that were left to chance are learned, too
+    breadth: NonNegative = 1.0  # places count by how few ways go on past the next split, to the power of this
+    # Nats that an action loses for each time it was chosen in the same picture in this episode, and in one from where an episode got lost.
+    restless: NonNegative = 0.0
+    restless_lost: NonNegative = 1.0
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
-    trials: Positive = 16  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets
+    trials: Natural = 16  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets
 
 
 class ArchiveSettings(Settings):
@@ -50,6 +56,7 @@ class ArchiveSettings(Settings):
     per_position: Positive = 10  # places
     keep: Share = 0.4  # chance of a step that made progress to be kept
     ways: Positive = 40  # newest ways past each split
+    lost: Positive = 10  # newest ends of episodes that got no further, by position
     cell_reach: Natural = 8  # positions from the frontier within which every new picture is kept
     cell_every: Positive = 24  # actions that earn the keeping of one
     replayed: Natural = 40  # actions, at most, that are played again to begin from a place: saving a console takes as long as ten
@@ -87,6 +94,13 @@ class _Episode:
     actions: list[int] = field(default_factory=list)
     played: list[int] = field(default_factory=list)
     progress: list[int] = field(default_factory=list)
+    meant: list[bool] = field(default_factory=list)
+    restless: float = 0.0  # nats that an action loses for each time it was chosen in the same picture
+    chosen: dict[bytes, np.ndarray] = field(default_factory=dict)  # how often what was chosen, by picture
+
+    def choose(self, grid: np.ndarray, action: int, actions: int) -> None:
+        """Count an action chosen in a picture."""
+        self.chosen.setdefault(grid.tobytes(), np.zeros(actions))[action] += 1.0
 
 
 class Explorer:
@@ -107,6 +121,9 @@ class Explorer:
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
         self.firm: dict[int, list[Place]] = {}  # of those, the ones that somebody went on from, past another split
         self.done: list[Place] = []  # the ends of ways to the goal
+        self.recovered: dict[int, list[Place]] = {}  # of the firm ones, those that had got lost since the split before
+        self.lost: dict[int, list[Place]] = {}  # where episodes got no further, by position
+        self.losses: dict[int, float] = {}  # and how often, by position; what is older counts less
         self.cells: dict[tuple[int, bytes], Place] = {}
         self.tried: dict[
             int, list[float]
@@ -119,6 +136,10 @@ class Explorer:
         """Share of the episodes that stood at a position and passed the next split, with one success and one failure besides."""
         went, passed = self.tried.get(position, [0.0, 0.0])
         return (passed + 1.0) / (went + 2.0)
+
+    def need(self, place: Place) -> float:
+        """How much another passing of the split after a place is wanted: the more, the fewer there are that somebody went on from."""
+        return 1.0 / (1.0 + len(self.firm.get(place.standing.passed, ())))
 
     def weakness(self, position: int) -> float:
         """How much a position wants practice."""
@@ -135,10 +156,11 @@ class Explorer:
         """
         for tried in self.tried.values():
             tried[:] = [value * self.settings.forgets for value in tried]
+        self.losses = {position: count * self.settings.forgets for position, count in self.losses.items()}
         for places in self.pool.values():
             for place in places:
                 place.begun, place.led = place.begun * self.settings.forgets, place.led * self.settings.forgets
-        self._phase, self._remember = phase, remember
+        self._phase, self._remember, self._actions = phase, remember, agent.actions
         self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
         self.envs.reset()
         frames = self.envs.frames.copy()
@@ -158,13 +180,20 @@ class Explorer:
                     episodes[i] = self._begin(i, frames)
                     grids[i] = self.perception.encode(frames[i : i + 1])[0]
             noise = self.rng.gumbel(size=(self.n, agent.actions))
+            for episode, grid, row in zip(episodes, grids, noise, strict=True):
+                if episode.restless:
+                    row -= episode.restless * episode.chosen.get(grid.tobytes(), 0.0)
             chosen, carry, _ = agent.act(self._carry, grids, None, noise)
             self._carry = {name: value.copy() for name, value in carry.items()}
             chance = self.rng.random(self.n) < [episode.chance for episode in episodes]
+            meant = np.ones(self.n, bool) if phase.learn_chance else ~chance
             chosen = np.where(chance, self.rng.integers(0, agent.actions, self.n), chosen)
             stuck = self.rng.random(self.n) < phase.sticky
             played = chosen if played is None else np.where(stuck, played, chosen)
-            for episode, grid, action, pressed in zip(episodes, grids, chosen.tolist(), played.tolist(), strict=True):
+            rows = zip(episodes, grids, chosen.tolist(), played.tolist(), meant.tolist(), strict=True)
+            for episode, grid, action, pressed, one_meant in rows:
+                episode.meant.append(one_meant)
+                episode.choose(grid, action, agent.actions)
                 episode.grids.append(grid.copy())
                 episode.actions.append(action)
                 episode.played.append(pressed)
@@ -199,10 +228,19 @@ class Explorer:
             if played and place.begun > 1:  # it is likely begun from again
                 place.packed = self._packed(i)
             standing, steps = place.standing.copy(), place.steps
-            for name, value in self._remember(place.way()[0]).items():
+            known = place
+            if place.lost and self.rng.random() < self._phase.old_memory:
+                known = next((one for one in place.line() if not one.lost), place)
+            for name, value in self._remember(known.way().grids).items():
                 self._carry[name][i] = value
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
-        return _Episode(place, place, standing, steps, chance, begun_at=standing.furthest, trial=trial)
+        restless = 0.0 if trial else self._phase.restless
+        episode = _Episode(place, place, standing, steps, chance, begun_at=standing.furthest, trial=trial, restless=restless)
+        if place is not None and place.lost:
+            episode.restless = self._phase.restless_lost
+            for grid, action in zip(place.grids, place.actions.tolist(), strict=True):
+                episode.choose(grid, action, self._actions)
+        return episode
 
     def _choose(self) -> Place | None:
         """Where an episode begins; None: power-on."""
@@ -210,19 +248,32 @@ class Explorer:
         if not self.pool or self.rng.random() < phase.from_power_on:
             return None
         place: Place
+        if self.lost and self.rng.random() < phase.from_lost:
+            positions = sorted(self.lost)
+            weights = np.array([self.losses[position] for position in positions])
+            kept = self.lost[positions[int(self.rng.choice(len(positions), p=weights / weights.sum()))]]
+            promise = np.array([place.promise for place in kept])
+            place = kept[int(self.rng.choice(len(kept), p=promise / promise.sum()))]
+            place.begun += 1.0
+            return place
         near = [cell for cell in self.cells.values() if cell.standing.furthest >= self.frontier - self.settings.cell_reach]
         if near and self.rng.random() < phase.from_cells:
             weights = np.array([1.0 / (1.0 + cell.begun) for cell in near])
             place = near[int(self.rng.choice(len(near), p=weights / weights.sum()))]
         else:
             positions = sorted(self.pool)
-            promise = [np.array([place.promise for place in self.pool[position]]) for position in positions]
-            weights = np.array([self.weakness(position) * one.mean() for position, one in zip(positions, promise, strict=True)])
-            weights *= phase.frontier_decay ** np.arange(len(positions) - 1, -1, -1)
+            promises = [
+                np.array([place.promise * self.need(place) ** phase.breadth for place in self.pool[position]])
+                for position in positions
+            ]
+            weights = np.array([self.weakness(position) * one.mean() for position, one in zip(positions, promises, strict=True)])
             at = int(self.rng.choice(len(positions), p=weights / weights.sum()))
-            place = self.pool[positions[at]][int(self.rng.choice(len(promise[at]), p=promise[at] / promise[at].sum()))]
+            place = self.pool[positions[at]][int(self.rng.choice(len(promises[at]), p=promises[at] / promises[at].sum()))]
         place.begun += 1.0
         return place
+
+    def _hope(self, place: Place) -> float:
+        return place.promise * self.need(place) ** self._phase.breadth
 
     def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, before: int) -> None:
         """Keep what is worth it of an episode that was just shown its next grid, and had passed `before` splits by then."""
@@ -255,7 +306,7 @@ class Explorer:
             if place.standing.passed >= before:
                 self._pool(place)
             if place is not end and place.ends_way and place.beyond == place.standing.passed:
-                self._add(self.firm, place)
+                self._add(self.recovered if place.recovers else self.firm, place)
             place.beyond = end.standing.passed
 
     def _add(self, ways: dict[int, list[Place]], end: Place) -> None:
@@ -276,9 +327,10 @@ class Explorer:
         save = episode.place is None or episode.place.unsaved + len(episode.played) > self.settings.replayed
         place = Place(
             self._packed(i) if save else b"", episode.standing.copy(), episode.place, np.array(episode.grids, np.int16).reshape(-1, 9, 10),
-            np.array(episode.actions, np.int64), np.array(episode.played, np.int64), np.array(episode.progress, np.int64), episode.steps,
+            np.array(episode.actions, np.int64), np.array(episode.played, np.int64), np.array(episode.progress, np.int64),
+            np.array(episode.meant, bool), episode.steps,
         )  # fmt: skip
-        episode.place, episode.grids, episode.actions, episode.played, episode.progress = place, [], [], [], []
+        episode.place, episode.grids, episode.actions, episode.played, episode.progress, episode.meant = place, [], [], [], [], []
         return place
 
     def _packed(self, i: int) -> bytes:
@@ -289,8 +341,27 @@ class Explorer:
             self.done.append(self._keep(i, episode))
             del self.done[: -self.settings.ways]
         else:
-            self._count(episode.begun_at, success=False)
+            if episode.start is None or not episode.start.lost:
+                self._count(episode.begun_at, success=False)
+            self._lose(episode)
         return self._ended(episode, finished)
+
+    def _lose(self, episode: _Episode) -> None:
+        """Keep a moment, any one, of what an episode did after its last progress."""
+        progress = np.array(episode.progress)
+        still = int((progress[::-1] == episode.standing.furthest).cumprod().sum())
+        if not still:
+            return
+        end = len(progress) - int(self.rng.integers(still))
+        place = Place(
+            b"", episode.standing.copy(), episode.place, np.array(episode.grids[:end], np.int16), np.array(episode.actions[:end], np.int64),
+            np.array(episode.played[:end], np.int64), progress[:end], np.array(episode.meant[:end], bool),
+            episode.steps - len(progress) + end, lost=True,
+        )  # fmt: skip
+        self.losses[episode.standing.furthest] = self.losses.get(episode.standing.furthest, 0.0) + 1.0
+        newest = self.lost.setdefault(episode.standing.furthest, [])
+        newest.append(place)
+        del newest[: -self.settings.lost]
 
     def _ended(self, episode: _Episode, finished: bool) -> Ended:
         standing = episode.standing
@@ -307,13 +378,18 @@ class Explorer:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything between two phases."""
-        groups = {"pool": self.pool, "ways": self.ways, "firm": self.firm, "done": {0: self.done}}
+        groups = {
+            "pool": self.pool, "ways": self.ways, "firm": self.firm, "done": {0: self.done}, "recovered": self.recovered,
+            "lost": self.lost,
+        }  # fmt: skip
         saved, number = pack(place for group in groups.values() for places in group.values() for place in places)
         for name, group in groups.items():
             rows = [(key, number[id(place)]) for key, places in group.items() for place in places]
             saved[f"in_{name}"] = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2)
         tried = [[float(position), *values] for position, values in self.tried.items()]
         saved["tried"] = torch.tensor(tried, dtype=torch.float64).reshape(-1, 3)
+        losses = [[float(position), count] for position, count in self.losses.items()]
+        saved["losses"] = torch.tensor(losses, dtype=torch.float64).reshape(-1, 2)
         saved["counters"] = torch.tensor([self.frontier, self._earned, self.steps], dtype=torch.float64)
         return saved
 
@@ -321,11 +397,13 @@ class Explorer:
         """The inverse of `tensors`."""
         places = unpack(tensors)
         groups: dict[str, dict[int, list[Place]]] = {}
-        for name in ("pool", "ways", "firm", "done"):
+        for name in ("pool", "ways", "firm", "done", "recovered", "lost"):
             groups[name] = {}
             for key, at in tensors[f"in_{name}"].tolist():
                 groups[name].setdefault(key, []).append(places[at])
         self.pool, self.ways, self.firm, self.done = groups["pool"], groups["ways"], groups["firm"], groups["done"].get(0, [])
+        self.recovered, self.lost = groups["recovered"], groups["lost"]
+        self.losses = {int(position): count for position, count in tensors["losses"].tolist()}
         self.tried = {int(position): [went, passed] for position, went, passed in tensors["tried"].tolist()}
         frontier, self._earned, steps = tensors["counters"].tolist()
         self.frontier, self.steps = int(frontier), int(steps)

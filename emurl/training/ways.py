@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +22,11 @@ class Place:
     Attributes:
         packed: the state, zlib-packed; empty where it was not saved, because it takes longer than to play again what led there.
         grids: what was seen before each action, int16 (n, 9, 10). actions: those chosen, int64 (n,). played: those the console got,
-            int64 (n,). progress: the furthest position then, int64 (n,).
+            int64 (n,). progress: the furthest position then, int64 (n,). meant: which of the actions chosen are to be learned, bool (n,).
         steps: actions from power-on.
         begun, led: episodes that began here, and those of them that passed a split; what is older counts less.
         beyond: splits that the furthest way through here has passed.
+        lost: the steps from the place before it led nowhere. Who goes on from here may remember them, and nobody is to learn them.
     """
 
     packed: bytes
@@ -34,10 +36,12 @@ class Place:
     actions: np.ndarray
     played: np.ndarray
     progress: np.ndarray
+    meant: np.ndarray
     steps: int
     begun: float = 0.0
     led: float = 0.0
     beyond: int = 0
+    lost: bool = False
 
     @property
     def promise(self) -> float:
@@ -75,33 +79,60 @@ class Place:
         """Actions since the nearest place that was saved."""
         return len(self.from_saved()[1])
 
-    def way(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Everything from power-on to here: grids (N, 9, 10), actions (N,), progress (N,)."""
+    @property
+    def recovers(self) -> bool:
+        """Whether the way here, since it passed the split before, got lost and went on."""
+        for place in self.line():
+            if place.lost:
+                return True
+            if place is not self and place.ends_way:
+                break
+        return False
+
+    def way(self) -> Way:
+        """Everything from power-on to here."""
         parts = [*self.line()][::-1]
-        return (
+        return Way(
             np.concatenate([part.grids for part in parts]),
             np.concatenate([part.actions for part in parts]),
             np.concatenate([part.progress for part in parts]),
+            np.concatenate([np.full(len(part.actions), part.lost) for part in parts]),
+            np.concatenate([part.meant & (not part.lost) for part in parts]),
         )
 
 
-def without_loops(grids: np.ndarray, actions: np.ndarray, progress: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Way(NamedTuple):
+    """Steps, one after the other: grids int16 (N, 9, 10), actions int64 (N,), progress int64 (N,); which led nowhere and which are to be
+    learned, bool (N,)."""
+
+    grids: np.ndarray
+    actions: np.ndarray
+    progress: np.ndarray
+    lost: np.ndarray
+    meant: np.ndarray
+
+
+def without_loops(way: Way) -> Way:
     """A way without what lies between two visits of the same picture at the same progress: what was done there led nowhere.
 
-    Of a picture that was seen twice the later action is kept.
+    Of a picture that was seen twice the later action is kept. What got lost stays, and so does what led there: the same picture
+    asks for something else after it.
     """
     kept: list[int] = []
     where: dict[tuple[int, bytes], int] = {}
-    keys = [(int(at), grid.tobytes()) for at, grid in zip(progress, np.ascontiguousarray(grids), strict=True)]
+    keys = [(int(at), grid.tobytes()) for at, grid in zip(way.progress, np.ascontiguousarray(way.grids), strict=True)]
     for step, key in enumerate(keys):
-        if key in where:
+        if way.lost[step]:
+            where.clear()
+        elif key in where:
             cut = where[key]
             for undone in kept[cut:]:
                 where.pop(keys[undone], None)
             del kept[cut:]
-        where[key] = len(kept)
+        if not way.lost[step]:
+            where[key] = len(kept)
         kept.append(step)
-    return grids[kept], actions[kept], progress[kept]
+    return Way(*(part[kept] for part in way))
 
 
 def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, int]]:
@@ -142,8 +173,10 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
         "actions": stacked([one.actions for one in order], np.zeros(0, np.int64)),
         "played": stacked([one.played for one in order], np.zeros(0, np.int64)),
         "progress": stacked([one.progress for one in order], np.zeros(0, np.int64)),
+        "meant": stacked([one.meant for one in order], np.zeros(0, bool)),
         "steps": numbers(one.steps for one in order),
         "beyond": numbers(one.beyond for one in order),
+        "lost": numbers(int(one.lost) for one in order),
         "record": torch.tensor([(one.begun, one.led) for one in order], dtype=torch.float64).reshape(-1, 2),
     }, number
 
@@ -152,7 +185,9 @@ def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
     """The inverse of `pack`: places by their numbers."""
     packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
     ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "length")}
-    grids, actions, played, progress = (tensors[name].numpy() for name in ("grids", "actions", "played", "progress"))
+    grids, actions, played, progress, meant = (
+        tensors[name].numpy() for name in ("grids", "actions", "played", "progress", "meant")
+    )
     places: list[Place] = []
     for at in range(len(tensors["parent"])):
         first, last = (int(end) for end in ends["length"][at : at + 2])
@@ -167,8 +202,8 @@ def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
         places.append(
             Place(
                 packed[state[at] : state[at + 1]], standing, places[parent] if parent >= 0 else None, grids[first:last].copy(),
-                actions[first:last].copy(), played[first:last].copy(), progress[first:last].copy(), int(tensors["steps"][at]), begun, led,
-                int(tensors["beyond"][at]),
+                actions[first:last].copy(), played[first:last].copy(), progress[first:last].copy(), meant[first:last].copy(),
+                int(tensors["steps"][at]), begun, led, int(tensors["beyond"][at]), bool(tensors["lost"][at]),
             )
         )  # fmt: skip
     return places

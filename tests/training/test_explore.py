@@ -26,13 +26,13 @@ from emurl.models.position import PositionModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import exploring
 from emurl.pipelines.speedrun import policy as stage
-from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable
+from emurl.pipelines.speedrun.exploring import ExploreSettings, FirstPhaseSettings, WaysSettings, learnable
 from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing
 from emurl.training.evaluate import RandomAgent
 from emurl.training.explore import ArchiveSettings, Explorer, PhaseSettings
 from emurl.training.perception import Perception
-from emurl.training.ways import Place, pack, unpack, without_loops
+from emurl.training.ways import Place, Way, pack, unpack, without_loops
 from tests.fixtures import playing as rl_fixtures
 from tests.fixtures.learning import walks, write_frames
 from tests.fixtures.playing import Cells, Columns
@@ -56,21 +56,35 @@ def grid(value: int) -> np.ndarray:
     return np.full((9, 10), value, np.int16)
 
 
+def way_of(values: list[int], progress: list[int] | None = None, lost: list[bool] | None = None) -> Way:
+    """A way of one-colored pictures; its actions count up from 10."""
+    n = len(values)
+    pictures = np.stack([grid(value) for value in values]) if values else np.zeros((0, 9, 10), np.int16)
+    led_nowhere = np.array(lost or [False] * n, bool)
+    return Way(pictures, np.arange(10, 10 + n), np.array(progress or [0] * n, np.int64), led_nowhere, ~led_nowhere)
+
+
 def test_loops_are_cut_and_the_last_action_at_a_picture_is_kept() -> None:
-    #          a  b  c  b  d      the way b → c → b leads nowhere
-    pictures = np.stack([grid(value) for value in (1, 2, 3, 2, 4)])
-    kept = without_loops(pictures, np.array([10, 11, 12, 13, 14]), np.zeros(5, np.int64))
-    assert kept[1].tolist() == [10, 13, 14] and kept[0][:, 0, 0].tolist() == [1, 2, 4]
+    #                          a  b  c  b  d      the way b → c → b leads nowhere
+    kept = without_loops(way_of([1, 2, 3, 2, 4]))
+    assert kept.actions.tolist() == [10, 13, 14] and kept.grids[:, 0, 0].tolist() == [1, 2, 4]
     # Seen again after progress was made, it is another moment.
-    assert without_loops(pictures, np.arange(5), np.array([0, 0, 1, 1, 1]))[1].tolist() == [0, 1, 2, 3, 4]
+    assert without_loops(way_of([1, 2, 3, 2, 4], [0, 0, 1, 1, 1])).actions.tolist() == [10, 11, 12, 13, 14]
+
+
+def test_what_got_lost_stays_and_is_not_learned() -> None:
+    #                                        lost: ──────
+    way = way_of([1, 2, 1, 3, 3, 3, 1, 5, 1], lost=[False] * 3 + [True] * 3 + [False] * 3)
+    kept = without_loops(way)
+    # The loop 1 → 2 → 1 before it is cut, and so is 1 → 5 → 1 after it, but not what lies between the two: it is to be remembered.
+    assert kept.grids[:, 0, 0].tolist() == [1, 3, 3, 3, 1] and kept.meant.tolist() == [True, False, False, False, True]
 
 
 @given(st.lists(st.integers(0, 4), max_size=40))
 def test_a_way_without_loops_has_none_and_ends_where_it_ended(values: list[int]) -> None:
-    pictures = np.stack([grid(value) for value in values]) if values else np.zeros((0, 9, 10), np.int16)
-    kept, actions, _ = without_loops(pictures, np.arange(len(values)), np.zeros(len(values), np.int64))
-    seen = kept[:, 0, 0].tolist()
-    assert len(set(seen)) == len(seen) and (not values or (seen[-1], actions[-1]) == (values[-1], len(values) - 1))
+    way = without_loops(way_of(values))
+    seen = way.grids[:, 0, 0].tolist()
+    assert len(set(seen)) == len(seen) and (not values or (seen[-1], way.actions[-1]) == (values[-1], len(values) + 9))
     assert not values or seen[0] == values[0]
 
 
@@ -79,7 +93,8 @@ def test_places_come_back_from_tensors_and_share_their_beginnings() -> None:
         standing = Standing(np.arange(3.0), steps, steps + 1, {bytes([steps]) * 16})
         return Place(
             zlib.compress(b"state") if parent is None else b"", standing, parent, np.stack([grid(steps)] * 2), np.array([steps, 1]),
-            np.array([steps, 7]), np.array([0, 1]), steps, begun=0.4 * steps, led=0.1, beyond=steps + 2,
+            np.array([steps, 7]), np.array([0, 1]), np.array([True, steps == 2]), steps, begun=0.4 * steps, led=0.1, beyond=steps + 2,
+            lost=steps == 3,
         )  # fmt: skip
 
     first = place(None, 1)
@@ -90,8 +105,10 @@ def test_places_come_back_from_tensors_and_share_their_beginnings() -> None:
     one, other = again[number[id(second)]], again[number[id(third)]]
     assert one.parent is other.parent and one.packed == second.packed and one.standing.seen == second.standing.seen
     assert (one.begun, one.led, one.beyond, one.promise) == (0.8, 0.1, 4, 1.1 / 2.8)
+    assert (one.lost, other.lost, other.recovers, one.recovers) == (False, True, True, False)
+    assert one.way().meant.tolist() == [True, False, True, True] and other.way().meant.tolist() == [True, False, False, False]
     assert one.state() == (b"state", [2, 7]) and one.unsaved == 2 and first.unsaved == 0
-    assert all(np.array_equal(a, b) for a, b in zip(one.way(), second.way(), strict=True)) and len(one.way()[1]) == 4
+    assert all(np.array_equal(a, b) for a, b in zip(one.way(), second.way(), strict=True)) and len(one.way().actions) == 4
     assert unpack(pack([])[0]) == []
 
 
@@ -134,7 +151,15 @@ def ways_past(explorer: Explorer, lengths: list[int], parents: list[Place | None
         values = np.stack([grid(100 * split + 10 * len(made) + step) for step in range(length)])
         made.append(
             Place(
-                b"x", standing, parent, values, np.full(length, split), np.zeros(length, int), np.full(length, 3 * split), steps
+                b"x",
+                standing,
+                parent,
+                values,
+                np.full(length, split),
+                np.zeros(length, int),
+                np.full(length, 3 * split),
+                np.ones(length, bool),
+                steps,
             )
         )
         explorer._passed(made[-1], split)
@@ -145,10 +170,10 @@ def test_ways_are_learned_from_where_somebody_went_on(explorer: Explorer) -> Non
     good, bad = ways_past(explorer, [5, 2], [None, None], 0)
     assert explorer.ways == {0: [good, bad]} and explorer.firm == {}
     # Nobody has gone on yet: all count.
-    assert sorted(len(actions) for _, actions, _ in learnable(explorer, WaysSettings())) == [2, 5]
+    assert sorted(len(way.actions) for way in learnable(explorer, WaysSettings())) == [2, 5]
     (on,) = ways_past(explorer, [4], [good], 1)
     assert explorer.firm == {0: [good]} and (good.beyond, bad.beyond, on.beyond) == (2, 1, 2)
-    assert sorted(len(actions) for _, actions, _ in learnable(explorer, WaysSettings())) == [5, 9]
+    assert sorted(len(way.actions) for way in learnable(explorer, WaysSettings())) == [5, 9]
     # A second way on confirms the same place no second time.
     ways_past(explorer, [6], [good], 1)
     assert explorer.firm == {0: [good]}
@@ -158,13 +183,13 @@ def test_ways_are_learned_from_where_somebody_went_on(explorer: Explorer) -> Non
 def test_of_ways_that_begin_alike_the_shortest_comes_first(explorer: Explorer) -> None:
     one, other = ways_past(explorer, [3, 9], [None, None], 0)
     ways_past(explorer, [1, 2, 3, 4], [one, one, one, other], 1)
-    lengths = [len(actions) for _, actions, _ in learnable(explorer, WaysSettings(ways=2))]
+    lengths = [len(way.actions) for way in learnable(explorer, WaysSettings(ways=2))]
     assert lengths == [3, 9, 4, 13]  # past the first split both; past the second one of each beginning
     explorer.envs.close()
 
 
 def test_a_place_that_leads_nowhere_makes_room(explorer: Explorer) -> None:
-    places = [Place(b"x", Standing(np.zeros(10), 0, 2), None, *(np.zeros(0),) * 4, 0) for _ in range(4)]
+    places = [Place(b"x", Standing(np.zeros(10), 0, 2), None, *(np.zeros(0),) * 5, 0) for _ in range(4)]
     for place in places[:3]:
         explorer._pool(place)
     places[1].begun, places[2].begun, places[2].led = 5.0, 5.0, 4.0
@@ -174,16 +199,83 @@ def test_a_place_that_leads_nowhere_makes_room(explorer: Explorer) -> None:
 
 
 def test_chance_gets_to_the_other_side_from_places_that_were_kept(explorer: Explorer) -> None:
-    phase = PhaseSettings(steps=1800, from_power_on=0.2, frontier_decay=0.7, patience=25, random_actions=(0.0,), sticky=0.0)
+    phase = PhaseSettings(steps=1800, from_power_on=0.2, from_lost=0.1, patience=25, random_actions=(0.0,), sticky=0.0)
     ended = explorer.explore(RandomAgent(8), phase, nothing)
     assert explorer.frontier >= 7 and explorer.done
     assert any(one.finished for one in ended) and any(one.from_power_on for one in ended)
     assert set(explorer.ways) == {0, 1} and all(len(places) <= 3 for places in explorer.pool.values())
     # A way is what was done: played again from power-on it shows the same pictures.
-    way, actions, progress = explorer.done[0].way()
-    assert len(way) == len(actions) == explorer.done[0].steps and (np.diff(progress) >= 0).all()
+    way = explorer.done[0].way()
+    assert len(way.grids) == len(way.actions) == explorer.done[0].steps and (np.diff(way.progress) >= 0).all()
     short = learnable(explorer, WaysSettings())
-    assert short and all(len(actions) == len(grids) == len(progress) for grids, actions, progress in short)
+    assert short and all(len({len(part) for part in one}) == 1 for one in short)
+    explorer.envs.close()
+
+
+def test_who_got_lost_is_begun_from_and_what_goes_on_from_there_is_learned(explorer: Explorer) -> None:
+    # Patience runs out before chance gets across, so that most episodes get lost.
+    phase = PhaseSettings(steps=1500, from_power_on=0.2, from_lost=0.8, patience=16, random_actions=(0.3,), sticky=0.0)
+    explorer.explore(RandomAgent(8), phase, nothing)
+    assert explorer.lost and all(place.lost for places in explorer.lost.values() for place in places)
+    assert all(len(places) <= explorer.settings.lost for places in explorer.lost.values())
+    assert set(explorer.losses) == set(explorer.lost)
+    # What is kept of it ends after the last progress, somewhere.
+    for places in explorer.lost.values():
+        assert all((place.progress[-1:] == place.standing.furthest).all() for place in places)
+    assert any(place.recovers for place in explorer.ways[1])
+    learned = learnable(explorer, WaysSettings())
+    assert any((~way.meant).any() for way in learned) and all(way.meant.any() for way in learned)
+    explorer.envs.close()
+
+
+def test_ways_that_got_lost_have_a_share_of_their_own(explorer: Explorer) -> None:
+    (straight,) = ways_past(explorer, [3], [None], 0)
+    astray = Place(
+        b"", Standing(np.zeros(10), 0, 2), None, np.stack([grid(7)] * 4), *(np.zeros(4, np.int64),) * 3, np.ones(4, bool), 4, lost=True
+    )  # fmt: skip
+    (again,) = ways_past(explorer, [2], [astray], 0)
+    assert again.recovers and not straight.recovers
+    (on,) = ways_past(explorer, [2], [again], 1)
+    assert not on.recovers  # it did between splits before
+    ways_past(explorer, [2], [straight], 1)
+    assert explorer.firm == {0: [straight]} and explorer.recovered == {0: [again]}
+    whole = learnable(explorer, WaysSettings())
+    assert sorted(len(way.actions) for way in whole) == [3, 5, 6, 8]
+    assert [way.meant.tolist() for way in whole if len(way.actions) == 6] == [[False] * 4 + [True] * 2]
+    assert sorted(len(way.actions) for way in learnable(explorer, WaysSettings(recovered=0))) == [3, 5, 8]
+    explorer.envs.close()
+
+
+def test_who_is_restless_does_not_do_the_same_in_the_same_picture_again(explorer: Explorer) -> None:
+    phase = PhaseSettings(steps=90, from_power_on=1.0, patience=60, random_actions=(0.0,), sticky=0.0, restless=1e6, trials=0)
+    begun: list[Any] = []
+    begin = explorer._begin
+    explorer._begin = lambda *given, **named: begun.append(begin(*given, **named)) or begun[-1]  # type: ignore[method-assign, func-returns-value]
+    explorer.explore(RandomAgent(8), phase, nothing)
+    counts = np.concatenate([list(episode.chosen.values()) for episode in begun])
+    # Every action once before any of them a second time.
+    assert counts.sum() >= 80 and (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+    explorer.envs.close()
+
+
+def test_where_few_ways_go_on_is_begun_from_more_often(explorer: Explorer) -> None:
+    one, other = ways_past(explorer, [3, 4], [None, None], 0)
+    ways_past(explorer, [1], [one], 1)
+    place = Place(b"x", Standing(np.zeros(10), 0, 2), None, *(np.zeros(0),) * 5, 0)
+    assert (
+        explorer.need(place) == 1 / 2 and explorer.need(other) == 1.0
+    )  # one way goes on past the first split, none past the second
+    explorer.envs.close()
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_what_was_left_to_chance_is_learned_where_the_phase_says_so(explorer: Explorer, learned: bool) -> None:
+    phase = PhaseSettings(
+        steps=900, from_power_on=0.3, patience=25, random_actions=(0.5,), sticky=0.0, learn_chance=learned, trials=0
+    )
+    explorer.explore(RandomAgent(8), phase, nothing)
+    meant = np.concatenate([place.meant for places in explorer.ways.values() for place in places])
+    assert meant.all() if learned else 0.2 < meant.mean() < 0.8
     explorer.envs.close()
 
 
@@ -203,9 +295,9 @@ def test_what_was_found_is_kept_over_a_kill(explorer: Explorer) -> None:
 
 # --- the stage ---------------------------------------------------------------------------------------------------
 
-PHASE = PhaseSettings(steps=120, patience=12)
 EXPLORE = ExploreSettings(
-    rounds=2, first=PHASE, later=PHASE, archive=ArchiveSettings(per_position=2),
+    rounds=2, first=FirstPhaseSettings(steps=120, patience=12), later=PhaseSettings(steps=120, patience=12),
+    archive=ArchiveSettings(per_position=2),
     learn=WaysSettings(steps=3, batch_size=2, window=8, warmup_steps=1), consoles=2,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ PIPELINE = Pipeline(
         Stage("tokenizer", ("frames",), "recon_mse", "learn to see: a VQ-VAE, 9×10 tokens a frame"),
         Stage("dynamics", ("frames", "tokenizer"), "accuracy", "learn to foresee: the next grid of tokens"),
         Stage("reward", ("frames", "tokenizer"), "pairwise_accuracy", "learn to judge: later is better"),
-        Stage("behavior", ("frames", "tokenizer"), "clone_accuracy", "name the actions in the footage, clone them"),
+        Stage("behavior", ("frames", "tokenizer", "reward"), "clone_accuracy", "name the actions in the footage, clone them"),
         Stage(
             "policy", ("frames", "tokenizer", "dynamics", "reward", "behavior"), "return_mean",
             "learn to act: PPO on the reward model's progress, or exploring with the judge",

@@ -1,8 +1,8 @@
 """`behavior`: learn from watching. An inverse dynamics model names the buttons in the footage; cloning them makes a policy.
 
 As in BCO (1805.01954) and VPT (2206.11795): the emulator's own presses label what presses look like; nothing of the footage is
-labeled but by the model. With `rounds` > 1 the clone plays, and what it sees teaches the inverse model again, closer to
-the footage than chance gets (BCO(α)).
+labeled but by the model. With `rounds` > 1 the clone explores with the judge, and play from the places it got to teaches the inverse
+model again, closer to the footage than chance gets (BCO(α)). Without a judge, or without a memory, the clone plays itself.
 
     play.json     how the policy is to be played                 replay.json     the footage's fastest run as a list of buttons
     inverse/      the inverse dynamics model    labels.parquet  video, frame, action, confidence of every labeled frame
@@ -11,9 +11,11 @@ the footage than chance gets (BCO(α)).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 
 from emurl.agents.base import Carry, restart
 from emurl.core.errors import WorkError
@@ -33,7 +35,9 @@ from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_weights, measure_clone
-from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, write_play
+from emurl.pipelines.speedrun.course import judge_in
+from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, load_perception, write_play
+from emurl.pipelines.speedrun.scouting import ScoutSettings, scout
 from emurl.screen import ScreenSpec
 from emurl.training.outputs import require_screen, write_history, write_screen
 from emurl.training.settings import OptimizerSettings
@@ -67,11 +71,14 @@ class BehaviorSettings(OptimizerSettings):
     emulator: EmulatorSettings = EmulatorSettings()  # how an action is played
     explore_steps: Positive = 50_000  # emulator actions gathered for the inverse model
     exploration: ExplorationSettings = ExplorationSettings()  # how they are played
-    inverse_steps: Positive = 5_000  # batches the inverse model is trained on
+    inverse_steps: Positive = (
+        5_000  # batches the inverse model is trained on in the first round; later, in proportion to the pairs
+    )
     inverse: InverseSettings = InverseSettings()  # what it is and sees
     min_confidence: Share = 0.5  # probability from which on its answer is a label
     cloning: CloningSettings = CloningSettings()  # how the labels are cloned
-    rounds: Positive = 1  # of playing, naming and cloning; from the second on mostly the clone plays
+    rounds: Positive = 1  # of playing, naming and cloning; from the second on where the clone gets to
+    scout: ScoutSettings = ScoutSettings()  # how it gets there
     memory: Literal["recurrent", "frames", "none"] = "recurrent"  # of the policy: the whole game, `context` frames, or nothing
     dim: Positive = 256  # width of the policy
     layers: Positive = 4  # transformer blocks
@@ -91,12 +98,18 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     play: Pairs | None = None
     policy: TokenPolicy | None = None
     results: dict[str, FitResult] = {}
+    first_pairs = 1
+
+    def places(clone: TokenPolicy) -> list[bytes]:
+        return _scouted(settings, inputs, clone, device, tracker)
+
     for number in range(1, settings.rounds + 1):
-        fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy)
+        fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, places)
         play = fresh if play is None else play.join(fresh)
+        first_pairs = len(play) if number == 1 else first_pairs
+        steps = round(settings.inverse_steps * len(play) / first_pairs)
         inverse, results[f"inverse_{number}"] = learn_inverse(
-            settings, settings.inverse, play,
-            steps=settings.inverse_steps, name=f"inverse_{number}", device=device, output=output, tracker=tracker,
+            settings, settings.inverse, play, steps=steps, name=f"inverse_{number}", device=device, output=output, tracker=tracker,
         )  # fmt: skip
         labels = label(
             inverse, reader, stride, min_confidence=settings.min_confidence, min_labels=settings.inverse.min_labels,
@@ -142,12 +155,13 @@ def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:
 
 def gather(
     settings: BehaviorSettings, spec: ScreenSpec, samples: int, output: Output, tracker: Tracker, number: int,
-    tokenizer: Tokenizer, policy: TokenPolicy | None,
+    tokenizer: Tokenizer, policy: TokenPolicy | None, places: Callable[[TokenPolicy], list[bytes]] = lambda clone: [],
 ) -> Pairs:  # fmt: skip
-    """Play round `number`: chance in the first, mostly the clone in the later ones. Kept in scratch once done.
+    """Play round `number`: chance in the first; later, chance from the places that the clone gets to, or mostly the clone. Kept in scratch.
 
     Args:
-        samples: frames taken per action, as many as the footage has.
+        samples: frames taken per action, as many as the footage has. places: states that a clone gets to, zlib-packed; none if nobody
+            can tell.
 
     Raises:
         WorkError: nothing on the screen ever changed.
@@ -160,7 +174,9 @@ def gather(
         rom_path(emulator), emulator.frame_skip, emulator.press_ticks, samples, settings.seed * 1000 + number, spec,
         settings.exploration,
     )  # fmt: skip
-    act = None if policy is None else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
+    states = [] if policy is None else places(policy)
+    explorer.begin_from(states)
+    act = None if policy is None or states else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
     steps = settings.explore_steps if policy is None else int(settings.explore_steps * settings.exploration.later_rounds)
     try:
         pairs = explorer.gather(steps, tracker, act)
@@ -171,6 +187,21 @@ def gather(
     pairs.save(file)
     output.scratch_saved(file)
     return pairs
+
+
+def _scouted(
+    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, device: torch.device, tracker: Tracker
+) -> list[bytes]:
+    """Where the clone gets to with the judge of the reward artifact; nothing without one, or where the clone does not remember."""
+    judge = judge_in(inputs, device)
+    if judge is None or not isinstance(clone, RecurrentPolicy):
+        return []
+    perception, spec = load_perception(inputs, device)
+    envs = consoles(settings.emulator, spec, settings.scout.consoles)
+    try:
+        return scout(clone, envs, perception, judge, settings.scout, seed=settings.seed, tracker=tracker)
+    finally:
+        envs.close()
 
 
 def _acting(policy: TokenPolicy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:

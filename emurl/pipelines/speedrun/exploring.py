@@ -23,7 +23,7 @@ from pydantic import Field
 
 from emurl.core.output import Output
 from emurl.core.recall import recall
-from emurl.core.settings import Natural, Positive, Rate, Settings, Share
+from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.sequences import Streams, labeled_sequences
@@ -33,24 +33,28 @@ from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
 from emurl.training.augment import wrong_tokens
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
-from emurl.training.explore import ArchiveSettings, Ended, Explorer, PhaseSettings
+from emurl.training.explore import ArchiveSettings, Chances, Ended, Explorer, PhaseSettings
 from emurl.training.perception import Perception
 from emurl.training.settings import OptimizerSettings
 from emurl.training.supervised import fit
-from emurl.training.ways import Place, without_loops
+from emurl.training.ways import Place, Way, without_loops
 
 FILE = "explore.safetensors"
 
-FIRST = PhaseSettings(
-    steps=160_000,
-    enough=20,
-    from_power_on=0.1,
-    from_cells=0.5,
-    frontier_decay=0.9,
-    random_actions=(0.05, 0.1, 0.3, 0.6),
-    sticky=0.0,
-    patience=60,
-)
+
+class FirstPhaseSettings(PhaseSettings):
+    """The first phase, in which the clone looks for the end: more is left to chance, and more of it happens near the frontier."""
+
+    steps: Natural = 160_000
+    enough: Natural = 10
+    from_power_on: Share = 0.3
+    from_lost: Share = 0.0
+    learn_chance: bool = True
+    from_cells: Share = 0.3
+    restless: NonNegative = 0.5
+    random_actions: Chances = (0.0, 0.05, 0.1, 0.3, 0.6)
+    sticky: Share = 0.0
+    patience: Positive = 120
 
 
 class WaysSettings(OptimizerSettings):
@@ -63,6 +67,7 @@ class WaysSettings(OptimizerSettings):
     eval_every: Positive = 1_000_000
     window: Positive = 64  # actions through which gradients flow back
     ways: Positive = 12  # shortest ways past each split
+    recovered: Natural = 6  # and of those that got lost and went on
     of_newest: Positive = 30  # among so many newest
     footage: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the batches that are of the footage
     token_noise: Share = 0.1  # tokens that are wrong in training, on average
@@ -72,7 +77,7 @@ class ExploreSettings(Settings):
     """`policy.method: explore`."""
 
     rounds: Positive = 6  # of learning and exploring again
-    first: PhaseSettings = FIRST  # how the clone explores
+    first: FirstPhaseSettings = FirstPhaseSettings()  # how the clone explores
     later: PhaseSettings = PhaseSettings()  # how the policy of each round does
     archive: ArchiveSettings = ArchiveSettings()  # what is kept
     learn: WaysSettings = WaysSettings()  # what is learned from
@@ -130,7 +135,7 @@ def explore(
         began = time.monotonic()
         with tracker.progress(how.steps, name, "actions") as bar:
             ended = explorer.explore(
-                agent_of(policy), how, _memory_of(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
+                agent_of(policy), how, remembering(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
             )
         trials = [one for one in ended if one.trial]
         told.steps = explorer.steps
@@ -170,7 +175,7 @@ def explore(
     return told
 
 
-def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def remembering(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """What `policy` remembers of a way; what it made of a grid is kept."""
     features: dict[bytes, torch.Tensor] = {}
 
@@ -189,34 +194,31 @@ def _memory_of(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.n
     return remember
 
 
-Sequence3 = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Grids (n, 9, 10), actions (n,), progress (n,)."""
-
-
-def learnable(explorer: Explorer, settings: WaysSettings) -> list[Sequence3]:
+def learnable(explorer: Explorer, settings: WaysSettings) -> list[Way]:
     """The shortest of the newest ways past each split and to the goal, without their loops.
 
     Of the ways past a split those count that somebody went on from, past the next one: the others may lead nowhere. Past the last
     split that anybody passed all count. Ways that begin alike teach what one of them does: each beginning comes before a second of it.
     """
-    ends: list[Place] = []
     last = max(explorer.ways, default=0)
-    for places in [*explorer.firm.values(), explorer.ways.get(last, []), explorer.done]:
-        newest = places[-settings.of_newest :]
+    groups = [(places, settings.ways) for places in [*explorer.firm.values(), explorer.ways.get(last, []), explorer.done]]
+    groups += [(places, settings.recovered) for places in explorer.recovered.values()]
+    ends: list[Place] = []
+    for places, most in groups:
         times: Counter[int] = Counter()
         turns: list[tuple[int, Place]] = []
-        for place in sorted(newest, key=lambda place: place.steps):
+        for place in sorted(places[-settings.of_newest :], key=lambda place: place.steps):
             *_, root = place.line()
             turns.append((times[id(root)], place))
             times[id(root)] += 1
-        ends += [place for _, place in sorted(turns, key=lambda row: row[0])[: settings.ways]]
-    return [way for way in (without_loops(*place.way()) for place in ends) if len(way[1])]
+        ends += [place for _, place in sorted(turns, key=lambda row: row[0])[:most]]
+    return [way for way in (without_loops(place.way()) for place in ends) if way.meant.any()]
 
 
 class WayStreams:
     """`count` streams over ways, `window` steps at a time; each begins anywhere, and then at the beginning of another way."""
 
-    def __init__(self, ways: Sequence[Sequence3], weight: Callable[[int], float], count: int, window: int, hidden: int) -> None:
+    def __init__(self, ways: Sequence[Way], weight: Callable[[int], float], count: int, window: int, hidden: int) -> None:
         self.ways, self.weight, self.window = ways, weight, window
         self.at: list[tuple[int, int] | None] = [None] * count
         self.begun = [False] * count
@@ -229,20 +231,20 @@ class WayStreams:
         for stream, where in enumerate(self.at):
             if where is None:
                 way = int(rng.integers(len(self.ways)))
-                windows = max(1, len(self.ways[way][1]) // self.window)
+                windows = max(1, len(self.ways[way].actions) // self.window)
                 where = way, 0 if self.begun[stream] else int(rng.integers(windows)) * self.window
                 self.begun[stream], self.state[stream] = True, 0.0
             way, first = where
-            seen, done, progress = (part[first : first + self.window] for part in self.ways[way])
+            seen, done, progress, _, meant = (part[first : first + self.window] for part in self.ways[way])
             grids[: len(done), stream], actions[: len(done), stream] = seen, done
-            weights[: len(done), stream] = [self.weight(int(position)) for position in progress]
-            over = first + len(done) >= len(self.ways[way][1])
+            weights[: len(done), stream] = meant * [self.weight(int(position)) for position in progress]
+            over = first + len(done) >= len(self.ways[way].actions)
             self.at[stream] = None if over else (way, first + len(done))
         return grids, actions, weights
 
 
 def learn_ways(
-    policy: RecurrentPolicy, ways: Sequence[Sequence3], explorer: Explorer, tokens: Tokens, labels: pd.DataFrame, stride: int,
+    policy: RecurrentPolicy, ways: Sequence[Way], explorer: Explorer, tokens: Tokens, labels: pd.DataFrame, stride: int,
     settings: WaysSettings, *, name: str, seed: int, device: torch.device, output: Output, tracker: Tracker,
 ) -> float:  # fmt: skip
     """One round of cloning ways and footage; returns the last loss. Steps count by how seldom the next split is passed from there."""

@@ -1,6 +1,7 @@
 """The behavior stage on the embedded cartridge: play, named buttons, a clone; and its parts by hand."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,16 @@ from emurl.footage.tokens import Tokens, write_tokens
 from emurl.games.mossdale import rom_path
 from emurl.games.settings import EmulatorSettings
 from emurl.models.inverse import InverseModel
+from emurl.models.position import PositionModel
 from emurl.models.recurrent_policy import RecurrentPolicy
+from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import behavior
 from emurl.pipelines.speedrun.behavior import BehaviorSettings, RecurrentSettings
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, class_weights, clone
+from emurl.pipelines.speedrun.scouting import ScoutSettings
+from emurl.rewards.splits import JudgeSettings, SplitJudge
 from emurl.screen import ScreenSpec
 from emurl.training.supervised import seeded
 from tests.fixtures.learning import artifact, run_stage, write_frames
@@ -36,6 +41,7 @@ from tests.fixtures.learning import artifact, run_stage, write_frames
 SETTINGS = BehaviorSettings(
     emulator=EmulatorSettings(rom="embedded", frame_skip=16), explore_steps=400, inverse_steps=24, steps=24, batch_size=16,
     learning_rate=2e-3, warmup_steps=5, eval_every=24, checkpoint_every=12, dim=16, layers=1, heads=2, rounds=2,
+    scout=ScoutSettings(steps=200, consoles=2, patience=12),
     inverse=InverseSettings(dim=16), recurrent=RecurrentSettings(token_dim=8, width=16, hidden=16, window=8),
 )  # fmt: skip
 
@@ -71,7 +77,17 @@ def watched(tmp_path_factory):
     (root / "tokenizer" / "screen.json").write_text(json.dumps(ScreenSpec().to_dict()))
     output = Output(root / "tokenizer", root / "scratch")
     write_tokens(output, FrameReader(frames.folder), frames, model.eval(), Tracker.silent())
-    inputs = {"frames": frames, "tokenizer": artifact("tokenizer", root / "tokenizer")}
+    RewardModel("small").eval().save_pretrained(root / "reward" / "model")
+    anywhere = SplitJudge(
+        seeded(0, lambda: PositionModel(64, 12, 4, 4, 8)).eval(), [], np.zeros((1, 9, 10)), 0.0, JudgeSettings()
+    )
+    (root / "reward" / "course").mkdir()
+    anywhere.save(root / "reward" / "course")
+    inputs = {
+        "frames": frames,
+        "tokenizer": artifact("tokenizer", root / "tokenizer"),
+        "reward": artifact("reward", root / "reward"),
+    }
     return inputs, *run_stage(behavior, SETTINGS, inputs, root / "behavior"), root
 
 
@@ -100,6 +116,27 @@ def test_what_the_stage_leaves(watched):
     assert fastest.videos == ["video0"] and len(fastest.actions) == 110 and set(fastest.actions) <= set(range(-1, 8))
     runs = json.loads(made.path("history.json").read_text())
     assert list(runs) == ["inverse_1", "policy_1", "inverse_2", "policy_2"]
+    # More pairs by the second round, and as many more batches.
+    batches = [runs[name]["history"][-1]["step"] if isinstance(runs[name], dict) else runs[name][-1]["step"] for name in runs]
+    assert batches[0] == 24 < batches[2]
+
+
+def test_later_rounds_play_from_where_the_clone_got_to(watched, tmp_path, monkeypatch):
+    inputs, *_ = watched
+    begun = []
+    begin = Explorer.begin_from
+    monkeypatch.setattr(Explorer, "begin_from", lambda self, states: begun.append(list(states)) or begin(self, begun[-1]))
+    run_stage(behavior, SETTINGS, inputs, tmp_path / "scouted")
+    assert begun[0] == [] and begun[1]  # nobody knows where to begin in the first round
+    (inputs["reward"].folder / "course").rename(tmp_path / "course")
+    try:
+        run_stage(behavior, SETTINGS, inputs, tmp_path / "without")
+    finally:
+        (tmp_path / "course").rename(inputs["reward"].folder / "course")
+    assert begun[2:] == [[], []]  # without a judge the clone plays itself
+    with GameBoy(rom_path()) as console:
+        for packed in begun[1]:
+            console.load(zlib.decompress(packed))
 
 
 def test_the_stage_again_is_the_same(watched, tmp_path):

@@ -47,7 +47,8 @@ class PhaseSettings(Settings):
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
-    trials: Natural = 16  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets
+    patience_lost: Positive = 200  # the same of one that begins where another got lost: a lost fight has to be walked to again
+    trials: Natural = 24  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets
 
 
 class ArchiveSettings(Settings):
@@ -87,6 +88,7 @@ class _Episode:
     standing: Standing
     steps: int
     chance: float
+    patience: int
     since: int = 0  # steps without progress
     begun_at: int = 0  # position at the last split, or at the beginning
     trial: bool = False
@@ -175,7 +177,7 @@ class Explorer:
             for i, episode in enumerate(episodes):
                 self._look(i, episode, grids[i], bool(gained[i]), before[i])
                 over = self.judge.at_end(episode.standing)
-                if over or episode.since > phase.patience:
+                if over or episode.since > episode.patience:
                     ended.append(self._end(i, episode, over))
                     episodes[i] = self._begin(i, frames)
                     grids[i] = self.perception.encode(frames[i : i + 1])[0]
@@ -235,9 +237,19 @@ class Explorer:
                 self._carry[name][i] = value
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
         restless = 0.0 if trial else self._phase.restless
-        episode = _Episode(place, place, standing, steps, chance, begun_at=standing.furthest, trial=trial, restless=restless)
+        episode = _Episode(
+            place,
+            place,
+            standing,
+            steps,
+            chance,
+            self._phase.patience,
+            begun_at=standing.furthest,
+            trial=trial,
+            restless=restless,
+        )
         if place is not None and place.lost:
-            episode.restless = self._phase.restless_lost
+            episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
             for grid, action in zip(place.grids, place.actions.tolist(), strict=True):
                 episode.choose(grid, action, self._actions)
         return episode

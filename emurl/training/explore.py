@@ -5,12 +5,15 @@ gained for a while. Places are kept by how far the judge says they are, and begu
 passed a split: what looks as far may lead nowhere, like the town without the partner that opens its gate. Near the furthest place so
 far every picture that is new there is kept as well, and those seldom begun from are begun from: some doors open only to somebody who
 has pressed two switches in a room that otherwise looks the same.
+
+Episodes that got no further are gone on from as well, so that a policy finds out what to do where it once did not know: it remembers
+what led there, and only what came after is learned.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -127,9 +130,8 @@ class Explorer:
         self.lost: dict[int, list[Place]] = {}  # where episodes got no further, by position
         self.losses: dict[int, float] = {}  # and how often, by position; what is older counts less
         self.cells: dict[tuple[int, bytes], Place] = {}
-        self.tried: dict[
-            int, list[float]
-        ] = {}  # position: episodes that were there at a split or their beginning, and those that went on
+        # By position: episodes that were there at a split or their beginning, and those that went on.
+        self.tried: dict[int, list[float]] = {}
         self.frontier = 0
         self.steps = 0  # actions made, in all phases
         self._earned = 0.0
@@ -236,18 +238,8 @@ class Explorer:
             for name, value in self._remember(known.way().grids).items():
                 self._carry[name][i] = value
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
-        restless = 0.0 if trial else self._phase.restless
-        episode = _Episode(
-            place,
-            place,
-            standing,
-            steps,
-            chance,
-            self._phase.patience,
-            begun_at=standing.furthest,
-            trial=trial,
-            restless=restless,
-        )
+        episode = _Episode(place, place, standing, steps, chance, self._phase.patience, begun_at=standing.furthest, trial=trial)
+        episode.restless = 0.0 if trial else self._phase.restless
         if place is not None and place.lost:
             episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
             for grid, action in zip(place.grids, place.actions.tolist(), strict=True):
@@ -259,33 +251,27 @@ class Explorer:
         phase = self._phase
         if not self.pool or self.rng.random() < phase.from_power_on:
             return None
-        place: Place
+        near = [cell for cell in self.cells.values() if cell.standing.furthest >= self.frontier - self.settings.cell_reach]
         if self.lost and self.rng.random() < phase.from_lost:
             positions = sorted(self.lost)
-            weights = np.array([self.losses[position] for position in positions])
-            kept = self.lost[positions[int(self.rng.choice(len(positions), p=weights / weights.sum()))]]
-            promise = np.array([place.promise for place in kept])
-            place = kept[int(self.rng.choice(len(kept), p=promise / promise.sum()))]
-            place.begun += 1.0
-            return place
-        near = [cell for cell in self.cells.values() if cell.standing.furthest >= self.frontier - self.settings.cell_reach]
-        if near and self.rng.random() < phase.from_cells:
-            weights = np.array([1.0 / (1.0 + cell.begun) for cell in near])
-            place = near[int(self.rng.choice(len(near), p=weights / weights.sum()))]
+            kept = self.lost[positions[self._draw([self.losses[position] for position in positions])]]
+            place = kept[self._draw([place.promise for place in kept])]
+        elif near and self.rng.random() < phase.from_cells:
+            place = near[self._draw([1.0 / (1.0 + cell.begun) for cell in near])]
         else:
             positions = sorted(self.pool)
-            promises = [
-                np.array([place.promise * self.need(place) ** phase.breadth for place in self.pool[position]])
-                for position in positions
+            hopes = [
+                [place.promise * self.need(place) ** phase.breadth for place in self.pool[position]] for position in positions
             ]
-            weights = np.array([self.weakness(position) * one.mean() for position, one in zip(positions, promises, strict=True)])
-            at = int(self.rng.choice(len(positions), p=weights / weights.sum()))
-            place = self.pool[positions[at]][int(self.rng.choice(len(promises[at]), p=promises[at] / promises[at].sum()))]
+            at = self._draw([self.weakness(position) * np.mean(one) for position, one in zip(positions, hopes, strict=True)])
+            place = self.pool[positions[at]][self._draw(hopes[at])]
         place.begun += 1.0
         return place
 
-    def _hope(self, place: Place) -> float:
-        return place.promise * self.need(place) ** self._phase.breadth
+    def _draw(self, weights: Sequence[float]) -> int:
+        """A place in `weights`, the more likely the more it weighs."""
+        chances = np.array(weights)
+        return int(self.rng.choice(len(chances), p=chances / chances.sum()))
 
     def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, before: int) -> None:
         """Keep what is worth it of an episode that was just shown its next grid, and had passed `before` splits by then."""

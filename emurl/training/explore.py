@@ -43,9 +43,8 @@ class PhaseSettings(Settings):
     from_cells: Share = 0.0  # of the rest, those that begin in a picture near the frontier that was seldom begun from
     learn_chance: bool = False  # whether actions that were left to chance are learned, too
     breadth: NonNegative = 1.0  # places count by how few ways go on past the next split, to the power of this
-    # Nats that an action loses for each time it was chosen in the same picture in this episode, and in one from where an episode got lost.
-    restless: NonNegative = 0.0
-    restless_lost: NonNegative = 1.0
+    restless: NonNegative = 0.0  # nats that an action loses for each time that it was chosen in the same picture in this episode
+    restless_lost: NonNegative = 1.0  # the same in one that begins where another got lost
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not

@@ -1,9 +1,11 @@
-"""`emurl bench policy`: a whole rollout (play, look, act, score) against stepping the same Game Boys and nothing else."""
+"""`emurl bench policy`: a whole rollout (play, look, act, score) against stepping the same Game Boys and nothing else, and PPO with all
+it does against the same stepping and against sb3-contrib's RecurrentPPO."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.agents.ppo.token_networks import token_network
+from emurl.bench import recurrent_ppo
 from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
@@ -24,18 +27,22 @@ from emurl.rewards.progress import ProgressReward
 from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
+from emurl.training.on_policy import learn
 from emurl.training.perception import Perception
+from emurl.training.returns import ReturnNormalizer
 from emurl.training.rollout import Rollout
 from emurl.training.supervised import resolve_device, seeded
 
 REPEATS = 5
 ROLLOUT = 32  # steps a repeat
+ENVS = 8  # of PPO and its peer
 
 
 def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     """Steps per second of rollouts with the networks of the settings, untrained: what they weigh decides, not what they know.
 
-    `env`: the same consoles with random buttons, no network. `update_samples_per_second`: learning, a step seen once.
+    `env`: the same consoles with random buttons, no network. `update_samples_per_second`: learning, a step seen once. `ppo`: rollouts
+    and updates of 8 consoles as the settings say, beside the same consoles and, where it is installed, its peer (`sb3`).
     """
     settings = config.policy
     device = resolve_device(settings.device)
@@ -61,7 +68,7 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         learning = _update_speed(agent, rollout)
     finally:
         envs.close()
-    return {
+    return _whole(config, perception, policy, spec) | {
         "rollout_steps_per_second": speeds["rollout"],
         "env_steps_per_second": speeds["env"],
         "ratio_to_env": round(speeds["rollout"] / speeds["env"], 3),
@@ -71,6 +78,48 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
         "device": str(device),
         "torch_threads": torch.get_num_threads(),
     }
+
+
+def _whole(config: Config, perception: Perception, policy: TokenPolicy, spec: ScreenSpec) -> dict[str, Any]:
+    """PPO end to end: steps a second of playing and learning, beside stepping alone and beside its peer."""
+    settings = config.policy.model_copy(update={"num_envs": ENVS, "kl_coef": 0.0, "target_kl": 1e9})
+    envs, rng = consoles(settings.emulator, spec, ENVS), np.random.default_rng(0)
+    agent = PPOAgent(token_network(policy), settings, rng)
+    source = ConsoleSource(
+        envs, agent, settings.num_steps, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
+        episode_steps=settings.episode_steps, archive=StateArchive(settings.archive_capacity, settings.archive_save_every),
+        archive_share=settings.archive_share,
+    )  # fmt: skip
+    normalizer = ReturnNormalizer(ENVS, settings.gamma)
+
+    def step_alone() -> None:
+        for _ in range(settings.num_steps):
+            envs.step(rng.integers(0, agent.actions, ENVS))
+
+    contenders: dict[str, Callable[[], object]] = {
+        "ppo": lambda: learn(agent, source.collect(), normalizer, settings, 0.0),
+        "stepping": step_alone,
+    }
+    end: Callable[[], None] = lambda: None  # noqa: E731
+    if recurrent_ppo.installed():
+        contenders["sb3"], end = recurrent_ppo.peer(settings, settings.emulator, spec, ENVS)
+    try:
+        for call in contenders.values():
+            call()  # warm
+        speeds = alternate(contenders, ENVS * settings.num_steps, 3, seconds=0.5)
+    finally:
+        envs.close()
+        end()
+    figures: dict[str, Any] = {
+        "ppo_steps_per_second": speeds["ppo"],
+        "ppo_ratio_to_env": round(speeds["ppo"] / speeds["stepping"], 3),
+        "sb3_steps_per_second": speeds.get("sb3"),
+        "ppo_ratio_to_sb3": round(speeds["ppo"] / speeds["sb3"], 2) if "sb3" in speeds else None,
+        "ppo_num_envs": ENVS,
+        "num_steps": settings.num_steps,
+        "update_epochs": settings.update_epochs,
+    }
+    return figures
 
 
 def untrained(config: Config, spec: ScreenSpec, device: torch.device) -> tuple[Perception, TokenPolicy]:

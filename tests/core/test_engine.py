@@ -71,7 +71,7 @@ def test_a_changed_setting_reruns_the_stage_and_what_comes_of_it(toy):
     run()
     calls.clear()
     run(overrides=["reward.epochs=2"])
-    assert calls == ["reward", "policy", "evaluation"]
+    assert calls == ["reward", "behavior", "policy", "evaluation"]
     calls.clear()
     run()  # back to the first settings: everything is known
     assert calls == []
@@ -101,9 +101,9 @@ def test_force_runs_again_and_same_result_keeps_children(toy):
 
 def test_a_parent_can_be_pinned(toy):
     run()
-    run("reward", overrides=["reward.epochs=2"])
+    run("reward", "behavior", overrides=["reward.epochs=2"])
     (latest,) = run("policy", overrides=["policy.gamma=0.9"])
-    (pinned,) = run("policy", overrides=["policy.gamma=0.8"], inputs=["reward@v1"])
+    (pinned,) = run("policy", overrides=["policy.gamma=0.8"], inputs=["reward@v1", "behavior@v1"])
     assert latest.artifact.parents["reward"] == "reward@v2"
     assert pinned.artifact.parents["reward"] == "reward@v1"
 

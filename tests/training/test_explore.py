@@ -26,12 +26,13 @@ from emurl.models.position import PositionModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import exploring
 from emurl.pipelines.speedrun import policy as stage
-from emurl.pipelines.speedrun.exploring import ExploreSettings, FirstPhaseSettings, WaysSettings, learnable
+from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable
 from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing
 from emurl.training.evaluate import RandomAgent
-from emurl.training.explore import ArchiveSettings, Explorer, PhaseSettings
+from emurl.training.explore import Explorer
 from emurl.training.perception import Perception
+from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
 from emurl.training.ways import Place, Way, pack, unpack, without_loops
 from tests.fixtures import playing as rl_fixtures
 from tests.fixtures.learning import walks, write_frames

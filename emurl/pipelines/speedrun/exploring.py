@@ -23,7 +23,7 @@ from pydantic import Field
 
 from emurl.core.output import Output
 from emurl.core.recall import recall
-from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
+from emurl.core.settings import Natural, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.sequences import Streams, labeled_sequences
@@ -33,28 +33,14 @@ from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
 from emurl.training.augment import wrong_tokens
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
-from emurl.training.explore import ArchiveSettings, Chances, Ended, Explorer, PhaseSettings
+from emurl.training.explore import Ended, Explorer
 from emurl.training.perception import Perception
+from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
 from emurl.training.settings import OptimizerSettings
 from emurl.training.supervised import fit
 from emurl.training.ways import Place, Way, without_loops
 
 FILE = "explore.safetensors"
-
-
-class FirstPhaseSettings(PhaseSettings):
-    """The first phase, in which the clone looks for the end: more is left to chance, and more of it happens near the frontier."""
-
-    steps: Natural = 160_000
-    enough: Natural = 10
-    from_power_on: Share = 0.3
-    from_lost: Share = 0.0
-    learn_chance: bool = True
-    from_cells: Share = 0.3
-    restless: NonNegative = 0.5
-    random_actions: Chances = (0.0, 0.05, 0.1, 0.3, 0.6)
-    sticky: Share = 0.0
-    patience: Positive = 120
 
 
 class WaysSettings(OptimizerSettings):

@@ -1,8 +1,8 @@
 """Places all over the game to play from, so that the inverse model learns what presses look like there, too.
 
 Chance gets no further than the first rooms, and an inverse model that learned from chance alone names one in thirty presses of A at
-the lamps of Mossdale's gym, so nobody clones them. The clone explores with the judge, which gets further, and chance plays on from
-where it got to: BCO(α) (1805.01954) over an archive (1901.10995).
+the lamps of the embedded game's gym, so nobody clones them. The clone explores with the judge, which gets further, and chance plays
+on from where it got to: BCO(α) (1805.01954) over an archive (1901.10995).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from emurl.core.settings import Natural, Positive
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.models.recurrent_policy import RecurrentPolicy
-from emurl.pipelines.speedrun.exploring import FirstPhaseSettings, remembering
+from emurl.pipelines.speedrun.exploring import remembering
 from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
-from emurl.training.explore import ArchiveSettings, Explorer
+from emurl.training.explore import Explorer
 from emurl.training.perception import Perception
+from emurl.training.phases import ArchiveSettings, FirstPhaseSettings
 
 
 class ScoutSettings(FirstPhaseSettings):

@@ -19,8 +19,10 @@ from emurl.bench.emulator import alternate
 from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
 from emurl.core.store import Store
+from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.pipelines.speedrun.behavior import new_policy
 from emurl.pipelines.speedrun.players import TokenPolicy, consoles
+from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.pipelines.speedrun.reward import new_reward_model
 from emurl.pipelines.speedrun.tokenizer import new_tokenizer
 from emurl.rewards.progress import ProgressReward
@@ -52,19 +54,13 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     agent = PPOAgent(token_network(policy), settings.model_copy(update={"update_epochs": 1, "kl_coef": 0.0}), rng)
     try:
-        source = ConsoleSource(
-            envs, agent, ROLLOUT, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
-            episode_steps=settings.episode_steps, archive=StateArchive(settings.archive_capacity, settings.archive_save_every),
-            archive_share=settings.archive_share,
-        )  # fmt: skip
+        source = _source(settings, envs, agent, ROLLOUT, rng, perception)
         rollout = source.collect()  # warm
         steps = settings.num_envs * ROLLOUT
 
-        def step_alone() -> None:
-            for _ in range(ROLLOUT):
-                envs.step(rng.integers(0, agent.actions, settings.num_envs))
-
-        speeds = alternate({"rollout": source.collect, "env": step_alone}, steps, REPEATS, seconds=0.5)
+        speeds = alternate(
+            {"rollout": source.collect, "env": _stepping(envs, agent.actions, ROLLOUT, rng)}, steps, REPEATS, seconds=0.5
+        )
         learning = _update_speed(agent, rollout)
     finally:
         envs.close()
@@ -80,25 +76,43 @@ def run(config: Config, store: Store | None = None) -> dict[str, Any]:
     }
 
 
+def _source(
+    settings: PolicySettings,
+    envs: ThreadedVectorEnv,
+    agent: PPOAgent,
+    steps: int,
+    rng: np.random.Generator,
+    perception: Perception,
+) -> ConsoleSource:
+    """Rollouts of `steps`, as the policy stage has them."""
+    return ConsoleSource(
+        envs, agent, steps, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
+        episode_steps=settings.episode_steps, archive=StateArchive(settings.archive_capacity, settings.archive_save_every),
+        archive_share=settings.archive_share,
+    )  # fmt: skip
+
+
+def _stepping(envs: ThreadedVectorEnv, actions: int, steps: int, rng: np.random.Generator) -> Callable[[], None]:
+    """Random buttons for `steps`, and nobody who looks."""
+
+    def step_alone() -> None:
+        for _ in range(steps):
+            envs.step(rng.integers(0, actions, envs.num_envs))
+
+    return step_alone
+
+
 def _whole(config: Config, perception: Perception, policy: TokenPolicy, spec: ScreenSpec) -> dict[str, Any]:
     """PPO end to end: steps a second of playing and learning, beside stepping alone and beside its peer."""
     settings = config.policy.model_copy(update={"num_envs": ENVS, "kl_coef": 0.0, "target_kl": 1e9})
     envs, rng = consoles(settings.emulator, spec, ENVS), np.random.default_rng(0)
     agent = PPOAgent(token_network(policy), settings, rng)
-    source = ConsoleSource(
-        envs, agent, settings.num_steps, rng, ProgressReward(perception.progress, settings.time_penalty), perception,
-        episode_steps=settings.episode_steps, archive=StateArchive(settings.archive_capacity, settings.archive_save_every),
-        archive_share=settings.archive_share,
-    )  # fmt: skip
+    source = _source(settings, envs, agent, settings.num_steps, rng, perception)
     normalizer = ReturnNormalizer(ENVS, settings.gamma)
-
-    def step_alone() -> None:
-        for _ in range(settings.num_steps):
-            envs.step(rng.integers(0, agent.actions, ENVS))
 
     contenders: dict[str, Callable[[], object]] = {
         "ppo": lambda: learn(agent, source.collect(), normalizer, settings, 0.0),
-        "stepping": step_alone,
+        "stepping": _stepping(envs, agent.actions, settings.num_steps, rng),
     }
     end: Callable[[], None] = lambda: None  # noqa: E731
     if recurrent_ppo.installed():

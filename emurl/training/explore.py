@@ -68,6 +68,14 @@ class _Episode:
         """Count an action chosen in a picture."""
         self.chosen.setdefault(grid.tobytes(), np.zeros(actions))[action] += 1.0
 
+    def place_after(self, count: int, packed: bytes = b"") -> Place:
+        """The place that the first `count` steps since the last one led to."""
+        return Place(
+            packed, self.standing.copy(), self.place, np.array(self.grids[:count], np.int16).reshape(-1, 9, 10),
+            np.array(self.actions[:count], np.int64), np.array(self.played[:count], np.int64),
+            np.array(self.progress[:count], np.int64), np.array(self.meant[:count], bool), self.steps - len(self.actions) + count,
+        )  # fmt: skip
+
 
 class Explorer:
     """Explores on `envs` (no reset of their own, no limit of steps).
@@ -158,7 +166,8 @@ class Explorer:
             rows = zip(episodes, grids, chosen.tolist(), played.tolist(), meant.tolist(), strict=True)
             for episode, grid, action, pressed, one_meant in rows:
                 episode.meant.append(one_meant)
-                episode.choose(grid, action, agent.actions)
+                if episode.restless:
+                    episode.choose(grid, action, agent.actions)
                 episode.grids.append(grid.copy())
                 episode.actions.append(action)
                 episode.played.append(pressed)
@@ -284,11 +293,7 @@ class Explorer:
 
     def _keep(self, i: int, episode: _Episode) -> Place:
         save = episode.place is None or episode.place.unsaved + len(episode.played) > self.settings.replayed
-        place = Place(
-            self._packed(i) if save else b"", episode.standing.copy(), episode.place, np.array(episode.grids, np.int16).reshape(-1, 9, 10),
-            np.array(episode.actions, np.int64), np.array(episode.played, np.int64), np.array(episode.progress, np.int64),
-            np.array(episode.meant, bool), episode.steps,
-        )  # fmt: skip
+        place = episode.place_after(len(episode.actions), self._packed(i) if save else b"")
         episode.place, episode.grids, episode.actions, episode.played, episode.progress, episode.meant = place, [], [], [], [], []
         return place
 
@@ -312,11 +317,8 @@ class Explorer:
         if not still:
             return
         end = len(progress) - int(self.rng.integers(still))
-        place = Place(
-            b"", episode.standing.copy(), episode.place, np.array(episode.grids[:end], np.int16), np.array(episode.actions[:end], np.int64),
-            np.array(episode.played[:end], np.int64), progress[:end], np.array(episode.meant[:end], bool),
-            episode.steps - len(progress) + end, lost=True,
-        )  # fmt: skip
+        place = episode.place_after(end)
+        place.lost = True
         self.losses[episode.standing.furthest] = self.losses.get(episode.standing.furthest, 0.0) + 1.0
         newest = self.lost.setdefault(episode.standing.furthest, [])
         newest.append(place)

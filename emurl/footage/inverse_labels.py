@@ -19,11 +19,13 @@ from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.exploration import Pairs, changed
 from emurl.footage.transitions import transitions
 from emurl.models.inverse import InverseModel
+from emurl.models.layers import TILE
 from emurl.screen import ScreenSpec
 from emurl.training.augment import stream_faults
 from emurl.training.settings import Augment, AugmentSettings, OptimizerSettings
 from emurl.training.supervised import FitResult, fit, seeded
 
+ROLLED = 9  # tiles, at most: half a screen
 MIRRORED = np.array([BUTTONS.index({"left": "right", "right": "left"}.get(button, button)) for button in BUTTONS])
 
 
@@ -35,6 +37,7 @@ class InverseSettings(Settings):
     picture_dropout: Share = 0.5  # training samples of which it sees the motion alone, or it would learn places
     augment: Augment = AugmentSettings(share=0.3)  # stream-like faults on the frames it learns from
     mirror: Share = 0.5  # training samples seen in the mirror, where left is right
+    roll: Share = 0.3  # training samples moved by whole tiles, around the edges: a menu's cursor is one wherever the menu stands
     held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # share of the explored episodes that are not learned from
     min_labels: Positive = 64  # the surest labels that are cloned even where the model is less confident than asked
 
@@ -59,6 +62,8 @@ def learn_inverse(
         # Left in the mirror is right: twice the walks, and no side of the screen that belongs to a button.
         mirrored = rng.random(len(places)) < inverse.mirror
         faulty[mirrored] = np.flip(faulty[mirrored], axis=3)
+        for place in np.flatnonzero(rng.random(len(places)) < inverse.roll):
+            faulty[place] = np.roll(faulty[place], TILE * rng.integers(-ROLLED, ROLLED + 1, 2), (1, 2))
         actions = play.actions[places]
         return faulty, np.where(mirrored, MIRRORED[actions], actions)
 

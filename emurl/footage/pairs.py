@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emurl.core.files import write_atomically
-from emurl.screen import ScreenSpec, decode
+from emurl.screen import ScreenSpec, decode, encode
 
 
 @dataclass
@@ -57,6 +57,43 @@ class Pairs:
         """The inverse of `save`."""
         with np.load(file, allow_pickle=False) as found:
             return cls(found["packed"], found["actions"], found["episode"], found["moments"], spec)
+
+
+class Collector:
+    """Keeps pairs of somebody's play in which something changed, by the kind of change, so that walks do not crowd out the rest.
+
+    A kind is which of the screen's 3×4 parts changed. Of one with more than `per_kind` pairs as many are kept, any of them.
+
+    Args:
+        min_pixels: fewer that differ are no change. block: actions of one console that count as an episode.
+    """
+
+    def __init__(self, spec: ScreenSpec, per_kind: int, min_pixels: int, rng: np.random.Generator, block: int = 24) -> None:
+        self.spec, self.per_kind, self.min_pixels, self.rng, self.block = spec, per_kind, min_pixels, rng, block
+        self.kinds: dict[bytes, list[tuple[np.ndarray, int, int]]] = {}
+        self.met: dict[bytes, int] = {}
+        self.steps = 0
+
+    def watch(self, before: np.ndarray, actions: np.ndarray, after: np.ndarray) -> None:
+        """Frames (n, 144, 160[, 3]) before the actions (n,) of n consoles, and after them."""
+        differs = (before != after).reshape(len(before), 3, before.shape[1] // 3, 4, -1)
+        for i in np.flatnonzero(changed(before, after, self.min_pixels)):
+            kind = differs[i].any(axis=(1, 3)).tobytes()
+            self.met[kind] = met = self.met.get(kind, 0) + 1
+            kept = self.kinds.setdefault(kind, [])
+            place = len(kept) if len(kept) < self.per_kind else int(self.rng.integers(met))
+            if place < self.per_kind:
+                episode = i + len(before) * (self.steps // self.block)
+                kept[place : place + 1] = [(encode(np.stack([before[i], after[i]]), self.spec), int(actions[i]), int(episode))]
+        self.steps += 1
+
+    def pairs(self) -> Pairs:
+        """All that is kept."""
+        rows = [row for kept in self.kinds.values() for row in kept]
+        size = self.spec.frame_bytes
+        packed = np.array([row[0] for row in rows], np.uint8).reshape(-1, 2, size)
+        actions, episode = (np.array([row[part] for row in rows], np.int64) for part in (1, 2))
+        return Pairs(packed, actions, episode, np.zeros((0, size), np.uint8), self.spec)
 
 
 def changed(before: np.ndarray, after: np.ndarray, min_pixels: int) -> np.ndarray:

@@ -43,6 +43,9 @@ class InverseModel(Pretrained):
     the pictures are left out, or the model would learn places instead. Then residual convolutions and a flattened
     5×5 grid, because where something changed matters (a text box is at the bottom, the player in the middle).
 
+    Beside it the *change*: both frames' shades in the tiles that differ, and nothing else, through two convolutions, pooled over those
+    tiles. A menu's cursor is two tiles of 360, lost among all the others; here it is all there is, wherever the menu stands.
+
     Args:
         actions: how many buttons there are; shades, channels: of the frames; dim: width of the first convolutions.
         dropout: on the features the head reads. picture_dropout: share of the training samples whose picture is left out.
@@ -66,8 +69,10 @@ class InverseModel(Pretrained):
         self.blocks = nn.Sequential(
             BasicBlock(dim, dim), BasicBlock(dim, 2 * dim, 2), BasicBlock(2 * dim, 2 * dim, 2)
         )  # (B, 2·dim, 5, 5)
+        self.change = nn.Linear(TILE * TILE * channels * 2 * planes(shades), dim)
+        self.around = nn.Sequential(nn.Conv2d(dim, dim, 5, 1, 2), nn.ReLU(), nn.Conv2d(dim, 2 * dim, 3, 1, 1), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * dim * 25, actions)
+        self.head = nn.Linear(2 * dim * 25 + 2 * 2 * dim, actions)
 
     def forward(self, frames: Any) -> torch.Tensor:
         """Frames uint8 (B, 2, 144, 160[, 3]) to logits (B, actions)."""
@@ -78,13 +83,16 @@ class InverseModel(Pretrained):
         behind = (8.0 * (screen - screen.amax(dim=-1, keepdim=True))).clamp(min=-2.0)  # 0 for the move that fits best
         motion = torch.cat([2.0 * (here - here.mean(dim=-1, keepdim=True)), behind.expand_as(here)], dim=-1)
         before, after = (to_tiles(frame) for frame in whole)
-        seen = [shade_planes(before, self.shades), shade_planes(after, self.shades), (before != after).float()]
-        picture = self.picture(torch.cat(seen, dim=-1))
+        shades = torch.cat([shade_planes(before, self.shades), shade_planes(after, self.shades)], dim=-1)
+        picture = self.picture(torch.cat([shades, (before != after).float()], dim=-1))
         if self.training:
             kept = torch.rand(len(picture), 1, 1, 1, device=picture.device) < 1.0 - self.picture_dropout
             picture = picture * kept
         x = self.blocks((self.motion(motion) + picture).permute(0, 3, 1, 2))
-        return self.head(self.dropout(x.flatten(1)))
+        differs = (before != after).any(dim=-1, keepdim=True).float()
+        change = self.around((self.change(shades) * differs).permute(0, 3, 1, 2)) * differs.permute(0, 3, 1, 2)
+        mean = change.sum(dim=(2, 3)) / differs.sum(dim=(1, 2)).clamp(min=1.0)
+        return self.head(self.dropout(torch.cat([x.flatten(1), mean, change.amax(dim=(2, 3))], dim=-1)))
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, Metrics]:
         """Cross-entropy of (frames uint8 (B, 2, 144, 160[, 3]), actions long (B,)[, weights (B,)])."""

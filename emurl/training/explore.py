@@ -26,6 +26,8 @@ from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
 from emurl.training.ways import Place, pack, unpack
 
+Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
+"""Frames (n, 144, 160[, 3]) before an action, the actions played (n,), and the frames after it."""
 Remember = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Grids (n, 9, 10) of a way to what an agent remembers at its end: a carry without its first axis."""
 
@@ -119,13 +121,14 @@ class Explorer:
         return 1.0 + self.settings.eagerness - self.success(position)
 
     def explore(
-        self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None
-    ) -> list[Ended]:
+        self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None,
+        watch: Watch | None = None,
+    ) -> list[Ended]:  # fmt: skip
         """Play `phase.steps` actions; returns the episodes that ended, and the trials that did not, too.
 
         Args:
             agent: who acts; its network does not change meanwhile. remember: what it remembers of a way. tick: called with the
-                actions made.
+                actions made. watch: shown each of them.
         """
         for tried in self.tried.values():
             tried[:] = [value * self.settings.forgets for value in tried]
@@ -174,7 +177,10 @@ class Explorer:
                 episode.progress.append(episode.standing.furthest)
                 episode.steps += 1
                 episode.since += 1
-            frames = self.envs.step(played)[0].copy()
+            after = self.envs.step(played)[0].copy()
+            if watch is not None:
+                watch(frames, played, after)
+            frames = after
             self.steps += self.n
             tick(self.n)
             if phase.enough and len(self.done) >= phase.enough:

@@ -191,3 +191,22 @@ def test_inverse_model_reads_pairs():
     assert model(pair).shape == (3, 8)
     loss, _ = model.loss((pair.numpy(), np.array([0, 1, 2]), np.array([1.0, 1.0, 0.0])))
     assert math.isfinite(loss.item())
+    assert model(pair[:, :1].expand(-1, 2, -1, -1)).isfinite().all()  # nothing changed anywhere
+
+
+def test_a_cursor_looks_the_same_wherever_its_menu_stands():
+    model = InverseModel(dim=8).eval()
+    with torch.no_grad():
+        model.head.weight[:, : 2 * 8 * 25] = 0.0  # the change alone
+    scene = frames(1, 1)[0]
+    before, after = scene.clone(), scene.clone()
+    before[40:48, 40:48], after[40:48, 40:48] = 3, 0
+    before[56:64, 40:48], after[56:64, 40:48] = 0, 3
+    pair = torch.stack([before, after])
+    moved = torch.roll(pair, (32, 24), (1, 2))
+    elsewhere = torch.stack([frames(1, 2)[0]] * 2)  # another picture, the same cursor in it
+    for top in (80, 96):
+        elsewhere[:, top : top + 8, 72:80] = pair[:, top - 40 : top - 32, 40:48]
+    here, there, other, back = model(torch.stack([pair, moved, elsewhere, pair.flip(0)]))
+    assert torch.allclose(here, there, atol=1e-5) and torch.allclose(here, other, atol=1e-5)
+    assert not torch.allclose(here, back, atol=1e-3)  # up is not down

@@ -12,7 +12,7 @@ model again, closer to the footage than chance gets (BCO(α)). Without a judge, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import Act, ExplorationSettings, Explorer
 from emurl.footage.inverse_labels import InverseSettings, label, learn_inverse, measure_inverse
 from emurl.footage.open_loop import REPLAY, open_loop
-from emurl.footage.pairs import Pairs
+from emurl.footage.pairs import Collector, Pairs
 from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings, rom_path
 from emurl.models.policy import Policy
@@ -100,11 +100,11 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     results: dict[str, FitResult] = {}
     first_pairs = 1
 
-    def places(clone: TokenPolicy) -> list[bytes]:
+    def scouting(clone: TokenPolicy) -> Scouted | None:
         return _scouted(settings, inputs, clone, device, tracker)
 
     for number in range(1, settings.rounds + 1):
-        fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, places)
+        fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, scouting)
         play = fresh if play is None else play.join(fresh)
         first_pairs = len(play) if number == 1 else first_pairs
         steps = round(settings.inverse_steps * len(play) / first_pairs)
@@ -153,15 +153,21 @@ def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:
     return Policy(vocab, settings.dim, settings.layers, settings.heads, context, len(BUTTONS))
 
 
+class Scouted(NamedTuple):
+    """States of the emulator from all over what a scout reached, zlib-packed, and what was pressed on the way."""
+
+    states: list[bytes]
+    pairs: Pairs
+
+
 def gather(
     settings: BehaviorSettings, spec: ScreenSpec, samples: int, output: Output, tracker: Tracker, number: int,
-    tokenizer: Tokenizer, policy: TokenPolicy | None, places: Callable[[TokenPolicy], list[bytes]] = lambda clone: [],
+    tokenizer: Tokenizer, policy: TokenPolicy | None, scouting: Callable[[TokenPolicy], Scouted | None] = lambda clone: None,
 ) -> Pairs:  # fmt: skip
     """Play round `number`: chance in the first; later, chance from the places that the clone gets to, or mostly the clone. Kept in scratch.
 
     Args:
-        samples: frames taken per action, as many as the footage has. places: states that a clone gets to, zlib-packed; none if nobody
-            can tell.
+        samples: frames taken per action, as many as the footage has. scouting: where a clone gets to; None if nobody can tell.
 
     Raises:
         WorkError: nothing on the screen ever changed.
@@ -174,14 +180,17 @@ def gather(
         rom_path(emulator), emulator.frame_skip, emulator.press_ticks, samples, settings.seed * 1000 + number, spec,
         settings.exploration,
     )  # fmt: skip
-    states = [] if policy is None else places(policy)
-    explorer.begin_from(states)
-    act = None if policy is None or states else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
+    scouted = None if policy is None else scouting(policy)
+    if scouted is not None:
+        explorer.begin_from(scouted.states)
+    act = None if policy is None or scouted else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
     steps = settings.explore_steps if policy is None else int(settings.explore_steps * settings.exploration.later_rounds)
     try:
         pairs = explorer.gather(steps, tracker, act)
     finally:
         explorer.close()
+    if scouted is not None:
+        pairs = pairs.join(scouted.pairs)
     if not len(pairs):
         raise WorkError("behavior: nothing on the screen ever changed while exploring, so there is nothing to learn from")
     pairs.save(file)
@@ -191,17 +200,22 @@ def gather(
 
 def _scouted(
     settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, device: torch.device, tracker: Tracker
-) -> list[bytes]:
-    """Where the clone gets to with the judge of the reward artifact; nothing without one, or where the clone does not remember."""
+) -> Scouted | None:
+    """Where the clone gets to with the judge of the reward artifact; None without one, or where the clone does not remember."""
     judge = judge_in(inputs, device)
     if judge is None or not isinstance(clone, RecurrentPolicy):
-        return []
+        return None
     perception, spec = load_perception(inputs, device)
+    rng = np.random.default_rng([settings.seed, 0xC011])
+    collector = Collector(spec, settings.scout.per_kind, settings.exploration.min_changed_pixels, rng)
     envs = consoles(settings.emulator, spec, settings.scout.consoles)
     try:
-        return scout(clone, envs, perception, judge, settings.scout, seed=settings.seed, tracker=tracker)
+        states = scout(
+            clone, envs, perception, judge, settings.scout, watch=collector.watch, seed=settings.seed, tracker=tracker
+        )  # fmt: skip
     finally:
         envs.close()
+    return Scouted(states, collector.pairs())
 
 
 def _acting(policy: TokenPolicy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:

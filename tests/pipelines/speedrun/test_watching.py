@@ -127,15 +127,15 @@ def test_later_rounds_play_from_where_the_clone_got_to(watched, tmp_path, monkey
     begin = Explorer.begin_from
     monkeypatch.setattr(Explorer, "begin_from", lambda self, states: begun.append(list(states)) or begin(self, begun[-1]))
     run_stage(behavior, SETTINGS, inputs, tmp_path / "scouted")
-    assert begun[0] == [] and begun[1]  # nobody knows where to begin in the first round
+    assert len(begun) == 1 and begun[0]  # nobody knows where to begin in the first round
     (inputs["reward"].folder / "course").rename(tmp_path / "course")
     try:
         run_stage(behavior, SETTINGS, inputs, tmp_path / "without")
     finally:
         (tmp_path / "course").rename(inputs["reward"].folder / "course")
-    assert begun[2:] == [[], []]  # without a judge the clone plays itself
+    assert len(begun) == 1  # without a judge the clone plays itself
     with GameBoy(rom_path()) as console:
-        for packed in begun[1]:
+        for packed in begun[0]:
             console.load(zlib.decompress(packed))
 
 

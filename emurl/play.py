@@ -15,10 +15,10 @@ from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import FRAMES_PER_SECOND
 from emurl.pipelines.speedrun.course import judge_in
-from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, load_perception, load_policy
+from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception, player_of
 from emurl.report.film import write_gif, write_mp4
 from emurl.report.panel import Panel
-from emurl.training.evaluate import Player, play, replay
+from emurl.training.evaluate import play, replay
 from emurl.training.supervised import resolve_device
 
 PLAYERS = ("policy", "behavior")
@@ -56,7 +56,7 @@ def watch(
     settings = emulator_of(artifact, config.policy.emulator)
     models = _models_of(artifact, store)
     perception, spec = load_perception(models, device)
-    player = Player(artifact.stage, agent_of(load_policy(artifact, perception, device)))
+    player = player_of(artifact.stage, artifact, perception, device)
     envs = consoles(settings, spec, 1, facts=True)
     tracker = Tracker("play")
     try:

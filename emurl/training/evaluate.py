@@ -97,6 +97,7 @@ class Player:
     name: str
     agent: Any
     sees: Sees = "tokens"  # of the perception; frames as they are; or nothing, for who looks at nothing
+    temperature: float = 1.0  # of the sampled actions: below 1 the likelier ones are taken more often, at 0 always the likeliest
 
     def look(self, frames: np.ndarray, perception: Perception | None) -> np.ndarray:
         """What the player is shown of frames (N, 144, 160)."""
@@ -150,7 +151,7 @@ def play(
     scorer.see(frames, playing)
     for step in range(1, max_steps + 1):
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
-        chosen, carry, _ = player.agent.act(carry, shown, None, noise)
+        chosen, carry, _ = player.agent.act(carry, shown, None, player.temperature * noise)
         stuck = np.array([generator.random() < sticky for generator in world])
         played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
         before, frames = frames, envs.step(played, playing)[0].copy()

@@ -84,14 +84,15 @@ class Explorer:
 
     Args:
         perception: makes token grids of frames. judge: says how far they are. wait_ticks: an episode from power-on waits up to so many.
+        temperature: of the actions that are sampled in trials.
     """
 
     def __init__(
         self, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, settings: ArchiveSettings, rng: np.random.Generator,
-        wait_ticks: int = 120,
+        wait_ticks: int = 120, temperature: float = 1.0,
     ) -> None:  # fmt: skip
         self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
-        self.wait_ticks = wait_ticks
+        self.wait_ticks, self.temperature = wait_ticks, temperature
         self.n = envs.num_envs
         self.pool: dict[int, list[Place]] = {}  # places by position
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
@@ -157,6 +158,8 @@ class Explorer:
                     grids[i] = self.perception.encode(frames[i : i + 1])[0]
             noise = self.rng.gumbel(size=(self.n, agent.actions))
             for episode, grid, row in zip(episodes, grids, noise, strict=True):
+                if episode.trial:
+                    row *= self.temperature
                 if episode.restless:
                     row -= episode.restless * episode.chosen.get(grid.tobytes(), 0.0)
             chosen, carry, _ = agent.act(self._carry, grids, None, noise)

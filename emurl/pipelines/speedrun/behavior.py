@@ -19,7 +19,7 @@ import torch
 
 from emurl.agents.base import Carry, restart
 from emurl.core.errors import WorkError
-from emurl.core.settings import Positive, Settings, Share
+from emurl.core.settings import NonNegative, Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
@@ -77,8 +77,12 @@ class BehaviorSettings(OptimizerSettings):
     inverse: InverseSettings = InverseSettings()  # what it is and sees
     min_confidence: Share = 0.5  # probability from which on its answer is a label
     cloning: CloningSettings = CloningSettings()  # how the labels are cloned
+    early_share: Rate = 0.5  # of the clone's batches, what a round before the last takes: that clone only shows the way
     rounds: Positive = 1  # of playing, naming and cloning; from the second on where the clone gets to
     scout: ScoutSettings = ScoutSettings()  # how it gets there
+    temperature: NonNegative = (
+        1.0  # of the clone's actions in play: below 1 the likelier are taken more often, at 0 the likeliest
+    )
     memory: Literal["recurrent", "frames", "none"] = "recurrent"  # of the policy: the whole game, `context` frames, or nothing
     dim: Positive = 256  # width of the policy
     layers: Positive = 4  # transformer blocks
@@ -117,8 +121,10 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
         )  # fmt: skip
         weights = importance_weights(play.moment_frames(), tokenizer, tokens, settings.cloning)
         policy = seeded(settings.seed, lambda: new_policy(settings, int(tokens.vocab)))
+        last = number == settings.rounds
+        batches = settings.steps if last else max(1, round(settings.steps * settings.early_share))
         results[f"policy_{number}"] = clone(
-            policy, settings, settings.cloning, labels, weights, tokens, stride,
+            policy, settings.model_copy(update={"steps": batches}), settings.cloning, labels, weights, tokens, stride,
             window=settings.recurrent.window, name=f"policy_{number}", device=device, output=output, tracker=tracker,
         )  # fmt: skip
     assert play is not None and policy is not None  # rounds ≥ 1
@@ -139,7 +145,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     table.to_parquet(output.path("labels.parquet"), index=False)
     write_history(output, **results)
     write_screen(output, reader.spec)
-    write_play(output, settings.emulator, reader.spec)
+    write_play(output, settings.emulator, reader.spec, settings.temperature)
 
 
 def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:

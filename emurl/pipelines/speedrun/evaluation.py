@@ -28,7 +28,7 @@ from emurl.footage.open_loop import REPLAY, OpenLoop
 from emurl.games import game_of_title
 from emurl.games.settings import EmulatorSettings, game_of
 from emurl.pipelines.speedrun.course import judge_in
-from emurl.pipelines.speedrun.players import agent_of, consoles, emulator_of, holds, load_perception, load_policy
+from emurl.pipelines.speedrun.players import consoles, emulator_of, holds, load_perception, player_of
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report.film import write_gif
 from emurl.report.panel import Panel
@@ -154,7 +154,7 @@ def players_of(
     players = []
     for name, stage in (("policy", "policy"), ("clone", "behavior")):
         if stage in inputs:
-            players.append(Player(name, agent_of(load_policy(inputs[stage], perception, device))))
+            players.append(player_of(name, inputs[stage], perception, device))
     if footage is not None:
         players.append(Player("replay", ScriptAgent(footage.actions, len(BUTTONS)), sees="nothing"))
     return [*players, Player("random", RandomAgent(len(BUTTONS)), sees="nothing")]

@@ -24,16 +24,18 @@ from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.rewards.progress import GainMultiplier
 from emurl.screen import ScreenSpec
+from emurl.training.evaluate import Player
 from emurl.training.perception import Perception
 
 PLAY = "play.json"
 
 
-def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec) -> None:
-    """`play.json`: how the agent in this artifact is to be played: cadence, screen, and the ROM by its content."""
+def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, temperature: float) -> None:
+    """`play.json`: how the agent in this artifact is to be played: cadence, temperature, screen, and the ROM by its content."""
     told = {
         "frame_skip": emulator.frame_skip,
         "press_ticks": emulator.press_ticks,
+        "temperature": temperature,
         "screen": spec.to_dict(),
         "rom_sha256": sha256_of_file(rom_path(emulator)),
     }
@@ -98,6 +100,13 @@ def memory_of(policy: TokenPolicy) -> str:
     if isinstance(policy, RecurrentPolicy):
         return "recurrent"
     return "frames" if policy.context > 1 else "none"
+
+
+def player_of(name: str, artifact: Artifact, perception: Perception, device: torch.device) -> Player:
+    """The policy in a `behavior` or `policy` artifact, played as it is to be."""
+    temperature = how_to_play(artifact).get("temperature", 1.0)
+    assert isinstance(temperature, int | float)
+    return Player(name, agent_of(load_policy(artifact, perception, device)), temperature=temperature)
 
 
 def agent_of(policy: TokenPolicy) -> PPOAgent:

@@ -97,6 +97,9 @@ class PolicySettings(PPOConfig):
     ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
     method: Literal["ppo", "explore"] = "ppo"  # how it learns: paid by the ranker, or from the ways it finds with the judge
     explore: ExploreSettings = ExploreSettings()  # how it explores
+    temperature: NonNegative = (
+        1.0  # of its actions in play and trials: below 1 the likelier are taken more often, at 0 the likeliest
+    )
     trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
     trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
     evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
@@ -132,7 +135,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
 
     def episodes(candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int) -> list[Record]:
         perception.forget()
-        player = Player("", agent_of(candidate))
+        player = Player("", agent_of(candidate), temperature=settings.temperature)
         return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge)
 
     def selected(candidate: TokenPolicy, where: ThreadedVectorEnv) -> float:
@@ -154,7 +157,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             output.metrics[f"course_mean{who}"] = float(np.mean([one.progress[-1] for one in records]))
     output.metrics |= learned
     policy.save_pretrained(output.path("policy"))
-    write_play(output, emulator, spec)
+    write_play(output, emulator, spec, settings.temperature)
     if output.metrics["return_mean"] < output.metrics["return_mean_clone"]:
         output.note(
             f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
@@ -209,8 +212,8 @@ def _explore(
     envs = consoles(settings.emulator, spec, settings.explore.consoles)
     try:
         told = explore(
-            policy, envs, perception, judge, tokens, labels, stride, settings.explore, seed=settings.seed, device=perception.device,
-            output=output, tracker=tracker, signature=signature,
+            policy, envs, perception, judge, tokens, labels, stride, settings.explore, temperature=settings.temperature, seed=settings.seed,
+            device=perception.device, output=output, tracker=tracker, signature=signature,
         )  # fmt: skip
     finally:
         envs.close()

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
+from pydantic import Field
 
 from emurl.core.settings import Device, Natural, Positive, Settings, Share
 
@@ -70,6 +71,8 @@ class OnPolicySettings(Settings):
     num_steps: Positive = 128  # steps of each environment between two updates
     gamma: Share = 0.99  # discount a step
     gae_lambda: Share = 0.95  # of generalized advantage estimation (1506.02438)
+    # Share of the episodes, by what they were paid in a rollout, whose steps the policy learns from; 1: all, which is what PPO is.
+    return_filter: Annotated[float, Field(gt=0, le=1)] = 1.0
     norm_reward: bool = True  # divide rewards by the running deviation of the discounted return
     alarm: Literal["stop", "warn"] = "stop"  # what an alarm does
     alarm_warmup: Share = 0.2  # share of the updates before alarms are listened to

@@ -44,16 +44,20 @@ class ProgressReward:
     Args:
         progress: Φ of raw observations. time_penalty: cost of a step, in units of Φ.
         gain_multiplier: how far a gain is believed, 0 … 1; None: wholly.
+        interval: steps between two looks at the progress: what was made since the last look is paid at once. An episode's beginning
+            and its end are always looked at, and so are a rollout's, so the return stays what it is.
     """
 
-    def __init__(self, progress: Progress, time_penalty: float, gain_multiplier: GainMultiplier | None = None) -> None:
-        self.progress, self.time_penalty, self.gain_multiplier = progress, time_penalty, gain_multiplier
+    def __init__(
+        self, progress: Progress, time_penalty: float, gain_multiplier: GainMultiplier | None = None, interval: int = 1
+    ) -> None:
+        self.progress, self.time_penalty, self.gain_multiplier, self.interval = progress, time_penalty, gain_multiplier, interval
 
     def __call__(self, rollout: Any) -> np.ndarray:
-        """Rewards float32 (T, N); `rollout.extras["progress"]` (T + 1, N) is Φ of everything that was shown."""
+        """Rewards float32 (T, N); `rollout.extras["progress"]` (T + 1, N) is Φ of what was shown when it was looked at last."""
         raw, final = rollout.raw, rollout.final_raw
+        progress = self._looked(raw, rollout.ended)
         steps, n = raw.shape[0] - 1, raw.shape[1]
-        progress = self.progress(raw.reshape(-1, *raw.shape[2:])).reshape(steps + 1, n)
         after = progress[1:].copy()
         multiplier = None
         if self.gain_multiplier is not None:
@@ -66,3 +70,13 @@ class ProgressReward:
             after[tuple(np.array(list(final)).T)] = self.progress(np.stack(list(final.values())))
         rollout.extras["progress"] = progress
         return step_rewards(progress[:-1], after, self.time_penalty, multiplier)
+
+    def _looked(self, raw: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        """Φ (T + 1, N) of raw observations (T + 1, N, …), between two looks that of the last; `ended` (T, N): an episode's last step."""
+        look = np.zeros(raw.shape[:2], bool)
+        look[:: self.interval] = look[-1] = True
+        look[1:] |= ended
+        last = np.maximum.accumulate(np.where(look, np.arange(len(look))[:, None], 0), axis=0)
+        found = np.zeros(look.shape, np.float32)
+        found[look] = self.progress(raw[look])
+        return np.take_along_axis(found, last, axis=0)

@@ -19,7 +19,7 @@ from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.core.errors import WorkError
 from emurl.core.tracking import Tracker
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
-from emurl.training.returns import ReturnNormalizer, advantages_of, explained_variance
+from emurl.training.returns import ReturnNormalizer, advantages_of, best_pieces, explained_variance
 from emurl.training.rollout import Episode, Rollout
 
 FILE = "ppo.safetensors"
@@ -160,6 +160,7 @@ def learn(
     batch = RolloutBuffer(
         rollout.observations, rollout.carry, rollout.episode_starts, rollout.actions, rollout.log_probs, rollout.values,
         advantages, returns, rollout.begun, rollout.masks, done,
+        best_pieces(rollout.rewards, rollout.ended, config.return_filter) if config.return_filter < 1 else None,
     )  # fmt: skip
     seen = agent.learn(batch)
     seen |= {

@@ -79,6 +79,19 @@ def advantages_of(
     return advantages
 
 
+def best_pieces(rewards: np.ndarray, ended: np.ndarray, share: float) -> np.ndarray:
+    """Which steps are of the `share` of the pieces of episodes that were paid most, bool (T, N); at least one piece.
+
+    Args:
+        rewards: of each step (T, N). ended: bool (T, N), a step that ends its episode: what lies between two of them is a piece.
+    """
+    piece = np.concatenate([np.zeros((1, ended.shape[1]), np.int64), np.cumsum(ended, axis=0)[:-1]])
+    piece += np.concatenate([[0], np.cumsum(piece[-1] + 1)[:-1]])  # counted through all columns
+    paid = np.bincount(piece.ravel(), weights=rewards.ravel())
+    kept = np.argsort(-paid, kind="stable")[: max(1, round(share * len(paid)))]
+    return np.isin(piece, kept)
+
+
 def explained_variance(predicted: np.ndarray, actual: np.ndarray) -> float:
     """1 − Var(actual − predicted) / Var(actual): 1 perfect, 0 no better than a constant, below 0 worse; 0 if nothing varies."""
     variance = float(np.var(actual))

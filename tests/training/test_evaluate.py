@@ -105,6 +105,14 @@ class Shy:
         return actions, {"asked": carry["asked"] + 1}, {"log_probs": chances, "values": np.zeros(len(observation))}
 
 
+def test_a_lower_temperature_takes_the_likelier_actions_more_often(envs: ThreadedVectorEnv) -> None:
+    shares = {}
+    for temperature in (0.0, 0.5, 1.0):
+        records = play(envs, None, Player("shy", Shy(), "frames", temperature), max_steps=60, seed=1)
+        shares[temperature] = np.mean([action in (LEFT, RIGHT) for record in records for action in record.actions])
+    assert shares[0.0] == 1.0 and 0.9 < shares[0.5] < 1.0 and 0.55 < shares[1.0] < 0.85  # 0.97 and 0.7 in the long run
+
+
 def test_what_was_played_can_be_played_again(envs: ThreadedVectorEnv) -> None:
     shown: list[list[np.ndarray]] = [[] for _ in range(N)]
     step = envs.step

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emurl.rewards.progress import step_rewards
-from emurl.training.returns import ReturnNormalizer, advantages_of, explained_variance
+from emurl.training.returns import ReturnNormalizer, advantages_of, best_pieces, explained_variance
 
 floats = st.floats(-100, 100, width=32)
 
@@ -96,6 +96,17 @@ def test_with_lambda_one_advantages_are_discounted_sums_less_the_value(seed: int
     got = advantages_of(rewards, values[:-1], values[1:], np.zeros((6, 2), bool), np.zeros((6, 2), bool), 0.9, 1.0)
     sums = sum(0.9**k * rewards[k] for k in range(6)) + 0.9**6 * values[6]
     np.testing.assert_allclose(got[0], sums - values[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_best_pieces_of_episodes_by_hand() -> None:
+    rewards = np.array([[1.0, 0.0], [1.0, 5.0], [0.0, -9.0], [3.0, 1.0]])
+    ended = np.array([[False, False], [True, True], [False, False], [False, False]])
+    # four pieces, paid 2 and 3 in the first column, 5 and -8 in the second
+    np.testing.assert_array_equal(best_pieces(rewards, ended, 0.5), [[False, True], [False, True], [True, False], [True, False]])
+    np.testing.assert_array_equal(
+        best_pieces(rewards, ended, 0.01), [[False, True], [False, True], [False, False], [False, False]]
+    )
+    assert best_pieces(rewards, ended, 1.0).all()
 
 
 def test_the_normalizer_divides_by_the_deviation_of_the_discounted_return() -> None:

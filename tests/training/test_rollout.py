@@ -64,7 +64,8 @@ def source(envs: ThreadedVectorEnv, network: Policy | RecurrentPolicy, steps: in
     options: dict[str, Any] = {"episode_steps": EPISODE, "archive": StateArchive(64, save_every=4), "archive_share": 0.5}
     options |= changes
     perception = Perception(Cells(), tile_progress)
-    reward = ProgressReward(perception.progress, options.pop("time_penalty", 0.01), options.pop("gain_multiplier", None))
+    paid = [options.pop(name, default) for name, default in (("time_penalty", 0.01), ("gain_multiplier", None), ("interval", 1))]
+    reward = ProgressReward(perception.progress, *paid)
     rng = options.pop("rng", None) or np.random.default_rng(0)
     return ConsoleSource(envs, PPOAgent(token_network(network)), steps, rng, reward, perception, **options)
 
@@ -91,6 +92,30 @@ def test_a_rollout_is_paid_by_the_screen_and_telescopes_over_its_episodes(rom: P
     total = sum(episode.paid for episode in episodes) + gathering.paid.sum()
     assert total == pytest.approx(float(rewards.sum()), abs=1e-4)
     envs.close()
+
+
+def test_progress_looked_at_now_and_then_pays_the_same_in_all(rom: Path, network: Policy) -> None:
+    seen: list[int] = []
+
+    def counted(frames: Any) -> np.ndarray:
+        seen.append(len(frames))
+        return tile_progress(frames).numpy()
+
+    each, seldom = (source(consoles(rom), network, 16, archive_share=0.0, interval=interval) for interval in (1, 5))
+    first, second = each.collect(), seldom.collect()
+    seldom.reward.progress = counted
+    again = seldom.reward(second)
+    np.testing.assert_array_equal(first.actions, second.actions)
+    np.testing.assert_array_equal(again, second.rewards)
+    assert sum(seen) < 0.6 * first.extras["progress"].size
+    for column, (paid, whole) in enumerate(zip(second.rewards.T, first.rewards.T, strict=True)):
+        ends = [*(np.flatnonzero(first.ended[:, column]) + 1), 16]
+        for begin, end in zip([0, *ends], ends, strict=False):  # over each piece of an episode what is paid is the same
+            assert paid[begin:end].sum() == pytest.approx(whole[begin:end].sum(), abs=1e-5)
+    between = np.delete(second.rewards, [4, 9, 14, 15], axis=0)[~np.delete(second.ended, [4, 9, 14, 15], axis=0)]
+    np.testing.assert_allclose(between, -0.01, atol=1e-6)
+    for one in (each, seldom):
+        one.consoles.close()
 
 
 def test_an_episode_from_the_archive_begins_with_what_was_remembered_there(rom: Path) -> None:

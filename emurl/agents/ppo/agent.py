@@ -18,6 +18,7 @@ from emurl.agents.ppo.losses import clipped_surrogate, clipped_value_loss
 from emurl.agents.ppo.networks import ActorCritic, FeedForward, Network, rows, unroll
 from emurl.core.recall import recall
 
+COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "masks", "kept")  # of a buffer, that a loss is made of
 BATCH = 256  # inputs evaluated at once: enough to keep a GPU busy, small enough for a laptop's memory
 
 REFERENCE = "reference_"  # begins the names of what a reference remembers
@@ -126,21 +127,18 @@ class PPOAgent:
 
     def _loss(self, part: dict[str, Any], done: float) -> tuple[torch.Tensor, dict[str, float]]:
         config, device = self.config, self.network.module.device
-        at = {
-            name: torch.from_numpy(part[name]).to(device)
-            for name in ("actions", "log_probs", "values", "advantages", "returns", "masks", "reference")
-            if part.get(name) is not None
-        }
+        at = {name: torch.from_numpy(part[name]).to(device) for name in (*COLUMNS, "reference") if part.get(name) is not None}
         logits, values = part["outputs"]()
         logs = masked_log_probs(logits, at.get("masks"))
         log_ratio = logs.gather(1, at["actions"][:, None])[:, 0] - at["log_probs"]
         ratio = log_ratio.exp()
-        advantages = at["advantages"]
-        if config.norm_adv:
+        kept = at.get("kept", torch.ones_like(ratio, dtype=torch.bool))
+        advantages = at["advantages"][kept]
+        if config.norm_adv and len(advantages):
             advantages = (advantages - advantages.mean()) / (advantages.std(unbiased=False) + 1e-8)
         clip = config.clip_coef if config.clip_vloss else None
         value_loss = clipped_value_loss(values, at["values"], at["returns"], clip)
-        policy_loss = clipped_surrogate(ratio, advantages, config.clip_coef)
+        policy_loss = clipped_surrogate(ratio[kept], advantages, config.clip_coef) if len(advantages) else 0.0 * ratio.sum()
         spread = entropy(logs, at.get("masks")).mean()
         loss = config.vf_coef * value_loss + policy_loss - config.ent_coef * spread
         seen = {
@@ -183,7 +181,7 @@ class _Flat:
     def __init__(self, agent: PPOAgent, batch: RolloutBuffer) -> None:
         self.agent = agent
         self.inputs = flatten(unroll(agent.network, batch.carry, batch.observations, batch.episode_starts))
-        self.columns = {name: batch.flat(name) for name in ("actions", "log_probs", "values", "advantages", "returns", "masks")}
+        self.columns = {name: batch.flat(name) for name in COLUMNS}
         reference = agent.reference
         if reference is not None and agent.config.kl_coef > 0:
             self.columns["reference"] = evaluate_once(reference, self.inputs, {})[0]
@@ -232,8 +230,7 @@ class _Recurrent:
             logits, values = self.agent.network.sequence(carry, seen, batch.episode_starts[:, chunk], begun)
             return logits.reshape(-1, logits.shape[-1]), values.reshape(-1)
 
-        names = ("actions", "log_probs", "values", "advantages", "returns", "masks", "reference")
-        return {name: column(name) for name in names} | {"outputs": outputs}
+        return {name: column(name) for name in (*COLUMNS, "reference")} | {"outputs": outputs}
 
 
 def own_carry(carry: Carry) -> Carry:

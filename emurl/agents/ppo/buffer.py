@@ -25,6 +25,7 @@ class RolloutBuffer:
     begun: dict[tuple[int, int], Carry] = field(default_factory=dict)  # by (step, environment), what an episode begins with
     masks: np.ndarray | None = None  # bool (T, N, A): the actions that were allowed
     progress: float = 0.0  # share of the training that is done: what schedules go by
+    kept: np.ndarray | None = None  # bool (T, N): the steps that the policy learns from; the value learns from all; None: all
 
     def flat(self, name: str) -> Any:
         """A field as (T·N, …); None where there is none."""

@@ -90,6 +90,7 @@ class PolicySettings(PPOConfig):
     kl_coef: NonNegative = 0.2  # weight of KL(policy ‖ clone)
     value_warmup: Share = 0.08  # share of the updates that teach the value head alone: the clone has no value
     time_penalty: NonNegative = 0.001  # cost of a step, in the reward model's unit
+    reward_interval: Positive = 1  # steps between two looks at the progress, which pay for all that was made meanwhile
     episode_steps: Positive = 2_000  # actions an episode is long at most
     archive_share: Share = 0.5  # episodes that start from the archive instead of power-on
     archive_capacity: Positive = 256  # states kept
@@ -175,7 +176,7 @@ def _ppo(
     """PPO, paid by the ranker's progress; trains `policy` in place and returns its metrics."""
     rng = np.random.default_rng([settings.seed, 0x990])
     familiar = familiarity(inputs, perception.device) if settings.ood else None
-    reward = ProgressReward(perception.progress, settings.time_penalty, familiar)
+    reward = ProgressReward(perception.progress, settings.time_penalty, familiar, settings.reward_interval)
     envs, trial_envs = (consoles(settings.emulator, spec, settings.num_envs) for _ in range(2))
     try:
         agent = PPOAgent(token_network(policy), settings, rng, reference=token_network(clone))

@@ -55,6 +55,21 @@ def test_an_action_that_paid_becomes_likelier_and_the_value_closer() -> None:
     assert all(np.isfinite(value) for value in seen[-1].values())
 
 
+def test_the_policy_learns_from_the_steps_that_are_kept_and_the_value_from_all() -> None:
+    learned = {}
+    for name, kept in (("all", None), ("every", True), ("none", False)):
+        one = agent()
+        batch = batch_for(one)
+        before = log_probs(one, batch)
+        batch.kept = None if kept is None else np.full((STEPS, ENVS), kept)
+        seen = one.learn(batch)
+        learned[name] = torch.cat([value.flatten() for value in one.network.module.parameters()])
+        if name == "none":
+            assert seen["policy_loss"] == 0.0 and seen["value_loss"] > 0
+            assert np.abs(log_probs(one, batch) - before).max() < 0.05  # what moved was the value, through what they share
+    assert torch.equal(learned["all"], learned["every"]) and not torch.equal(learned["all"], learned["none"])
+
+
 def test_the_reference_holds_the_policy_near() -> None:
     distances = []
     for coefficient in (0.0, 10.0):

@@ -146,6 +146,26 @@ def test_the_stage_again_is_the_same(watched, tmp_path):
         assert again.path(name).read_bytes() == made.path(name).read_bytes()
 
 
+@pytest.mark.parametrize(("step", "calls"), [("scout", 1), ("label", 2)])
+def test_the_stage_killed_in_its_second_round_ends_the_same(watched, tmp_path, monkeypatch, step, calls):
+    inputs, made, _, _ = watched
+    real, seen = getattr(behavior, step), []
+
+    def dying(*args, **options):
+        result = real(*args, **options)
+        seen.append(step)
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(behavior, step, dying)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
+    again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
+    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet"):
+        assert again.path(name).read_bytes() == made.path(name).read_bytes()
+
+
 @pytest.mark.parametrize("memory", ["recurrent", "frames", "none"])
 def test_a_clone_killed_and_resumed_is_the_same_clone(watched, tmp_path, memory):
     inputs, made, _, _ = watched

@@ -76,16 +76,20 @@ class JudgeSettings(Settings):
 
 @dataclass
 class Standing:
-    """Where an episode stands: belief float64 (K,), splits passed, the furthest position reached, and the grids seen so far."""
+    """Where an episode stands: belief float64 (K,), splits passed, the furthest position reached, and the grids seen so far.
+
+    `reached` is that position and, as a fraction, the chance at best that the next was reached, too.
+    """
 
     belief: np.ndarray
     passed: int = 0
     furthest: int = 0
     seen: set[bytes] = field(default_factory=set)
+    reached: float = 0.0
 
     def copy(self) -> Standing:
         """One that moves on by itself."""
-        return Standing(self.belief.copy(), self.passed, self.furthest, set(self.seen))
+        return Standing(self.belief.copy(), self.passed, self.furthest, set(self.seen), self.reached)
 
 
 class SplitJudge:
@@ -165,8 +169,8 @@ class SplitJudge:
         return np.zeros(len(self.splits), bool) if ratio is None else ratio[self._at] >= self._least
 
     def progress(self, standing: Standing) -> float:
-        """Share of the course that lies behind, 0 … 1."""
-        return standing.furthest / (self.positions - 1)
+        """Share of the course that lies behind, 0 … 1; it never falls."""
+        return standing.reached / (self.positions - 1)
 
     @property
     def goal(self) -> int:
@@ -193,6 +197,8 @@ class SplitJudge:
             standing.belief = moved / total
         at_least = np.cumsum(standing.belief[::-1])[::-1]
         standing.furthest = max(standing.furthest, int((at_least > settings.confidence).sum()) - 1)
+        ahead = float(at_least[standing.furthest + 1]) if standing.furthest + 1 < self.positions else 0.0
+        standing.reached = max(standing.reached, standing.furthest + ahead)
 
     def _passes(self, passed: int, ratio: np.ndarray) -> int:
         """How many splits are passed with a frame of these log-ratios (K,), where `passed` were before."""

@@ -168,6 +168,7 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
         "belief": torch.from_numpy(np.stack([one.standing.belief for one in order])) if order else torch.zeros(0, 0),
         "passed": numbers(one.standing.passed for one in order),
         "furthest": numbers(one.standing.furthest for one in order),
+        "reached": torch.tensor([one.standing.reached for one in order], dtype=torch.float64),
         "length": numbers(len(one.actions) for one in order),
         "grids": stacked([one.grids for one in order], np.zeros((0, 9, 10), np.int16)),
         "actions": stacked([one.actions for one in order], np.zeros(0, np.int64)),
@@ -195,7 +196,7 @@ def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
         known = seen[keys[at] : keys[at + 1]]
         standing = Standing(
             tensors["belief"][at].numpy().copy(), int(tensors["passed"][at]), int(tensors["furthest"][at]),
-            {known[i : i + KEY] for i in range(0, len(known), KEY)},
+            {known[i : i + KEY] for i in range(0, len(known), KEY)}, float(tensors["reached"][at]),
         )  # fmt: skip
         parent = int(tensors["parent"][at])
         begun, led = tensors["record"][at].tolist()

@@ -61,6 +61,18 @@ def test_the_road_is_followed_to_its_end():
     assert one.progress(standing) == 1.0
 
 
+def test_progress_tells_moments_of_one_position_apart_and_never_falls():
+    one = judge(settings=JudgeSettings(advance=(0.9, 0.1)))
+    standing, told = one.begin(), []
+    for seen in road(K - 1, each=6):
+        one.update([standing], seen[None])
+        told.append(one.progress(standing) * (K - 1))
+        assert standing.furthest <= told[-1] < standing.furthest + 1 or standing.furthest == K - 1
+    assert told == sorted(told) and len(set(told)) > 2 * K
+    one.update([standing], grid(1, 9)[None])  # back again
+    assert one.progress(standing) == told[-1] / (K - 1) and standing.copy().reached == standing.reached
+
+
 def test_waiting_and_walking_to_and_fro_gain_nothing():
     one = judge()
     standing, _ = play(one, road(4))

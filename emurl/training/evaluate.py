@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge
 from emurl.training.perception import Perception
+from emurl.training.settings import PlaySettings
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
 FAMILIAR = 8  # times a screen was seen before in the episode, from which on an action that ends on it goes round in a loop
@@ -97,7 +98,7 @@ class Player:
     name: str
     agent: Any
     sees: Sees = "tokens"  # of the perception; frames as they are; or nothing, for who looks at nothing
-    temperature: float = 1.0  # of the sampled actions: below 1 the likelier ones are taken more often, at 0 always the likeliest
+    how: PlaySettings = field(default_factory=PlaySettings)  # it chooses
 
     def look(self, frames: np.ndarray, perception: Perception | None) -> np.ndarray:
         """What the player is shown of frames (N, 144, 160)."""
@@ -141,6 +142,8 @@ def play(
     envs.reset()
     frames = envs.wait(np.array([record.wait for record in records])).copy()
     seen = [Counter([key_of(frame)]) for frame in frames]
+    # How often which action was chosen, by what was shown.
+    chosen_in: list[dict[bytes, np.ndarray]] = [defaultdict(lambda: np.zeros(player.agent.actions)) for _ in range(n)]
     carry = player.agent.initial(n)
     shown = player.look(frames, perception)
     playing = np.ones(n, bool)
@@ -151,7 +154,14 @@ def play(
     scorer.see(frames, playing)
     for step in range(1, max_steps + 1):
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
-        chosen, carry, _ = player.agent.act(carry, shown, None, player.temperature * noise)
+        noise *= player.how.temperature
+        if player.how.restless:
+            pictures = [grid.tobytes() for grid in np.ascontiguousarray(shown)]
+            noise -= player.how.restless * np.stack([counts[key] for counts, key in zip(chosen_in, pictures, strict=True)])
+        chosen, carry, _ = player.agent.act(carry, shown, None, noise)
+        if player.how.restless:
+            for counts, key, action in zip(chosen_in, pictures, chosen.tolist(), strict=True):
+                counts[key][action] += 1.0
         stuck = np.array([generator.random() < sticky for generator in world])
         played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
         before, frames = frames, envs.step(played, playing)[0].copy()

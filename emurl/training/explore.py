@@ -24,6 +24,7 @@ from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge, Standing
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
+from emurl.training.settings import PlaySettings
 from emurl.training.ways import Place, pack, unpack
 
 Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
@@ -84,15 +85,15 @@ class Explorer:
 
     Args:
         perception: makes token grids of frames. judge: says how far they are. wait_ticks: an episode from power-on waits up to so many.
-        temperature: of the actions that are sampled in trials.
+        how: actions are chosen in trials.
     """
 
     def __init__(
         self, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, settings: ArchiveSettings, rng: np.random.Generator,
-        wait_ticks: int = 120, temperature: float = 1.0,
+        wait_ticks: int = 120, how: PlaySettings | None = None,
     ) -> None:  # fmt: skip
         self.envs, self.perception, self.judge, self.settings, self.rng = envs, perception, judge, settings, rng
-        self.wait_ticks, self.temperature = wait_ticks, temperature
+        self.wait_ticks, self.how = wait_ticks, how or PlaySettings()
         self.n = envs.num_envs
         self.pool: dict[int, list[Place]] = {}  # places by position
         self.ways: dict[int, list[Place]] = {}  # the ends of ways past each split
@@ -159,7 +160,7 @@ class Explorer:
             noise = self.rng.gumbel(size=(self.n, agent.actions))
             for episode, grid, row in zip(episodes, grids, noise, strict=True):
                 if episode.trial:
-                    row *= self.temperature
+                    row *= self.how.temperature
                 if episode.restless:
                     row -= episode.restless * episode.chosen.get(grid.tobytes(), 0.0)
             chosen, carry, _ = agent.act(self._carry, grids, None, noise)
@@ -218,7 +219,7 @@ class Explorer:
                 self._carry[name][i] = value
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
         episode = _Episode(place, place, standing, steps, chance, self._phase.patience, begun_at=standing.furthest, trial=trial)
-        episode.restless = 0.0 if trial else self._phase.restless
+        episode.restless = self.how.restless if trial else self._phase.restless
         if place is not None and place.lost:
             episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
             for grid, action in zip(place.grids, place.actions.tolist(), strict=True):

@@ -43,6 +43,13 @@ class AugmentSettings(Settings):
     max_noise: Share = 0.004  # of the pixels that get a neighboring shade, at most
 
 
+class PlaySettings(Settings):
+    """How an agent chooses its actions in play."""
+
+    temperature: NonNegative = 1.0  # of the sampling: below 1 the likelier are taken more often, at 0 always the likeliest
+    restless: NonNegative = 0.0  # nats that an action loses for each time it was chosen in the same picture of this episode
+
+
 def share_alone(value: Any) -> Any:
     """A number, where a section is expected, is the section's `share`: `augment: 0.3` is `augment: {share: 0.3}`."""
     return {"share": float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -19,7 +19,7 @@ import torch
 
 from emurl.agents.base import Carry, restart
 from emurl.core.errors import WorkError
-from emurl.core.settings import NonNegative, Positive, Rate, Settings, Share
+from emurl.core.settings import Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
@@ -40,7 +40,7 @@ from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, lo
 from emurl.pipelines.speedrun.scouting import ScoutSettings, scout
 from emurl.screen import ScreenSpec
 from emurl.training.outputs import require_screen, write_history, write_screen
-from emurl.training.settings import OptimizerSettings
+from emurl.training.settings import OptimizerSettings, PlaySettings
 from emurl.training.supervised import FitResult, resolve_device, seeded
 
 METRICS: dict[str, str] = {
@@ -80,9 +80,7 @@ class BehaviorSettings(OptimizerSettings):
     early_share: Rate = 0.5  # of the clone's batches, what a round before the last takes: that clone only shows the way
     rounds: Positive = 1  # of playing, naming and cloning; from the second on where the clone gets to
     scout: ScoutSettings = ScoutSettings()  # how it gets there
-    temperature: NonNegative = (
-        1.0  # of the clone's actions in play: below 1 the likelier are taken more often, at 0 the likeliest
-    )
+    play: PlaySettings = PlaySettings()  # how the clone chooses in play
     memory: Literal["recurrent", "frames", "none"] = "recurrent"  # of the policy: the whole game, `context` frames, or nothing
     dim: Positive = 256  # width of the policy
     layers: Positive = 4  # transformer blocks
@@ -145,7 +143,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     table.to_parquet(output.path("labels.parquet"), index=False)
     write_history(output, **results)
     write_screen(output, reader.spec)
-    write_play(output, settings.emulator, reader.spec, settings.temperature)
+    write_play(output, settings.emulator, reader.spec, settings.play)
 
 
 def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:

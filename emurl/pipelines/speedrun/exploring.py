@@ -36,7 +36,7 @@ from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.explore import Ended, Explorer
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
-from emurl.training.settings import OptimizerSettings
+from emurl.training.settings import OptimizerSettings, PlaySettings
 from emurl.training.supervised import fit
 from emurl.training.ways import Place, Way, without_loops
 
@@ -85,7 +85,7 @@ class Explored:
 
 def explore(
     policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
-    stride: int, settings: ExploreSettings, *, temperature: float, seed: int, device: torch.device, output: Output, tracker: Tracker,
+    stride: int, settings: ExploreSettings, *, how: PlaySettings, seed: int, device: torch.device, output: Output, tracker: Tracker,
     signature: dict[str, Any],
 ) -> Explored:  # fmt: skip
     """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
@@ -94,10 +94,10 @@ def explore(
 
     Args:
         envs: the consoles that explore. labels: of the footage, as `label` gives them. stride: footage frames an action takes.
-        temperature: of the actions that are sampled in trials. signature: which run it is.
+        how: actions are chosen in trials. signature: which run it is.
     """
     rng = np.random.default_rng([seed, 0xE59])
-    explorer = Explorer(envs, perception, judge, settings.archive, rng, settings.wait_ticks, temperature)
+    explorer = Explorer(envs, perception, judge, settings.archive, rng, settings.wait_ticks, how)
     best = copy.deepcopy(policy.state_dict())
     places: dict[str, torch.Tensor] = {}
     parts: dict[str, Any] = {"policy": policy, "best": best, "places": places}

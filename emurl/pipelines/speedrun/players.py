@@ -26,16 +26,17 @@ from emurl.rewards.progress import GainMultiplier
 from emurl.screen import ScreenSpec
 from emurl.training.evaluate import Player
 from emurl.training.perception import Perception
+from emurl.training.settings import PlaySettings
 
 PLAY = "play.json"
 
 
-def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, temperature: float) -> None:
-    """`play.json`: how the agent in this artifact is to be played: cadence, temperature, screen, and the ROM by its content."""
+def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, how: PlaySettings) -> None:
+    """`play.json`: how the agent in this artifact is to be played: cadence, choice of actions, screen, and the ROM by its content."""
     told = {
         "frame_skip": emulator.frame_skip,
         "press_ticks": emulator.press_ticks,
-        "temperature": temperature,
+        **how.model_dump(),
         "screen": spec.to_dict(),
         "rom_sha256": sha256_of_file(rom_path(emulator)),
     }
@@ -104,9 +105,9 @@ def memory_of(policy: TokenPolicy) -> str:
 
 def player_of(name: str, artifact: Artifact, perception: Perception, device: torch.device) -> Player:
     """The policy in a `behavior` or `policy` artifact, played as it is to be."""
-    temperature = how_to_play(artifact).get("temperature", 1.0)
-    assert isinstance(temperature, int | float)
-    return Player(name, agent_of(load_policy(artifact, perception, device)), temperature=temperature)
+    told = how_to_play(artifact)
+    how = PlaySettings.model_validate({key: told[key] for key in PlaySettings.model_fields if key in told})
+    return Player(name, agent_of(load_policy(artifact, perception, device)), how=how)
 
 
 def agent_of(policy: TokenPolicy) -> PPOAgent:

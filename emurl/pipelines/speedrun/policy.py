@@ -50,6 +50,7 @@ from emurl.training.console_source import ConsoleSource
 from emurl.training.evaluate import Player, Record, play
 from emurl.training.on_policy import Selection, State, train
 from emurl.training.perception import Perception
+from emurl.training.settings import PlaySettings
 from emurl.training.supervised import resolve_device
 
 METRICS: dict[str, str] = {
@@ -98,9 +99,7 @@ class PolicySettings(PPOConfig):
     ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
     method: Literal["ppo", "explore"] = "ppo"  # how it learns: paid by the ranker, or from the ways it finds with the judge
     explore: ExploreSettings = ExploreSettings()  # how it explores
-    temperature: NonNegative = (
-        1.0  # of its actions in play and trials: below 1 the likelier are taken more often, at 0 the likeliest
-    )
+    play: PlaySettings = PlaySettings()  # how it chooses in play, and in trials
     trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
     trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
     evaluation_episodes: Positive = 16  # on fresh seeds, for `return_mean` of the policy and of the clone
@@ -136,7 +135,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
 
     def episodes(candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int) -> list[Record]:
         perception.forget()
-        player = Player("", agent_of(candidate), temperature=settings.temperature)
+        player = Player("", agent_of(candidate), how=settings.play)
         return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge)
 
     def selected(candidate: TokenPolicy, where: ThreadedVectorEnv) -> float:
@@ -158,7 +157,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             output.metrics[f"course_mean{who}"] = float(np.mean([one.progress[-1] for one in records]))
     output.metrics |= learned
     policy.save_pretrained(output.path("policy"))
-    write_play(output, emulator, spec, settings.temperature)
+    write_play(output, emulator, spec, settings.play)
     if output.metrics["return_mean"] < output.metrics["return_mean_clone"]:
         output.note(
             f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
@@ -213,7 +212,7 @@ def _explore(
     envs = consoles(settings.emulator, spec, settings.explore.consoles)
     try:
         told = explore(
-            policy, envs, perception, judge, tokens, labels, stride, settings.explore, temperature=settings.temperature, seed=settings.seed,
+            policy, envs, perception, judge, tokens, labels, stride, settings.explore, how=settings.play, seed=settings.seed,
             device=perception.device, output=output, tracker=tracker, signature=signature,
         )  # fmt: skip
     finally:

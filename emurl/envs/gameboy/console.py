@@ -7,8 +7,10 @@ Memory map, header and joypad: Pan Docs, https://gbdev.io/pandocs/.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
 _STATE_ERROR = "a save state of this cartridge was expected"
+_STATE_MARK = b"emurl state 1\0"
+_STATE_CHECK = 4  # bytes of the CRC-32 of what the emulator saved
 
 
 def read_rom(rom: str | Path) -> bytes:
@@ -99,6 +103,8 @@ class GameBoy:
         """Ticks (1/59.7 s of game time) since this object was made; save states do not carry it."""
         data = read_rom(self.rom)
         self.title = rom_title(data)
+        # The emulator's own states do not say of which game they are, and it would play on in another one's memory.
+        self._state_head = _STATE_MARK + hashlib.sha256(data).digest()
         try:
             # From memory and not by path: given a path PyBoy reads and writes `.ram` files beside the ROM.
             self._pyboy = _emulator()(io.BytesIO(data), window="null", sound_emulated=False, no_input=True, log_level="CRITICAL")
@@ -165,20 +171,32 @@ class GameBoy:
         """The console's whole state, held buttons included, as bytes for `load`.
 
         About 17 ms: per reset, not per step. A press or release no tick has followed yet is not part of it.
+        It begins with the digest of the cartridge, so that no other one takes it.
         """
         buffer = io.BytesIO()
         self._pyboy.save_state(buffer)
-        return buffer.getvalue()
+        state = buffer.getvalue()
+        return self._state_head + zlib.crc32(state).to_bytes(_STATE_CHECK, "big") + state
 
     def load(self, state: bytes) -> None:
-        """Go back to a saved state of the same cartridge. About 7 ms. Raises `ValueError` for any other bytes.
+        """Go back to a saved state of the same cartridge. About 7 ms.
 
         Presses no tick has followed yet are forgotten: the state alone says which buttons are down.
+
+        Raises:
+            ValueError: `save` did not make these bytes, they are damaged, or another cartridge's; the console plays on as it was.
         """
+        head, body = len(self._state_head), len(self._state_head) + _STATE_CHECK
+        if not state.startswith(_STATE_MARK):
+            raise ValueError(f"{_STATE_ERROR}: these {len(state)} bytes were not made by GameBoy.save")
+        if state[:head] != self._state_head:
+            raise ValueError(f"{_STATE_ERROR} ({self.title or self.rom.name}): this one was saved with another ROM")
+        if zlib.crc32(state[body:]).to_bytes(_STATE_CHECK, "big") != state[head:body]:
+            raise ValueError(f"{_STATE_ERROR}: this one is damaged or cut off")
         self._pending.clear()
         try:
-            self._pyboy.load_state(io.BytesIO(state))
-        except Exception as error:  # a short or foreign state fails in whatever part of PyBoy reads past its end
+            self._pyboy.load_state(io.BytesIO(state[body:]))
+        except Exception as error:  # saved by a newer PyBoy, whose states this one does not know
             raise ValueError(f"{_STATE_ERROR}: {error}") from error
 
     def read(self, address: int, count: int = 1) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from emurl.core.errors import InputError
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.envs.gameboy.env import GameBoyEnv
 from emurl.screen import ScreenSpec, from_emulator
 from tests.fixtures import rom as emulator_rom
 
@@ -136,6 +137,28 @@ def test_a_state_travels_to_another_console(gameboy: GameBoy, rom: Path) -> None
 def test_bytes_that_are_no_state_are_refused(gameboy: GameBoy, state: bytes) -> None:
     with pytest.raises(ValueError, match="save state"):
         gameboy.load(state)
+
+
+def test_a_state_of_another_cartridge_is_refused(gameboy: GameBoy, tmp_path: Path) -> None:
+    with GameBoy(emulator_rom.write_rom(tmp_path, "OTHER")) as other:  # the same program and memory; only the name is another
+        other.tick(BOOT)
+        foreign = other.save()
+    with pytest.raises(ValueError, match=r"save state of this cartridge was expected \(TINY\): .* another ROM"):
+        gameboy.load(foreign)
+    with pytest.raises(ValueError, match="another ROM"):
+        GameBoyEnv(gameboy.rom, 16).reset(options={"state": foreign})
+
+
+def test_a_state_that_is_refused_leaves_the_console_as_it_was(gameboy: GameBoy) -> None:
+    state = gameboy.save()
+    whole = gameboy.memory[0x0000:0x10000]
+    gameboy.press("right")
+    for damaged in (state[:-1], state + b"x", state[: len(state) // 2], state[:-9] + bytes([state[-9] ^ 1]) + state[-8:]):
+        with pytest.raises(ValueError, match="save state of this cartridge was expected: this one is damaged or cut off"):
+            gameboy.load(damaged)
+    assert gameboy.memory[0x0000:0x10000] == whole
+    gameboy.tick(2)
+    assert place(gameboy)[2] == 1  # not even the press that waited is lost
 
 
 def test_nothing_is_written_beside_the_rom(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emurl.core.errors import InputError
 from emurl.envs.gameboy.memory import reader_for, reader_for_title
 from emurl.envs.gameboy.memory_layout import decimal, has_event, read_many
-from emurl.envs.gameboy.memory_text import ALPHABET, decode_box, decode_text, read_text
+from emurl.envs.gameboy.memory_text import ALPHABET, decode_box, decode_rows, decode_text, read_text
 from emurl.games import game_of_title
 from emurl.games.mossdale import world
 from emurl.games.mossdale.memory import EVENTS, GAME_MODE, Mossdale
@@ -82,6 +82,35 @@ def test_text_survives_the_encoding(text: str) -> None:
     assert decode_text(bytes([*encode(text), 0x50, 0x80])) == " ".join(text.split())
     tiles = bytes(14 * 20 + 1) + bytes(encode(text)) + bytes(360)
     assert decode_box(tiles[:360]) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        # As the game's own character map has it, with its tiles of two letters.
+        ("88B3 BD 7F B2B4AFA4B1 E7", "It's super!"),
+        ("98AEB4 7F A2A0AD BE", "You can't"),
+        ("88 BC AB 7F 87A4 BB 7F 98AEB4 E4 A4 7F 88 E5", "I'll He'd You're I'm"),
+        ("88 BF A4 7F 87A4 E0 A3", "I've He'd"),
+        ("8D8883 EF 7F 8D8883 F5", "NID♂ NID♀"),
+        ("E1E2 7F 93918088", "PKMN TRAI"),
+        ("F0 F9F6F6 7F F1 F7F8", "¥300 ×12"),
+        ("9A 8280 9D 82 9B 9E 9F", "(CA;C)[]"),
+        ("8E808A 9C 7F 75", "OAK: …"),
+        ("F7 F2 FB 7F 80 E8 8B", "1.5 A.L"),
+    ],
+)
+def test_every_letter_of_the_font_is_read(codes: str, text: str) -> None:
+    stored = bytes.fromhex(codes)
+    assert decode_text(stored + b"\x50") == text
+    tiles = bytes([0x7F] * (14 * 20 + 1)) + stored + bytes([0x7F] * (360 - 281 - len(stored)))
+    assert decode_box(tiles) == text and decode_rows(tiles)[14] == text
+
+
+def test_words_stand_in_stored_text_only() -> None:
+    codes = bytes([0x54, 0x83, 0x84, 0x97, 0x7F, 0x5B, 0x7F, 0x5C, 0x7F, 0x4A, 0x7F, 0x5D, 0x7F, 0x5E, 0x56])
+    assert decode_text(codes + b"\x50") == "POKéDEX PC TM PKMN TRAINER ROCKET……"
+    assert decode_rows(codes + bytes(345))[0] == "DEX", "on the screen these numbers are pieces of the map"
 
 
 @given(st.integers(0, 999_999))

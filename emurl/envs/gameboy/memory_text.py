@@ -20,12 +20,20 @@ def _alphabet() -> dict[int, str]:
     letters = {0x80 + i: chr(ord("A") + i) for i in range(26)}
     letters |= {0xA0 + i: chr(ord("a") + i) for i in range(26)}
     letters |= {0xF6 + i: str(i) for i in range(10)}
-    marks = {_BLANK: " ", 0x9C: ":", 0xBA: "é", 0xE6: "?", 0xE7: "!", 0xE8: ".", 0xF4: ",", 0xE0: "'", 0xE3: "-", 0xF3: "/"}
-    return letters | marks | {0x54: "POKé"}
+    letters |= {_BLANK: " ", 0x75: "…", 0x9A: "(", 0x9B: ")", 0x9C: ":", 0x9D: ";", 0x9E: "[", 0x9F: "]", 0xBA: "é"}
+    # One tile holds an apostrophe together with the letter after it, or two small capitals.
+    letters |= {0xBB: "'d", 0xBC: "'l", 0xBD: "'s", 0xBE: "'t", 0xBF: "'v", 0xE4: "'r", 0xE5: "'m", 0xE1: "PK", 0xE2: "MN"}
+    letters |= {0xE0: "'", 0xE3: "-", 0xE6: "?", 0xE7: "!", 0xE8: ".", 0xEF: "♂"}
+    return letters | {0xF0: "¥", 0xF1: "×", 0xF2: ".", 0xF3: "/", 0xF4: ",", 0xF5: "♀"}
 
 
 ALPHABET = _alphabet()
-"""Character codes to text; anything else on the screen is a picture."""
+"""Tiles of the font to text (`charmap.asm` of the public disassembly); anything else on the screen is a picture."""
+
+WORDS = {0x4A: "PKMN", 0x54: "POKé", 0x56: "……", 0x5B: "PC", 0x5C: "TM", 0x5D: "TRAINER", 0x5E: "ROCKET"}
+"""Codes that stand for a word in a stored text and are spelled out when it is printed. On the screen the same numbers are pictures."""
+
+_STORED = ALPHABET | WORDS
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def read_text(gameboy: Memory) -> TextBox:
 
 def decode_text(codes: bytes) -> str:
     """Text up to the end mark (0x50); codes that are no letters become spaces, runs of spaces one."""
-    text = "".join(ALPHABET.get(code, " ") for code in codes.split(bytes([END]), 1)[0])
+    text = "".join(_STORED.get(code, " ") for code in codes.split(bytes([END]), 1)[0])
     return " ".join(text.split())
 
 

@@ -17,6 +17,7 @@ from emurl.core.errors import InputError, WorkError
 from emurl.core.files import is_disk_full, write_atomically
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
+from emurl.footage.clock import clock_of
 from emurl.footage.dataset import NOT_GAME, FrameReader
 from emurl.footage.decode import decode
 from emurl.footage.split_times import footage_times
@@ -129,14 +130,15 @@ def _watch(
     crops = crops_of(settings)
     watch, seen = Stopwatch(judge), dict[int, np.ndarray]()
     try:
-        duration = probe(path).duration_s
+        told = probe(path).duration_s
+        duration = clock_of(path, settings.sampling.longest_gap_s).duration_s(told)
         given = next((crops[key] for key in (str(path), path.name, path.stem) if key in crops), None)
         tracker.message(f"{path}: looking for the screen")
         segments, ways = look_for_screen(path, settings, given, duration or float("inf"))
         if not ways:
             raise WorkError(f"{path}: no screen that could be trusted ({segments[0].reason}); see frames.crop_config")
         model = Tokenizer.from_pretrained(tokenizer.path("model"), device)
-        chunks = closing(decode(path, ways, fps, settings.flags))
+        chunks = closing(decode(path, ways, fps, settings.flags, settings.sampling.longest_gap_s))
         with chunks as coming, tracker.progress(max(1, round(duration * fps)), f"splits of {path.name}", "frames") as bar:
             for chunk in coming:
                 game = np.flatnonzero(chunk.flags & NOT_GAME == 0)

@@ -25,7 +25,7 @@ from emurl.core.errors import InputError
 from emurl.core.store import Store
 from emurl.footage.dataset import ShardWriter
 from emurl.footage.decode import Way, decode, plan
-from emurl.footage.screen_finder.finder import find_in_pictures
+from emurl.footage.screen_finder.finder import find_in_sample
 from emurl.footage.video import probe, sample
 from emurl.games.settings import EmulatorSettings, game_of
 from emurl.screen import HEIGHT, WIDTH, ScreenSpec
@@ -109,8 +109,8 @@ def _videos(store: Store | None, folder: Path, count: int) -> tuple[list[Path], 
 
 
 def _plan(video: Path) -> list[Way]:
-    times, pictures = sample(video)
-    ways = plan(times, pictures, find_in_pictures(times, pictures))
+    seen = sample(video)
+    ways = plan(seen.times, seen.pictures, find_in_sample(seen))
     if not ways:
         raise InputError(f"{video}: no screen found, expected a video of the videos artifact that shows the game")
     return ways

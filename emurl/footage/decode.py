@@ -28,7 +28,8 @@ from emurl.footage.screen_finder.resample import Resampler
 from emurl.footage.screen_finder.shades import Calibration, calibrate, histograms
 from emurl.footage.screen_finder.thresholds import DEFAULTS as FINDER
 from emurl.footage.screen_finder.thresholds import FinderSettings
-from emurl.footage.video import PLANAR, NotAVideo
+from emurl.footage.video import DEFAULTS as SAMPLING
+from emurl.footage.video import PLANAR, NotAVideo, Turn, probe
 from emurl.screen import HEIGHT, WIDTH
 
 CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
@@ -66,6 +67,7 @@ class Way:
     resampler: Resampler
     calibration: Calibration
     mixed: float = 0.0
+    room: tuple[int, int] | None = None  # width and height of the largest picture sampled, where smaller ones lie in its corner
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def plan(
 ) -> list[Way]:
     """Calibrate every segment that has a screen, on those of the sampled `pictures` (n, height, width) that fall into it."""
     ways = []
+    room = pictures.shape[2], pictures.shape[1]
     for segment in segments:
         if segment.rect is None:
             continue
@@ -94,12 +97,20 @@ def plan(
         calibration, resampler = calibrate(shown, segment.rect, settings=finder)
         gray = resampler(resampler.cut(shown))
         mixed = _mixed(histograms(gray), calibration.ranks(gray), calibration, flags)
-        ways.append(Way(segment, resampler, calibration, float(np.median(mixed))))
+        ways.append(Way(segment, resampler, calibration, float(np.median(mixed)), room))
     return ways
 
 
-def decode(path: Path, ways: list[Way], fps: float, settings: FlagSettings = DEFAULTS) -> Generator[Chunk, None, None]:
+def decode(
+    path: Path,
+    ways: list[Way],
+    fps: float,
+    settings: FlagSettings = DEFAULTS,
+    longest_gap_s: float = SAMPLING.longest_gap_s,
+) -> Generator[Chunk, None, None]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
+
+    No time passes where the file's clock jumps by more than `longest_gap_s` or back, see `clock`.
 
     Raises:
         NotAVideo: ffmpeg fails before the first frame; a damaged tail only ends the frames early.
@@ -114,10 +125,9 @@ def decode(path: Path, ways: list[Way], fps: float, settings: FlagSettings = DEF
     size = width * height
     previous: np.ndarray | None = None
     first = 0
+    command = _command(path, fps, (int(x), int(y), width, height), longest_gap_s, probe(path).turn, ways[0].room)
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(
-            _command(path, fps, (int(x), int(y), width, height)), stdout=subprocess.PIPE, stderr=complaints, bufsize=0
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, bufsize=0)
         _widen(process)
         try:
             for crops in _ahead(process, size):
@@ -172,16 +182,33 @@ def _widen(process: subprocess.Popen[bytes]) -> None:
             fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
 
 
-def _command(path: Path, fps: float, window: tuple[int, int, int, int]) -> list[str]:
+def _command(
+    path: Path,
+    fps: float,
+    window: tuple[int, int, int, int],
+    longest_gap_s: float,
+    turn: Turn,
+    room: tuple[int, int] | None,
+) -> list[str]:
     x, y, width, height = window
+    several = room is not None and not turn.filters
+    # `file:` keeps ffmpeg from reading a protocol into a name. Its own ways to turn pictures and to mend clocks are not those that
+    # the screen was looked for with; where the size of the pictures changes it would begin anew, at time 0 and in the old size.
+    options = {"noautorotate": None, "copyts": None, "threads": 1, **({"reinit_filter": 0} if several else {})}
+    since = "PTS-PREV_INPTS"
     stream = (
-        # `file:` keeps ffmpeg from reading a protocol into a name.
-        ffmpeg.input(f"file:{path}", noautorotate=None, threads=1)
-        .video.filter("setpts", "PTS-STARTPTS")
+        ffmpeg.input(f"file:{path}", **options)
+        .video.filter("setpts", f"if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+({since})*between(({since})*TB,0,{longest_gap_s}))")
         .filter("fps", fps=fps, start_time=0, round="up")
         .filter("format", "|".join(PLANAR))
+    )
+    for name, how in turn.filters:
+        stream = stream.filter(name, how) if how else stream.filter(name)
+    if room is not None and several:
+        stream = stream.filter("pad", w=f"max(iw,{room[0]})", h=f"max(ih,{room[1]})", x=0, y=0, eval="frame")
+    stream = (
         # Before the plane is taken out, for that copies it, and cutting only moves a pointer.
-        .filter("crop", width, height, x, y, exact=1)
+        stream.filter("crop", width, height, x, y, exact=1)
         .filter("extractplanes", "y")
         .output("pipe:", format="rawvideo", pix_fmt="gray", loglevel="error", sn=None, dn=None, an=None)
         .global_args("-nostdin", "-hide_banner")

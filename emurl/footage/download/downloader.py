@@ -22,8 +22,10 @@ from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError
 
 from emurl.core.errors import InputError, WorkError
+from emurl.footage.clock import clock_of
 from emurl.footage.download.failures import causes, one_line, sort_failure, wait_for
-from emurl.footage.video import NotAVideo, Probe, held_s, probe
+from emurl.footage.video import DEFAULTS as SAMPLING
+from emurl.footage.video import NotAVideo, Probe, probe
 
 CONTAINERS = ("webm", "matroska", "flv", "avi", "mpegts")  # else mp4; only a suffix, nothing depends on it
 SLACK_S, SLACK_SHARE = 5.0, 0.03  # a video may be this much shorter than its run
@@ -64,10 +66,11 @@ class Downloader:
         cookies: str | None = None,
         retries: int = 3,
         timeout_s: float = 60.0,
+        longest_gap_s: float = SAMPLING.longest_gap_s,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.retries, self.sleep = folder, retries, sleep
+        self.folder, self.retries, self.sleep, self.longest_gap_s = folder, retries, sleep, longest_gap_s
         self._cookies = _read_cookies(cookies) if cookies is not None else None
         self._options: dict[str, Any] = {
             # One stream with pictures, never two that would have to be joined: as near to max_height as can be from below,
@@ -182,7 +185,9 @@ class Downloader:
         except NotAVideo as error:
             path.unlink()
             return Download("not_video", re.sub(r": '/[^')]*'?", "", str(error)))  # where it lay is nobody's concern
-        held = held_s(path)
+        clock = clock_of(path, self.longest_gap_s)
+        held = clock.held_s
+        facts = replace(facts, duration_s=clock.duration_s(facts.duration_s))
         if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, facts.duration_s * (1 - CUT_SHARE) - CUT_S):
             path.unlink()
             return Download(

@@ -23,7 +23,7 @@ from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.resample import Box
 from emurl.footage.screen_finder.thresholds import DEFAULTS, DecisionSettings, FinderSettings
 from emurl.footage.screen_finder.upscale import SCALERS
-from emurl.footage.video import sample
+from emurl.footage.video import Sample, sample
 from emurl.screen import HEIGHT, WIDTH
 
 SEVERAL = "more than one game screen"
@@ -54,8 +54,30 @@ class Segment:
 
 def find_screen(path: Path, count: int | None = None, settings: FinderSettings = DEFAULTS) -> list[Segment]:
     """Segments of the video at `path`, in order of time; at least one. Raises `NotAVideo` when it cannot be decoded."""
-    times, pictures = sample(path, count)
-    return find_in_pictures(times, pictures, settings=settings)
+    return find_in_sample(sample(path, count), settings)
+
+
+def find_in_sample(seen: Sample, settings: FinderSettings = DEFAULTS) -> list[Segment]:
+    """As `find_screen`, in pictures that were taken from the video; where their size changes, so does the segment."""
+    begins = seen.begins
+    if len({size for _, size in begins}) <= 1:
+        return find_in_pictures(seen.times, seen.pictures, settings=settings)
+    ends = [*(time for time, _ in begins[1:]), float(seen.times[-1])]
+    segments = []
+    for width, height in dict.fromkeys(size for _, size in begins):
+        # What has one size was sent in one way, however often it comes back: looked at together there is more to see.
+        mine = (seen.sizes == (width, height)).all(axis=1)
+        if not mine.any():
+            continue
+        found = find_in_pictures(seen.times[mine], seen.pictures[mine, :height, :width], settings=settings)
+        bounds = [-np.inf, *(one.start for one in found[1:]), np.inf]
+        for (start, size), end in zip(begins, ends, strict=True):
+            if size != (width, height):
+                continue
+            for one, low, high in zip(found, bounds, bounds[1:], strict=False):
+                if max(low, start) < min(high, end):
+                    segments.append(replace(one, start=float(max(low, start)), end=float(min(high, end))))
+    return sorted(segments, key=lambda one: one.start)
 
 
 def find_in_pictures(

@@ -19,7 +19,7 @@ def contact_sheet(path: Path, segments: list[Segment], pictures: int = 3) -> np.
     """RGB uint8 (rows·202, width, 3): one row a segment, `pictures` moments of it, rectangle in green (red: rejected)."""
     rows = []
     for segment in segments:
-        _, frames = sample(path, max(pictures * 2, 4), segment.start, segment.end)
+        frames = sample(path, max(pictures * 2, 4), segment.start, segment.end).pictures
         chosen = np.unique(np.linspace(1, len(frames) - 2, pictures).astype(int)) if len(frames) > 2 else np.arange(len(frames))
         tiles = [_tile(frames[i], segment) for i in chosen]
         tiles += [np.zeros_like(tiles[0])] * (pictures - len(tiles))

@@ -26,7 +26,7 @@ from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
 from emurl.footage.decode import FlagSettings, Way, decode, plan
 from emurl.footage.screen_finder.crops import Crops, load_crops
-from emurl.footage.screen_finder.finder import Segment, find_in_pictures
+from emurl.footage.screen_finder.finder import Segment, find_in_sample
 from emurl.footage.screen_finder.sheet import contact_sheet
 from emurl.footage.screen_finder.thresholds import FinderSettings
 from emurl.footage.video import NotAVideo, SamplingSettings, sample
@@ -143,10 +143,10 @@ def look_for_screen(
     Raises:
         NotAVideo: it cannot be decoded.
     """
-    times, pictures = sample(path, settings=settings.sampling)
-    segments = given if given is not None else find_in_pictures(times, pictures, settings=settings.finder)
+    seen = sample(path, settings=settings.sampling)
+    segments = given if given is not None else find_in_sample(seen, settings.finder)
     segments = [_trusted(segment, settings.min_confidence, duration_s) for segment in segments]
-    return segments, plan(times, pictures, segments, settings.finder, settings.flags)
+    return segments, plan(seen.times, seen.pictures, segments, settings.finder, settings.flags)
 
 
 def _video(
@@ -180,7 +180,7 @@ def _video(
             raise NotAVideo(segments[0].reason)
         flags = []
         with ShardWriter(work / f"{name}.bin", spec) as shard:
-            for chunk in decode(path, ways, settings.fps, settings.flags):
+            for chunk in decode(path, ways, settings.fps, settings.flags, settings.sampling.longest_gap_s):
                 shard.add(chunk.frames)
                 flags.append(chunk.flags)
                 shown += len(chunk.frames)

@@ -25,7 +25,7 @@ from pydantic import Field
 from emurl.core.errors import InputError, WorkError
 from emurl.core.lease import hold_folder
 from emurl.core.progress import Progress
-from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
+from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Rate, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
@@ -52,6 +52,7 @@ class VideosSettings(Settings):
         default=None, json_schema_extra=NOT_IN_FINGERPRINT
     )  # a file in Netscape format, never written to
     retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)  # of a download that failed on the network
+    longest_gap_s: Rate = 60.0  # between two pictures; in a longer one the file's clock was set, and no time passed
     broadcast: BroadcastSettings | None = None
 
 
@@ -71,7 +72,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
 def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path, output: Output, tracker: Tracker) -> None:
     downloader = Downloader(
         folder, max_height=settings.max_height, cookies=settings.cookies, retries=settings.retries,
-        rate_limit=-(-settings.rate_limit // settings.parallel),
+        rate_limit=-(-settings.rate_limit // settings.parallel), longest_gap_s=settings.longest_gap_s,
     )  # fmt: skip
     with nullcontext() if settings.broadcast is None else settings.broadcast.open() as demo:
         if demo is not None:

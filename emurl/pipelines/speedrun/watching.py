@@ -11,7 +11,7 @@ from PIL import Image
 from emurl.core.errors import InputError
 from emurl.footage.dataset import NOT_GAME
 from emurl.footage.decode import decode, plan
-from emurl.footage.screen_finder.finder import Segment, find_in_pictures
+from emurl.footage.screen_finder.finder import Segment, find_in_sample
 from emurl.footage.video import NotAVideo, sample
 from emurl.screen import EMULATOR_THRESHOLDS, HEIGHT, WIDTH, quantize
 
@@ -42,12 +42,12 @@ def watch(path: Path, fps: float, crop: Box | None = None) -> Watched:
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a video or a folder of PNG frames")
     try:
-        times, pictures = sample(path)
+        seen = sample(path)
         given = None if crop is None else [Segment(0.0, float("inf"), crop, 1.0)]
-        segments = given or find_in_pictures(times, pictures)
+        segments = given or find_in_sample(seen)
         if all(segment.rect is None for segment in segments):
             raise InputError(f"{path}: no screen could be trusted ({segments[0].reason}); say where it is with --crop")
-        chunks = list(decode(path, plan(times, pictures, segments), fps))
+        chunks = list(decode(path, plan(seen.times, seen.pictures, segments), fps))
     except NotAVideo as error:
         raise InputError(f"{path}: {error}, expected a video or a folder of PNG frames") from None
     flags = np.concatenate([chunk.flags for chunk in chunks])

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from emurl.core.errors import InputError, WorkError
+from emurl.footage.clock import clock_of
 from emurl.footage.download import downloader as download
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
 from emurl.footage.download.failures import STATUSES, sort_failure
 from emurl.footage.leaderboard.http import Session
-from emurl.footage.video import NotAVideo, held_s, probe
+from emurl.footage.video import NotAVideo, probe
 from tests.fixtures.drawn_videos import SECONDS, make_sound, make_video
 from tests.fixtures.http_server import Answer, Request, ranged, scripted
 
@@ -452,7 +453,7 @@ def test_what_a_file_holds_is_read_from_its_packets(video: bytes, tmp_path: Path
     half = tmp_path / "half.mp4"
     half.write_bytes(video[: len(video) // 2])
     assert probe(half).duration_s == pytest.approx(SECONDS, abs=0.1)
-    assert 3 < held_s(half) < 9
+    assert 3 < clock_of(half, 60.0).held_s < 9
     with pytest.raises(NotAVideo, match="empty"):
         half.write_bytes(b"")
         probe(half)

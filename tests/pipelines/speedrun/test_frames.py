@@ -36,8 +36,8 @@ def moving(count: int, seed: int = 0) -> list[np.ndarray]:
 
 
 def way_of(video: Path, end: float = 1e6) -> list[Way]:
-    times, pictures = sample(video)
-    return plan(times, pictures, [Segment(0.0, end, tuple(map(float, RECT)), 1.0)])
+    seen = sample(video)
+    return plan(seen.times, seen.pictures, [Segment(0.0, end, tuple(map(float, RECT)), 1.0)])
 
 
 def frames_of(video: Path, ways: list[Way], fps: float = RATE) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from emurl.footage.screen_finder.candidates import Candidate, candidates, change_map, iou
-from emurl.footage.screen_finder.fit import Evidence, Fit, combs, fit
+from emurl.footage.screen_finder.fit import Evidence, Fit, combs, fit, fit_whole
 from emurl.footage.screen_finder.framed import framed
 from emurl.footage.screen_finder.misfit import Lines
 from emurl.footage.screen_finder.resample import Box
@@ -134,6 +134,11 @@ def _find(
     changes = change_map(pictures, settings)
     if float((changes > 0).mean()) < own.still_share:
         return rejected("nothing moves")
+    if pictures.shape[1:] == (HEIGHT, WIDTH):
+        itself = fit_whole(pictures, changes, settings)
+        if itself.confidence < own.min_confidence:
+            return rejected("its 160×144 pixels are not those of the console", itself.confidence)
+        return Segment(start, end, itself.rect, itself.confidence)
     proposed = candidates(pictures, changes, side=side, settings=settings)
     if whole is not None:
         proposed += _new(whole.proposed, proposed, own)

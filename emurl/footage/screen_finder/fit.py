@@ -85,6 +85,10 @@ class _Axis:
     worst_along: float
     groups: np.ndarray  # misfit of each group of pictures
 
+    def inside(self, lines: np.ndarray) -> np.ndarray:
+        """Those of the lines across the whole picture, (n,), that lie within."""
+        return lines[max(0, round(self.offset)) : round(self.offset + self.length)]
+
 
 def combs(evidence: Evidence, one: Candidate) -> tuple[Comb, Comb]:
     """The combs across and down nearest to what a screen at `one` would have."""
@@ -114,7 +118,9 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     scaler = across.scaler if across.share > down.share else down.scaler
     rows = (round(down.offset), round(down.offset + down.length))
     shades = calibrate(_showing(evidence, across, down), rect, scaler, evidence.settings)[0]
-    dead = max(_dead(evidence.alive(1, rows) > own.alive, across), _dead(evidence.alive(0, columns) > own.alive, down))
+    dead = max(
+        _dead(across.inside(evidence.alive(1, rows) > own.alive)), _dead(down.inside(evidence.alive(0, columns) > own.alive))
+    )
     spread = min(
         _spread(evidence.slopes.profile(1, columns, rows), WIDTH), _spread(evidence.slopes.profile(0, rows, columns), HEIGHT)
     )
@@ -146,6 +152,17 @@ def fit(evidence: Evidence, one: Candidate) -> Fit | None:
     return Fit(rect, confidence, one.score, facts)
 
 
+def fit_whole(pictures: np.ndarray, changes: np.ndarray, settings: FinderSettings = DEFAULTS) -> Fit:
+    """Pictures uint8 (n, 144, 160) as the screen itself, as emulators record it: nothing was scaled up, so there is no grid to
+    look for, only the shades, and life up to the borders. A whole stream that was made that small has neither."""
+    own = settings.fit
+    rect = (0.0, 0.0, float(WIDTH), float(HEIGHT))
+    edges = calibrate(pictures, rect, "point", settings)[0].edges
+    dead = max(_dead((changes > 0).mean(axis=axis) > own.alive) for axis in (0, 1))
+    confidence = _ramp(edges, own.edges_sure, own.edges_wrong) * _ramp(dead, own.dead_sure, own.dead_wrong)
+    return Fit(rect, confidence, 1.0, {"edges": edges, "dead": dead})
+
+
 def _showing(evidence: Evidence, across: _Axis, down: _Axis) -> np.ndarray:
     """Half of the pictures, of those in which the screen shows: cards and other layouts have colors of their own."""
     own = evidence.settings.fit
@@ -159,9 +176,8 @@ def _ramp(value: float, good: float, bad: float) -> float:
     return float(np.clip((bad - value) / (bad - good), 0, 1))
 
 
-def _dead(alive: np.ndarray, axis: _Axis) -> float:
-    """Share of the length at either end, the longer, in which no line is `alive`."""
-    inside = alive[max(0, round(axis.offset)) : round(axis.offset + axis.length)]
+def _dead(inside: np.ndarray) -> float:
+    """Share of the length at either end, the longer, in which no line is alive; `inside` says which are, bool (n,)."""
     if not inside.any():
         return 1.0
     return float(max(inside.argmax(), inside[::-1].argmax()) / len(inside))

@@ -21,7 +21,7 @@ class CandidateSettings(Settings):
     """Rectangles proposed by what moves (`candidates`)."""
 
     min_scale: Rate = 1.2  # pixels of the video a game pixel, at least
-    max_scale: Rate = 6.9  # and at most: a console that fills 1080 lines
+    max_scale: Rate = 15.1  # and at most: a console that fills 2160 lines
     aspect_slack: NonNegative = 0.05  # by how much the shape may differ from 10:9, a share
     changed_levels: Natural = (
         14  # gray levels that change between two samples: above compression noise, below the dimmest palette

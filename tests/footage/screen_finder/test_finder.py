@@ -134,6 +134,45 @@ def test_a_grid_that_goes_on_beyond_a_border_is_noticed(cells: tuple[int, int], 
     assert continues(pictures, changes, (300, 100, 320, 288), "point", 0.01) == (cells != (144, 160))
 
 
+@pytest.mark.parametrize("scale", [1, 1.5, 2, 5, 7.5, 10])
+def test_a_picture_that_is_the_screen_itself_is_found(scale: float):
+    rng = np.random.default_rng(8)
+    size = round(160 * scale), round(144 * scale)
+    pictures = np.stack([rough(cv2.resize(one, size, interpolation=cv2.INTER_NEAREST), rng, 90) for one in tiles(rng, 16)])
+    (segment,) = find_in_pictures(np.arange(16.0), pictures)
+    assert segment.rect == (0, 0, *size) and segment.confidence > 0.7, segment
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (2560, 1440)])
+def test_a_screen_that_fills_all_lines_is_found(width: int, height: int):
+    rng = np.random.default_rng(9)
+    across = height // 144 * 160 if height % 144 == 0 else height * 10 // 9
+    pictures = np.zeros((16, height, width), np.uint8)
+    x = (width - across) // 2
+    for picture, one in zip(pictures, tiles(rng, 16), strict=True):
+        picture[:, x : x + across] = cv2.resize(one, (across, height), interpolation=cv2.INTER_NEAREST)
+        picture[:] = rough(picture, rng, 90)
+    (segment,) = find_in_pictures(np.arange(16.0), pictures)
+    assert segment.rect == (x, 0, across, height), segment
+
+
+@pytest.mark.parametrize("kind", ["a stream", "blobs", "a screen on black"])
+def test_another_picture_of_160_by_144_is_rejected(kind: str):
+    rng = np.random.default_rng(10)
+    if kind == "blobs":
+        wide = np.stack([cv2.GaussianBlur(one, (9, 9), 0) for one in rng.integers(0, 256, (24, 288, 320)).astype(np.uint8)])
+    elif kind == "a stream":
+        _, wide = pictures_of(look_of(3, 3, HD), 24, seed=3)
+    else:
+        wide = np.full((24, 1080, 1920), 20, np.uint8)
+        wide[:, :, 360:1560] = np.stack(
+            [cv2.resize(one, (1200, 1080), interpolation=cv2.INTER_NEAREST) for one in tiles(rng, 24)]
+        )
+    small = np.stack([cv2.resize(one, (160, 144), interpolation=cv2.INTER_AREA) for one in wide])
+    (segment,) = find_in_pictures(np.arange(24.0), small)
+    assert segment.rect is None and "not those of the console" in segment.reason, segment
+
+
 def test_a_screen_in_a_few_pictures_is_not_guessed_at():
     times, pictures = pictures_of(look_of(3, 0))
     (segment,) = find_in_pictures(times[:3], pictures[:3])

@@ -98,14 +98,25 @@ def look_up(values: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:
-    """The canonical frame of an emulator screen, uint8 (144, 160, 3 or 4)."""
+    """The canonical frame of an emulator screen, uint8 (144, 160, 3 or 4).
+
+    With one channel it shows the luminance, as a video's pictures do (BT.601); a gray console's own grays stay what they are. A
+    screen of several luminances that would all be one shade, such as dark blues on black, is spread over the four: footage, too,
+    is read by the palette that is shown.
+    """
     spec = spec or ScreenSpec()
     if spec.channels == 3:
         color = rgba[..., :3]
         return color.copy() if spec.shades == 256 else quantize(color, EMULATOR_THRESHOLDS)
-    # On a gray console red, green and blue are equal: any one of them is the luminance.
-    gray = rgba[..., 0]
-    return gray.copy() if spec.shades == 256 else quantize(gray, EMULATOR_THRESHOLDS)
+    gray = cv2.cvtColor(rgba, cv2.COLOR_RGBA2GRAY if rgba.shape[-1] == 4 else cv2.COLOR_RGB2GRAY)
+    if spec.shades == 256:
+        return gray
+    ranks = quantize(gray, EMULATOR_THRESHOLDS)
+    low, high = int(gray.min()), int(gray.max())
+    # Never so on a gray console, whose four grays are four shades.
+    if low < high and ranks.min() == ranks.max():
+        return quantize(((gray - float(low)) * (255 / (high - low))).astype(np.uint8), EMULATOR_THRESHOLDS)
+    return ranks
 
 
 def to_gray(frames: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarray:

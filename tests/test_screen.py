@@ -62,5 +62,39 @@ def test_the_consoles_grays_become_its_ranks_and_back():
     frame = from_emulator(rgba)
     assert frame.shape == (144, 160) and frame[0, ::40].tolist() == [0, 1, 2, 3]
     assert to_gray(frame)[0, ::40].tolist() == [0, 85, 170, 255]
+    assert from_emulator(rgba, ScreenSpec(shades=256))[0, ::40].tolist() == [0x00, 0x55, 0x99, 0xFF]
     color = from_emulator(rgba, ScreenSpec(channels=3))
     assert color.shape == (144, 160, 3) and np.array_equal(color[..., 1], quantize(rgba[..., 1], EMULATOR_THRESHOLDS))
+
+
+def colors(*shown: tuple[int, int, int]) -> np.ndarray:
+    """A screen of as many columns of color, RGBA."""
+    rgba = np.full((144, 160, 4), 255, np.uint8)
+    rgba[..., :3] = np.array(shown, np.uint8).repeat(160 // len(shown), axis=0)[None]
+    return rgba
+
+
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_color_screen_is_its_luminance(last: int):
+    rgba = colors((248, 0, 0), (0, 248, 0), (0, 0, 248), (248, 248, 0), (248, 248, 248))[..., :last]
+    gray = from_emulator(rgba, ScreenSpec(shades=256))
+    assert gray.shape == (144, 160) and gray[0, ::32].tolist() == [74, 146, 28, 220, 248]  # 0.299 R + 0.587 G + 0.114 B
+    assert from_emulator(rgba)[0, ::32].tolist() == [1, 2, 0, 3, 3]
+
+
+def test_colors_that_would_all_be_one_shade_keep_theirs():
+    blue = colors((0, 0, 0), (0, 0, 88), (0, 0, 160), (0, 0, 248))
+    assert from_emulator(blue)[0, ::40].tolist() == [0, 1, 2, 3]
+    assert from_emulator(blue, ScreenSpec(shades=256)).max() == 28  # nothing is spread where there is no need to
+    pale = colors((216, 248, 248), (248, 248, 248))
+    assert from_emulator(pale)[0, ::80].tolist() == [0, 3]
+    assert from_emulator(colors((0, 0, 248), (0, 248, 0)))[0, ::80].tolist() == [0, 2], "two shades stay what they are"
+    for plain in ((0, 0, 248), (248, 248, 248)):
+        assert len(np.unique(from_emulator(colors(plain)))) == 1
+
+
+@pytest.mark.parametrize("grays", [(0x55, 0x99), (0x00,), (0xFF, 0x99)])
+def test_a_gray_screen_is_never_spread(grays: tuple[int, ...]):
+    rank = {0x00: 0, 0x55: 1, 0x99: 2, 0xFF: 3}
+    frame = from_emulator(colors(*((gray,) * 3 for gray in grays)))
+    assert sorted(np.unique(frame)) == sorted(rank[gray] for gray in grays)

@@ -112,10 +112,6 @@ class GameBoy:
             raise InputError(f"ROM {self.rom}: the emulator refuses it ({error}); expected a Game Boy ROM") from error
         self._pyboy.set_emulation_speed(0)
         self._pending: list[tuple[str, bool]] = []
-        # What a canonical frame makes of each brightness, asked once of the screen room and then looked up: three
-        # times as fast as asking it for every frame, and the emulator's screen is mapped value by value anyway.
-        ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 4, axis=2)
-        self._shades = from_emulator(ramp, self.spec).reshape(256, -1)[:, 0].copy()
 
     def __enter__(self) -> GameBoy:
         return self
@@ -157,10 +153,13 @@ class GameBoy:
     def frame(self, out: np.ndarray | None = None) -> np.ndarray:
         """The screen as last rendered, canonical: uint8 (144, 160), brightness rank 0 dark … 3 light (see `spec`).
 
-        Equal to `emurl.screen.from_emulator(self.pixels, self.spec)`; written into `out` when that is given.
+        It is `emurl.screen.from_emulator(self.pixels, self.spec)`; written into `out` when that is given.
         """
-        pixels = self.pixels[..., 0] if self.spec.channels == 1 else self.pixels[..., :3]
-        return np.take(self._shades, pixels, out=out, mode="clip")
+        made = from_emulator(self.pixels, self.spec)
+        if out is None:
+            return made
+        out[...] = made
+        return out
 
     @property
     def pixels(self) -> np.ndarray:

@@ -96,7 +96,7 @@ def test_the_frame_shows_the_tile_where_memory_says_it_is(gameboy: GameBoy) -> N
 @pytest.mark.parametrize(
     "spec", [ScreenSpec(), ScreenSpec(shades=256), ScreenSpec(channels=3), ScreenSpec(channels=3, shades=256)]
 )
-def test_the_fast_way_to_a_frame_equals_the_screen_rooms(rom: Path, spec: ScreenSpec) -> None:
+def test_a_frame_is_what_the_screen_room_makes_of_the_pixels(rom: Path, spec: ScreenSpec) -> None:
     with GameBoy(rom, spec) as gameboy:
         gameboy.tick(30)  # half-way through the boot logo: both shades on the screen
         gameboy.pixels[...] = np.random.default_rng(0).integers(0, 256, gameboy.pixels.shape, np.uint8)

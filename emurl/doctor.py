@@ -81,7 +81,7 @@ def _ffmpeg(config: Config) -> Check:
 
 
 def _rom(config: Config) -> Check:
-    from emurl.envs.gameboy.console import GameBoy, read_rom, rom_title
+    from emurl.envs.gameboy.console import GameBoy, has_clock, read_rom, rom_title
     from emurl.games import game_of_title
     from emurl.games.settings import rom_path
 
@@ -92,18 +92,19 @@ def _rom(config: Config) -> Check:
     if not doubts:
         with GameBoy(path) as console:
             console.tick(60)
+    clock = "; its clock stands still, so it is always the same time of day" if has_clock(data) else ""
     if game is None or game.reader is None:
         return Check(
-            "rom", "warning", f"{path.name}: {'; '.join(doubts) or 'runs'}; emurl cannot read its memory",
+            "rom", "warning", f"{path.name}: {'; '.join(doubts) or 'runs'}{clock}; emurl cannot read its memory",
             "evaluation will report no milestones",
         )  # fmt: skip
     milestones = ", ".join(game.reader().milestones)
     if doubts:
         return Check(
-            "rom", "warning", f"{path.name}: {'; '.join(doubts)}",
+            "rom", "warning", f"{path.name}: {'; '.join(doubts)}{clock}",
             f"milestones ({milestones}) may be wrong; bring the ROM that they were written for",
         )  # fmt: skip
-    return Check("rom", "ok", f"{path.name} runs; milestones: {milestones}")
+    return Check("rom", "ok", f"{path.name} runs{clock}; milestones: {milestones}")
 
 
 def header_faults(data: bytes) -> list[str]:

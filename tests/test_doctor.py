@@ -7,7 +7,7 @@ import pytest
 from emurl import doctor
 from emurl.core.config import load_config
 from emurl.games.mossdale import rom_path
-from tests.fixtures.rom import rom_bytes
+from tests.fixtures.rom import clock_rom_bytes, rom_bytes
 
 
 def checked(rom: Path) -> doctor.Check:
@@ -46,6 +46,14 @@ def test_a_game_nobody_described_runs(tmp_path):
     file.write_bytes(rom_bytes())
     check = checked(file)
     assert check.verdict == "warning" and "tiny.gb: runs; emurl cannot read its memory" in check.seen
+
+
+def test_a_clock_that_stands_still_is_told(tmp_path):
+    file = tmp_path / "clock.gb"
+    file.write_bytes(clock_rom_bytes())
+    assert "clock.gb: runs; its clock stands still" in checked(file).seen
+    file.write_bytes(rom_bytes())
+    assert "its clock" not in checked(file).seen
 
 
 def test_a_size_that_no_header_can_say():

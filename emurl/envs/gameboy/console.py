@@ -37,6 +37,9 @@ _BANK = 0x4000
 _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
+_CARTRIDGE_TYPE = 0x147
+_WITH_CLOCK = (0x0F, 0x10)  # MBC3 with a timer (Pan Docs, "The Cartridge Header")
+_SILENT = 5  # above all of PyBoy's levels, of which "INFO" is the highest: it goes to stdout, where a program reads JSON
 _STATE_ERROR = "a save state of this cartridge was expected"
 _STATE_MARK = b"emurl state 1\0"
 _STATE_CHECK = 4  # bytes of the CRC-32 of what the emulator saved
@@ -79,6 +82,11 @@ def rom_title(data: bytes) -> str:
     return "".join(chr(byte) for byte in raw if 0x20 <= byte < 0x7F).strip()
 
 
+def has_clock(data: bytes) -> bool:
+    """Whether a ROM's cartridge has a clock of its own, by which some games make day and night."""
+    return data[_CARTRIDGE_TYPE] in _WITH_CLOCK
+
+
 def _emulator() -> Any:
     """PyBoy's class, imported where a console is switched on: commands that switch none on need not wait for it."""
     with warnings.catch_warnings():
@@ -92,7 +100,8 @@ class GameBoy:
     """One console with one cartridge in it, switched on, standing before its first tick.
 
     `rom` is the path of a ROM; `spec` says what a canonical frame is. No window, no sound, and nothing is written
-    next to the ROM: a game's battery save is neither read nor kept, so every power-on is the same power-on.
+    next to the ROM: a game's battery save is neither read nor kept, so every power-on is the same power-on. The clock that some
+    cartridges have stands still at zero, whatever the time of day.
     Raises `InputError` for a bad ROM.
     """
 
@@ -107,10 +116,13 @@ class GameBoy:
         self._state_head = _STATE_MARK + hashlib.sha256(data).digest()
         try:
             # From memory and not by path: given a path PyBoy reads and writes `.ram` files beside the ROM.
-            self._pyboy = _emulator()(io.BytesIO(data), window="null", sound_emulated=False, no_input=True, log_level="CRITICAL")
+            self._pyboy = _emulator()(io.BytesIO(data), window="null", sound_emulated=False, no_input=True, log_level=_SILENT)
         except Exception as error:  # PyBoy raises bare exceptions, KeyError among them, for cartridges it cannot run
             raise InputError(f"ROM {self.rom}: the emulator refuses it ({error}); expected a Game Boy ROM") from error
         self._pyboy.set_emulation_speed(0)
+        if has_clock(data):
+            # The emulator's follows the machine's, and what was played would depend on when.
+            self._pyboy.rtc_lock_experimental(True)
         self._pending: list[tuple[str, bool]] = []
 
     def __enter__(self) -> GameBoy:

@@ -172,6 +172,38 @@ def test_nothing_is_written_beside_the_rom(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["battery.gb"]
 
 
+def test_what_is_played_does_not_depend_on_when(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cartridge's clock follows the machine's in the emulator, and goes on while a state lies on disk."""
+    path = tmp_path / "clock.gb"
+    path.write_bytes(emulator_rom.clock_rom_bytes())
+    with GameBoy(path) as gameboy:
+        start, runs = gameboy.save(), []
+        for _ in range(2):
+            frames = []
+            for number in range(30):
+                gameboy.tick(16)
+                frames.append(gameboy.frame())
+                if number == 14:
+                    middle = gameboy.save()
+            assert gameboy.read(emulator_rom.CLOCK, 4) == bytes(4)  # eight seconds later
+            runs.append(np.stack(frames))
+            gameboy.load(start)
+        gameboy.load(middle)
+        again = []
+        for _ in range(15):
+            gameboy.tick(16)
+            again.append(gameboy.frame())
+        np.testing.assert_array_equal(runs[0], runs[1])
+        np.testing.assert_array_equal(runs[0][15:], np.stack(again))
+        gameboy._pyboy.rtc_lock_experimental(False)  # a clock that goes is seen
+        seen = []
+        for _ in range(30):
+            gameboy.tick(16)
+            seen.append(gameboy.frame())
+        assert gameboy.read(emulator_rom.CLOCK)[0] > 0 and (np.stack(seen) != again[-1]).any()
+    assert capsys.readouterr().out == ""  # nor does it speak of a file for the time, where a program reads JSON
+
+
 def _bad(tmp_path: Path, kind: str) -> Path:
     path = tmp_path / "bad.gb"
     data = bytearray(emulator_rom.rom_bytes())

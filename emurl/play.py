@@ -75,7 +75,7 @@ def watch(
     if window is not None:
         _show(window, pictures, rate)
     elif str(video).endswith(".gif"):
-        write_gif(Path(str(video)), pictures)
+        write_gif(Path(str(video)), pictures, round(1000 / rate))
     else:
         write_mp4(Path(str(video)), pictures, rate)
     return {

@@ -244,6 +244,8 @@ def test_a_policy_is_watched_by_the_rules_of_evaluation(store: Path) -> None:
     shown = partial(play.watch, config, Store(str(store / "store")), "policy@v1", steps=6, seed=3)
     told = shown(video=str(store / "plain.gif"))
     assert 0 < told["wait"] <= 60 and told["steps"] == 6
+    with Image.open(store / "plain.gif") as film:  # at the speed of the game
+        assert film.info["duration"] == pytest.approx(1000 * SKIP / 59.7275, abs=10)
     assert shown(video=str(store / "sticky.gif"), sticky=1.0)["wait"] == told["wait"]
     assert (store / "plain.gif").read_bytes() != (store / "sticky.gif").read_bytes()
     with pytest.raises(InputError, match=r"--sticky 1.5: expected a chance from 0 to 1"):

@@ -163,6 +163,27 @@ def test_a_few_damaged_bytes_cost_the_pictures_around_them(plain: Path, tmp_path
     assert look_for_screen(path, FRAMES)[0][0].rect is not None
 
 
+def test_a_damaged_beginning_costs_the_beginning(plain: Path, tmp_path: Path):
+    data = bytearray(plain.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : start + 1500] = np.random.default_rng(1).bytes(1500)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    assert (probe(path).width, probe(path).height) == (640, 480)
+    seen = sample(path)
+    assert len(seen.times) > 30 and seen.times[0] < 2
+    for time, picture in zip(seen.times[5:], seen.pictures[5:], strict=True):
+        assert cv2.absdiff(picture, stream(game()[round(time * RATE)])).mean() < 10
+
+
+def test_a_file_that_does_not_tell_its_length_is_looked_at_to_its_end(tmp_path: Path):
+    path = tmp_path / "live.webm"
+    make(path, "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15:duration=6", "-c:v", "libvpx", "-live", "1")
+    assert probe(path).duration_s == 0
+    times = sample(path).times
+    assert len(times) > 30 and times[-1] > 5
+
+
 def smaller(screen: np.ndarray) -> np.ndarray:
     """As `stream`, in pictures of 480×360 with the game twice its size."""
     picture = np.tile(np.linspace(160, 40, 480).astype(np.uint8), (360, 1))

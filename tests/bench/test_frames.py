@@ -17,7 +17,7 @@ def test_decoding_is_measured_against_its_peers(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(frames, "MADE_S", 6.0)
     monkeypatch.setattr(frames, "ROUNDS", 1)
     found = Segment(0.0, frames.MADE_S + 9, tuple(map(float, look_of(0, 0).game)), 1.0)  # looking for it is not what is measured
-    monkeypatch.setattr(frames, "find_in_pictures", lambda times, pictures: [found])
+    monkeypatch.setattr(frames, "find_in_sample", lambda seen: [found])
     told = frames.run(load_config(None, ["frames.parallel=2"]), Store(tmp_path))
     assert told["source"] == "made up" and told["frames"] == pytest.approx(58 * told["at_a_time"], rel=0.3)
     assert told["bytes_per_frame"] == 5760 and told["bytes_over_rgb_npy"] <= 1 / 12

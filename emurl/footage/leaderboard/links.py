@@ -79,17 +79,22 @@ def canonical(link: str) -> str | None:
 
 def _youtube(short: str, query: dict[str, list[str]], first: str, rest: str) -> str | None:
     name = short or query.get("v", query.get("vi", [""]))[0]
-    if not name and first in ("embed", "v", "vi", "shorts", "live", "e"):
-        name = rest.split("/")[0]
+    if not name and first in ("embed", "v", "vi", "shorts", "live", "e", "watch"):
+        name = rest
+    if not name and first == "attribution_link":  # how the site once shared its own videos
+        return canonical("https://www.youtube.com" + query["u"][0]) if query.get("u", [""])[0].startswith("/watch") else None
+    # People put a time behind the name as if it were the first question: ?v=NAME?t=30.
+    name = re.split(r"[?&#/\s]", name, maxsplit=1)[0]
     return f"https://www.youtube.com/watch?v={name}" if re.fullmatch(r"[\w-]{1,64}", name, re.ASCII) else None
 
 
 def _twitch(path: str, query: dict[str, list[str]]) -> str | None:
-    number = re.search(r"/(?:videos?|v|b|c)/v?(\d+)", path) or re.fullmatch(r"v?(\d+)", query.get("video", [""])[0])
+    # /c/N and /b/N are of justin.tv's time: those videos are gone, and today's number N is another person's.
+    number = re.search(r"/(?:videos?|v)/v?(\d+)(?:/|$)", path) or re.fullmatch(r"v?(\d+)", query.get("video", [""])[0])
     if number:
         return f"https://www.twitch.tv/videos/{number[1]}"
-    # A name alone is a channel: yt-dlp would record whatever is live there, for as long as it lasts.
-    return f"https://www.twitch.tv{path}" if path.count("/") > 1 and not path.endswith("/videos") else None
+    # A name alone is a channel: yt-dlp would record whatever is live there, for as long as it lasts. A collection may be another tomorrow.
+    return f"https://www.twitch.tv{path}" if re.fullmatch(r"(?:/\w+)?/clip/[\w-]+", path, re.ASCII) else None
 
 
 def video_id(link: str) -> str:

@@ -306,6 +306,36 @@ def test_one_spelling_for_every_way_to_write_an_address():
     assert len(video_links({"links": [{"uri": link} for link in same]})) == 1
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://www.youtube.com/watch?v=AbC123_-xyz?t=30", "https://www.youtube.com/watch?v=AbC123_-xyz%20", "youtu.be/AbC123_-xyz&t=30",
+        "https://youtube.com/watch/AbC123_-xyz", "https://www.youtube.com/watch?v=AbC123_-xyz/", "https://www.youtube.com/v/AbC123_-xyz&hl=en",
+        "https://www.youtube.com/attribution_link?a=x&u=%2Fwatch%3Fv%3DAbC123_-xyz%26feature%3Dshare",
+    ],
+)  # fmt: skip
+def test_a_video_is_named_also_where_a_time_was_put_in_the_wrong_way(link: str):
+    assert canonical(link) == "https://www.youtube.com/watch?v=AbC123_-xyz"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://www.twitch.tv/red/c/5285812", "http://www.twitch.tv/red/b/577357806", "https://www.twitch.tv/collections/Some",
+        "https://www.twitch.tv/red/about", "https://www.youtube.com/attribution_link?u=%2Fuser%2Fred",
+        "https://www.youtube.com/attribution_link",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_video_that_is_gone_is_not_anothers(link: str):
+    assert canonical(link) is None
+    rows, reason = rows_of(a_run(1, videos={"links": [{"uri": link}]}), "c")
+    assert not rows and reason == "no link to a video in the video field"
+
+
+def test_a_clip_is_a_video():
+    assert canonical("https://www.twitch.tv/red/clip/Nice-one_2?filter=all") == "https://www.twitch.tv/red/clip/Nice-one_2"
+
+
 @given(st.text())
 def test_a_name_is_safe_whatever_the_address(text: str):
     name = video_id("https://example.org/" + text.replace("[", "").replace("]", ""))

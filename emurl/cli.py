@@ -12,6 +12,7 @@ from typing import Any
 from emurl import __version__
 from emurl.core import log
 from emurl.core.errors import EmurlError, InputError
+from emurl.core.files import at_home
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
@@ -274,6 +275,11 @@ def _emulator(args: argparse.Namespace) -> Any:
     return _config_of_speedrun(args, "play").policy.emulator
 
 
+def _home(path: str | None) -> str | None:
+    """A path of the command line with `~` as home: a shell leaves that of `--video=~/run.mp4` to us."""
+    return None if path is None else str(at_home(path))
+
+
 def _check_seed(args: argparse.Namespace) -> None:
     if not 0 <= args.seed < 2**63:
         raise InputError(f"--seed {args.seed}: expected a number ≥ 0 and below 2^63")
@@ -298,6 +304,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _play(args: argparse.Namespace) -> int:
     _check_seed(args)
+    args.video = _home(args.video)
     if args.bot or args.random:
         from emurl.play_scripted import play_bot, play_random
 
@@ -333,7 +340,7 @@ def _splits(args: argparse.Namespace) -> int:
     from emurl.report.splits_table import as_text
 
     config = _config(args)
-    told = splits.splits(config, Store(config.store), args.what, sheet=args.sheet, lss=args.lss)
+    told = splits.splits(config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss))
     _print(args, told, lambda: as_text(told))
     return 0
 

@@ -235,6 +235,13 @@ def test_a_video_has_the_times_of_the_same_run(told, crops, tmp_path):
     assert (tmp_path / "run.png").exists() and ElementTree.parse(tmp_path / "run.lss").getroot().tag == "Run"
 
 
+def test_a_tilde_means_home(told, crops, tmp_path, monkeypatch):
+    write_video(tmp_path / "run.mp4", runs()[0])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    video = told("~/run.mp4", *crops, "--sheet=~/run.png", "--lss=~/run.lss")
+    assert video["finished"] and sorted(file.name for file in tmp_path.glob("run.*")) == ["run.lss", "run.mp4", "run.png"]
+
+
 def test_a_video_that_ends_early_has_not_finished(told, crops, tmp_path):
     whole = runs()[1]
     write_video(tmp_path / "run.mp4", whole[: len(whole) // 2])

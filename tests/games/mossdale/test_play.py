@@ -45,6 +45,13 @@ def test_a_film_is_written(tmp_path):
     assert film.stat().st_size > 1000 and film.read_bytes()[4:8] == b"ftyp"
 
 
+def test_a_film_is_written_at_home(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert printed(capsys, "--random", "--steps", "10", "--video=~/chance.mp4")["steps"] == 10
+    assert [file.name for file in tmp_path.iterdir()] == ["chance.mp4"]
+
+
 @pytest.mark.parametrize("words", [("--video", "run.avi"), ("--video", "/nowhere/run.mp4")])
 def test_a_film_that_cannot_be_is_refused(capsys, words):
     assert cli.main(["play", "--bot", *words]) == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import math
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from emurl import __version__
 from emurl.core.errors import InputError, WorkError
+from emurl.core.proxies import proxy_of, require_usable, without_password
 
 USER_AGENT = f"emurl/{__version__} (learns Game Boy games from speedruns; python-requests)"
 PER_MINUTE = 100
@@ -63,7 +65,7 @@ class Session:
         self.requests = 0
         self._answered = False
         self._recent: deque[float] = deque()
-        self._session = requests.Session()
+        self._session = _NoOne()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _InTurn(self._wait_for_turn))
@@ -75,6 +77,7 @@ class Session:
             InputError: nobody answers at that address, it refuses us (4xx), or what answers speaks no JSON.
             WorkError: the server kept failing, or asked for more patience than we have.
         """
+        require_usable(url, "PySocks")
         trouble = ""
         for number in range(self.tries):
             try:
@@ -84,12 +87,21 @@ class Session:
             except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
                 raise InputError(f"runs.api_base: {url} is no address, expected http(s)://host/api/v1") from None
             except requests.exceptions.SSLError as error:
-                raise InputError(f"runs.api_base: {url}: the certificate cannot be trusted ({_short(error)})") from None
+                # Overloaded servers hang up in the middle of a handshake: somebody is there, and may have time for us later.
+                if not _was_cut(error):
+                    raise InputError(f"runs.api_base: {url}: {_distrust(error)} ({_short(error)})") from None
+                self._answered, trouble = True, f"the TLS handshake was cut ({_short(error)})"
+                self._pause(number, self._backoff(number), trouble)
+                continue
             except requests.exceptions.ConnectionError as error:
-                # A host that was there a moment ago may come back; one that never answered will not.
+                who = _by_way_of(error, url)
+                # A host that was there a moment ago may come back; one that never answered will not. Who hangs up is there.
+                self._answered |= any(isinstance(one, ConnectionResetError | BrokenPipeError) for one in _reasons(error))
                 if not self._answered and number >= 1:
-                    raise InputError(f"runs.api_base: {url}: no answer ({_short(error)}), expected a leaderboard there") from None
-                trouble = f"no connection ({_short(error)})"
+                    raise InputError(
+                        f"runs.api_base: {url}: no answer{who} ({_short(error)}), expected a leaderboard there"
+                    ) from None
+                trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
             except requests.exceptions.RequestException as error:
@@ -138,6 +150,17 @@ class Session:
             self.sleep(pause)
 
 
+class _NoOne(requests.Session):
+    """A session that says nobody's name: what ~/.netrc knows is not for a leaderboard, and a file that cannot be read no trouble."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = lambda request: request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Nothing to rebuild after a redirect."""
+
+
 class _InTurn(HTTPAdapter):
     """Waits for its turn before every request that leaves, those that a redirect asks for included."""
 
@@ -178,6 +201,41 @@ def seconds_of(retry_after: str) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):
         return 0.0
+
+
+def _reasons(error: BaseException) -> list[BaseException]:
+    """What a nest of network exceptions holds, the error itself first."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
+
+
+def _was_cut(error: BaseException) -> bool:
+    """Whether a TLS handshake ended in the middle, and not over what was said in it."""
+    reasons = _reasons(error)
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in reasons):
+        return False
+    cut = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError, TimeoutError)
+    return any(isinstance(one, cut) for one in reasons) or "EOF occurred" in str(error)
+
+
+def _distrust(error: BaseException) -> str:
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in _reasons(error)):
+        return "the certificate cannot be trusted"
+    return "no TLS can be agreed on, expected an https:// server there"
+
+
+def _by_way_of(error: BaseException, url: str) -> str:
+    """The proxy that failed, for messages; empty where none did."""
+    proxy = proxy_of(url)
+    if proxy is None or not isinstance(error, requests.exceptions.ProxyError):
+        return ""
+    return f" through the proxy {without_password(proxy[1])} of {proxy[0]}"
 
 
 def _short(error: Exception) -> str:

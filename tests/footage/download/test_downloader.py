@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import ssl
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from emurl.footage.leaderboard.http import Session
 from emurl.footage.video import NotAVideo, probe
 from tests.fixtures.drawn_videos import SECONDS, make_sound, make_video
 from tests.fixtures.http_server import Answer, Request, ranged, scripted
+from tests.fixtures.tls import certificate
 
 
 @pytest.fixture(scope="module")
@@ -333,30 +333,6 @@ def test_a_rate_limit_is_kept(video: bytes, tmp_path: Path):
         began = time.monotonic()
         got = Downloader(tmp_path, rate_limit=limit).fetch(f"{server.origin}/run.mp4", "abc123", run_s=SECONDS)
     assert got.status == "ok" and 1.5 < time.monotonic() - began < 8
-
-
-def certificate(folder: Path) -> ssl.SSLContext:
-    """A server's TLS context with a certificate that nobody has signed but itself."""
-    import datetime
-
-    pytest.importorskip("cryptography")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(today).not_valid_after(today + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    file = folder / "server.pem"
-    file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, plain) + made.public_bytes(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
 
 
 def test_a_certificate_that_cannot_be_trusted_is_not(video: bytes, tmp_path: Path):

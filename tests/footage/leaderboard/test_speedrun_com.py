@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from emurl.footage.leaderboard.rows import rows_of, slim
 from emurl.footage.leaderboard.speedrun_com import Category, Game, Leaderboard, choose, collect
 from tests.fixtures.board import Board, a_run
 from tests.fixtures.http_server import Answer, Request, as_json, scripted
+from tests.fixtures.tls import FILE, certificate, hang_up
 
 
 def read(
@@ -265,6 +267,48 @@ def test_an_unreachable_leaderboard_is_the_users_to_mend(base: str):
         Leaderboard(base, Session(5.0, sleep=lambda s: None)).game("x")
     line = str(failure.value)
     assert base in line and "runs.api_base" in line and "\n" not in line
+
+
+def test_a_handshake_that_is_cut_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    context = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / FILE))
+    slept: list[float] = []
+    with scripted(lambda request: as_json({"data": {"id": "x"}}), context) as server:
+        heard = hang_up(server, 3)
+        assert Session(5.0, sleep=slept.append).get(f"{server.origin}/x").data == {"data": {"id": "x"}}
+    assert len(heard) == 3 and slept == [1.0, 2.0, 4.0]
+
+
+def test_a_server_that_cuts_every_handshake_is_given_up(tmp_path: Path):
+    told = pytest.raises(WorkError, match=r"gave up after 6 tries \(the TLS handshake was cut")
+    with scripted(lambda request: as_json({}), certificate(tmp_path)) as server, told:
+        hang_up(server, 6)
+        Session(5.0, sleep=lambda seconds: None).get(f"{server.origin}/x")
+
+
+def test_a_connection_cut_before_the_first_answer_is_tried_again():
+    with scripted(lambda request: as_json({"data": {}})) as server:
+        heard = hang_up(server, 3)
+        assert Session(5.0, sleep=lambda seconds: None).get(f"{server.origin}/x").data == {"data": {}}
+    assert len(heard) == 3
+
+
+def test_a_server_without_tls_is_the_users_to_mend():
+    told = pytest.raises(InputError, match="no TLS can be agreed on, expected an https:// server there")
+    with scripted(lambda request: as_json({})) as server, told:
+        Session(5.0, sleep=lambda seconds: None).get(server.origin.replace("http:", "https:"))
+
+
+def test_nobodys_name_is_told_and_a_netrc_that_cannot_be_read_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def answer(request: Request) -> Answer:
+        return as_json({"data": {}}) if request.path == "/b" else Answer(status=302, headers={"Location": "/b"})
+
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for text in (b"machine 127.0.0.1 login me password secret\n", b"machine 127.0.0.1 login caf\xe9 password x\n"):
+        (tmp_path / "netrc").write_bytes(text)
+        with scripted(answer) as server:
+            assert Session(5.0).get(f"{server.origin}/a").data == {"data": {}}
+            assert len(server.requests) == 2 and not any("authorization" in request.headers for request in server.requests)
 
 
 def test_a_page_of_html_is_no_leaderboard():

@@ -117,7 +117,7 @@ def _checked(model: type[Checked], values: dict[str, Any], source: str) -> Check
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = read_yaml(at_home(path).read_text(encoding="utf-8"))
+        loaded = read_yaml(at_home(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"--config {path}: no such file, expected a settings file such as configs/demo.yaml") from None
     except (OSError, UnicodeDecodeError) as error:

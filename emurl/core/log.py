@@ -5,6 +5,8 @@ A library that uses emurl configures the logger `emurl` as any other; only the c
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
 import sys
@@ -13,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOGGER = logging.getLogger("emurl")
+_PLAIN = {"✓": "+", "✗": "x", "→": "->", "←": "<-", "…": "...", "─": "-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "×": "x"}
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__)
 
 
@@ -55,6 +58,20 @@ class _Stderr(logging.StreamHandler[Any]):
     @stream.setter
     def stream(self, value: Any) -> None:
         raise AttributeError("the stream is always sys.stderr")
+
+
+def forgive_encodings() -> None:
+    """Print what the terminal's encoding lacks (`→` in Latin-1, a file name that is no text) plainly, rather than fail over it."""
+    codecs.register_error("emurl", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="emurl")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
 
 
 def start(as_json: bool = False) -> None:

@@ -92,7 +92,8 @@ def probe(path: Path) -> Probe:
     if path.stat().st_size == 0:
         raise NotAVideo("empty file")
     try:
-        with av.open(str(path)) as container:
+        # `file:` keeps FFmpeg from reading a protocol into a name such as run:1.mp4.
+        with av.open(f"file:{path}") as container:
             if not container.streams.video:
                 kinds = sorted({stream.type for stream in container.streams})
                 raise NotAVideo(f"no video stream, only {', '.join(kinds) or 'nothing'}")
@@ -185,7 +186,7 @@ class _Look:
         """Read through the file; with `wanted` times, the first picture at or after each."""
         read = self.clock.reader()
         due = 0
-        with av.open(str(self.path)) as container:
+        with av.open(f"file:{self.path}") as container:
             for frame in _pictures(container, _video(container, keys_only)):
                 time = read(frame.time)
                 self._sized(time, frame)
@@ -201,7 +202,7 @@ class _Look:
         """The key frame before each wanted time; where two times share one, the first picture after the later time."""
         begins = self.clock.pieces[0].first
         sizes: list[tuple[float, tuple[int, int]]] = []
-        with av.open(str(self.path)) as container:
+        with av.open(f"file:{self.path}") as container:
             stream = _video(container, False)
             last = -1.0
             for time in wanted:
@@ -224,7 +225,7 @@ class _Look:
     def _changed(self, before: float, after: float) -> None:
         """Read the key frames between two times for when the size changes: it does so at one of them."""
         begins = self.clock.pieces[0].first
-        with av.open(str(self.path)) as container:
+        with av.open(f"file:{self.path}") as container:
             container.seek(int((before + begins) * av.time_base))
             for frame in _pictures(container, _video(container, True)):
                 at = float(frame.time or 0.0) - begins

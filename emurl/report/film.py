@@ -52,7 +52,7 @@ def write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
     with write_atomically(path) as aside:
         process = (
             ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
-            .output(str(aside), vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
+            .output(f"file:{aside}", vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
             .overwrite_output()
             .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
         )

@@ -101,6 +101,11 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path, text, word):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_with_a_mark_of_its_encoding_is_read(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfseed: 7\n")
+    assert load_config(tmp_path / "c.yaml").seed == 7
+
+
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(InputError, match=r"absent\.yaml.*no such file"):
         load_config(tmp_path / "absent.yaml")

@@ -2,7 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +42,17 @@ def test_json_lines_hold_time_level_message_and_facts(capsys):
     assert (first["message"], first["level"], first["stage"], first["done"]) == ("half way", "info", "reward", 0.5)
     assert first["time"].endswith("+00:00")
     assert (second["message"], second["level"], second["logger"]) == ("the loss is 3", "warning", "emurl.training")
+
+
+@pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "✓"), ("latin-1", "+"), ("ascii", "+")])
+def test_a_terminal_that_lacks_a_letter_gets_a_plain_one(encoding, sign):
+    code = "from emurl.core import log; log.forgive_encodings(); print('✓ é → \\udcff ü' * 2)"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.decode(encoding)
+    assert told.startswith(sign) and told.count(sign) == 2 and "?" in told
+    assert ("é" in told) == (encoding != "ascii") and ("->" in told) == (encoding != "utf-8")
 
 
 def test_an_exception_stays_one_json_line(capsys):

@@ -26,7 +26,7 @@ def load_crops(path: Path) -> Crops:
         InputError: the file is missing, no JSON, or an entry is none of the three forms.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"frames.crop_config: {path}: no such file, expected a JSON file of screens given by hand") from None
     except (OSError, ValueError) as error:

@@ -317,14 +317,33 @@ def test_cookies_open_a_wall_and_their_file_is_not_written_to(video: bytes, tmp_
     assert got.status == "ok" and (tmp_path / "cookies.txt").read_bytes() == before
 
 
+def test_cookies_with_a_mark_of_their_encoding_are_read(video: bytes, tmp_path: Path):
+    cookies_for(tmp_path / "cookies.txt")
+    (tmp_path / "bom.txt").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "cookies.txt").read_bytes())
+    told: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        told.append(request.headers.get("cookie", ""))
+        return ranged(video, request)
+
+    with scripted(answer) as server:
+        Downloader(tmp_path / "a", cookies=str(tmp_path / "bom.txt")).fetch(f"{server.origin}/run.mp4", "abc123", run_s=SECONDS)
+    assert told and all("sesame=open" in cookie for cookie in told)
+
+
 def test_cookies_that_are_none_are_said_so(tmp_path: Path):
-    for text, what in ((None, "no such file"), ('{"a": 1}', "Netscape"), ("# Netscape HTTP Cookie File\n", "holds no cookie")):
+    for text, what in (
+        (None, "no such file"),
+        ("hello", "it does not look like"),
+        ('{"a": 1}', "Netscape"),
+        ("# Netscape HTTP Cookie File\n", "holds no cookie"),
+    ):
         file = tmp_path / "cookies.txt"
         if text is not None:
             file.write_text(text)
         with pytest.raises(InputError, match=f"videos.cookies: .*{what}") as failure:
             Downloader(tmp_path / "a", cookies=str(file))
-        assert "\n" not in str(failure.value)
+        assert "\n" not in str(failure.value) and "<" not in str(failure.value)
 
 
 def test_a_rate_limit_is_kept(video: bytes, tmp_path: Path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from emurl import cli
+from emurl.footage.video import held_s, probe, sample
 from emurl.games.mossdale import symbols
 from emurl.games.mossdale.world import MILESTONES
 from emurl.games.settings import EmulatorSettings
@@ -43,6 +45,14 @@ def test_a_film_is_written(tmp_path):
     film = tmp_path / "chance.mp4"
     play_random(EmulatorSettings(), 3, 40, video=str(film))
     assert film.stat().st_size > 1000 and film.read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize("name", ["run:1.mp4", "-y.mp4", "a%d.mp4", "läuft 1.mp4"])
+def test_a_film_may_have_any_name(capsys, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    printed(capsys, "--random", "--steps", "10", f"--video={name}")
+    assert [file.name for file in tmp_path.iterdir()] == [name] and probe(Path(name)).width == 480
+    assert held_s(Path(name)) > 0 and len(sample(Path(name), 3)[0])
 
 
 def test_a_film_is_written_at_home(capsys, tmp_path, monkeypatch):

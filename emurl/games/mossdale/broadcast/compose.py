@@ -175,5 +175,5 @@ def _command(path: Path, look: Look, preset: str) -> list[str]:
         "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0",
         # Two seconds between key frames is what streaming sites ask for; one thread makes the bytes repeatable.
         "-c:v", "libx264", "-preset", preset, "-crf", str(look.quality),
-        "-g", str(2 * fps), "-pix_fmt", "yuv420p", "-color_range", "tv", "-threads", "1", "-movflags", "+faststart", str(path),
+        "-g", str(2 * fps), "-pix_fmt", "yuv420p", "-color_range", "tv", "-threads", "1", "-movflags", "+faststart", f"file:{path}",
     ]  # fmt: skip

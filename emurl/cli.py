@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emurl import __version__
-from emurl.core import log
+from emurl.core import log, proxies
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home
 from emurl.core.registry import usable
@@ -347,8 +347,10 @@ def _splits(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one word; returns the exit code: 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
+    log.forgive_encodings()
     args = build_parser().parse_args(argv)
     log.start(as_json=args.log_json)
+    proxies.spare_loopback()
     try:
         return int(args.do(args))
     except EmurlError as error:

@@ -6,11 +6,10 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
-from emurl.core.errors import EmurlError, InputError
+from emurl.core.errors import EmurlError
 
 if TYPE_CHECKING:
     from emurl.games.base import Game
@@ -40,7 +39,7 @@ def examine(config: Config) -> list[Check]:
     plays = isinstance(getattr(config, "emulator", None), EmulatorSettings)
     left_out = {look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun)) if not meant}
     checks = []
-    for look in (_python, _ffmpeg, _rom, _leaderboard, _store, _space, _device, _tracking):
+    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _store, _space, _device, _tracking):
         if look in left_out:
             continue
         try:
@@ -140,20 +139,23 @@ def _leaderboard(config: Config) -> Check:
         return Check(
             "leaderboard", "ok", f"{base}, of {broadcasting(config.broadcast).name}, served by emurl itself while it is read"
         )
-    import requests
+    from emurl.footage.leaderboard.http import Session
+    from emurl.footage.leaderboard.speedrun_com import Leaderboard, choose
 
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise InputError(f"runs.api_base: {base}: expected an http(s) URL")
-    try:
-        answer = requests.get(f"{base}/games/{config.runs.game}", timeout=10, headers={"User-Agent": "emurl-doctor"})
-    except requests.RequestException as error:
-        return Check("leaderboard", "missing", f"{base}: {type(error).__name__}", "check the network and runs.api_base")
-    if answer.status_code != 200:
-        return Check(
-            "leaderboard", "missing", f"{base}: HTTP {answer.status_code} for game {config.runs.game}", "check runs.game"
-        )
-    return Check("leaderboard", "ok", f"{base} knows game {config.runs.game}")
+    # As the stage reads it: by name, abbreviation or id.
+    game = Leaderboard(base, Session(10.0, tries=2, pause_s=0.5)).game(config.runs.game)
+    chosen, _ = choose(game, config.runs.categories)
+    return Check("leaderboard", "ok", f"{base} knows {game.name} ({game.id}), {', '.join(one.name for one in chosen)}")
+
+
+def _proxy(config: Config) -> Check:
+    from emurl.core.proxies import require_proxy, variables, without_password
+
+    named = variables()
+    for name, value in named.items():
+        require_proxy(name, value, "PySocks")
+    told = ", ".join(f"{name} {without_password(value)}" for name, value in named.items())
+    return Check("proxy", "ok", f"{told}, but for this machine" if told else "none")
 
 
 def _store(config: Config) -> Check:

@@ -2,8 +2,12 @@
 
 import os
 
+from emurl.core.proxies import spare_loopback
+
 # Prefect's own server would report to its makers, and complain when it cannot: quiet unless the user says otherwise.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 # Its own server takes half a minute to answer on a slow machine, and Prefect would wait twenty seconds.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+# Its server is on this machine, and no proxy knows that one.
+spare_loopback()

@@ -1,4 +1,4 @@
-"""What the doctor says of a ROM: one that is known, another of its name, half of one."""
+"""What the doctor says of a ROM (one that is known, another of its name, half of one) and of a leaderboard."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ import pytest
 from emurl import doctor
 from emurl.core.config import load_config
 from emurl.games.mossdale import rom_path
+from tests.fixtures.board import Board, a_run
+from tests.fixtures.http_server import Answer, scripted
 from tests.fixtures.rom import clock_rom_bytes, rom_bytes
 
 
@@ -60,3 +62,29 @@ def test_a_size_that_no_header_can_say():
     rom = bytearray(rom_bytes())
     rom[0x148] = 0x52
     assert "an unknown size (0x52)" in doctor.header_faults(bytes(rom))[0]
+
+
+def board(*overrides: str, answer=None) -> doctor.Check:
+    with scripted(answer or Board([a_run(1)])) as server:
+        config = load_config(None, [f"runs.api_base={server.origin}/api/v1", *overrides])
+        return next(check for check in doctor.examine(config) if check.name == "leaderboard")
+
+
+@pytest.mark.parametrize("game", ["46w22l6r", "pkmnredblue", "Pokémon Red/Blue", "pokemon red/blue"])
+def test_a_game_is_known_by_all_that_the_stage_knows_it_by(game):
+    check = board(f"runs.game={game}")
+    assert check.verdict == "ok" and "knows Pokémon Red/Blue (46w22l6r), Any% Glitchless" in check.seen
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [("runs.game=nonsense", "knows no game 'nonsense'"), ("runs.categories=[Low%]", "runs.categories: no category 'Low%'")],
+)
+def test_a_game_or_a_category_that_is_not_there_is_missing(override, told):
+    check = board(override)
+    assert check.verdict == "missing" and told in check.seen
+
+
+def test_a_leaderboard_that_is_none_is_missing():
+    check = board(answer=lambda request: Answer(b"<html>", headers={"Content-Type": "text/html"}))
+    assert check.verdict == "missing" and "runs.api_base" in check.seen

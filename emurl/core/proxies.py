@@ -77,6 +77,16 @@ def require_proxy(name: str, value: str, socks: str | None = None) -> None:
         )
 
 
+def is_any_broken() -> bool:
+    """Whether a variable names a proxy that is none, needed or not: some libraries read them all before they look at a URL."""
+    for name, value in variables().items():
+        try:
+            require_proxy(name, value)
+        except InputError:
+            return True
+    return False
+
+
 _MODULES = {"PySocks": "socks", "socksio": "socksio"}
 
 

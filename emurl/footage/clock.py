@@ -73,7 +73,7 @@ def _read(path: str, size: int, changed: int, longest_gap_s: float) -> Clock:
     sent: float | None = None
     length = 0.0
     try:
-        with av.open(path) as container:
+        with av.open(f"file:{path}") as container:
             for packet in container.demux(container.streams.video[0]):
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if stamp is None or not packet.time_base or not packet.size or packet.is_corrupt:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from emurl.core.errors import InputError
+from emurl.core.proxies import spare_loopback
 from emurl.core.registry import discover, module_of
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Settings
 from emurl.games import game_of_title
@@ -62,6 +63,7 @@ class BroadcastSettings(Settings):
         """
         made = broadcasting(self).leaderboard
         assert made is not None
+        spare_loopback()
         return made(self)
 
 

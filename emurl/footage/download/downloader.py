@@ -22,6 +22,7 @@ from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.proxies import is_any_broken, require_usable
 from emurl.footage.clock import clock_of
 from emurl.footage.download.failures import causes, one_line, sort_failure, wait_for
 from emurl.footage.video import DEFAULTS as SAMPLING
@@ -98,7 +99,8 @@ class Downloader:
     ) -> Download:
         """Download `url` as `name` and probe it; `run_s` is the time of its run, which the video (or its `parts`) must hold.
 
-        `progress` is told bytes so far and in all (None when unknown). Raises `WorkError` when the disk is full.
+        `progress` is told bytes so far and in all (None when unknown). Raises `WorkError` when the disk is full, `InputError` when the
+        environment names a proxy that is none.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             raise ValueError(f"{name!r} is no safe file name")
@@ -107,6 +109,7 @@ class Downloader:
             if done is None:
                 done = self.folder / f"{name}.video"
                 if not done.exists():
+                    require_usable(url)
                     failure = self._patiently(url, done, run_s, progress)
                     if failure is not None:
                         return failure
@@ -150,7 +153,7 @@ class Downloader:
 
         options = {
             **self._options, "outtmpl": {"default": str(target).replace("%", "%%")}, "progress_hooks": [hook],
-            "match_filter": look,
+            "match_filter": look, **({"proxy": ""} if is_any_broken() else {}),  # `url` needs none, see `fetch`
             # Each download has cookies of its own: yt-dlp writes back what servers set, and not into the user's file.
             **({"cookiefile": io.StringIO(self._cookies)} if self._cookies is not None else {}),
         }  # fmt: skip
@@ -257,13 +260,16 @@ def _too_long(length: float, run_s: float) -> Download:
 
 def _read_cookies(file: str) -> str:
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the first line
         jar = YoutubeDLCookieJar(io.StringIO(text))
         jar.load()
     except FileNotFoundError:
         raise InputError(f"videos.cookies: {file}: no such file, expected cookies in Netscape format") from None
     except (OSError, ValueError, CookieLoadError) as error:  # LoadError is an OSError, UnicodeDecodeError a ValueError
-        raise InputError(f"videos.cookies: {file}: {one_line(str(error))}, expected cookies in Netscape format") from None
+        told = re.sub(
+            r"'?<_io\.\w+ [^>]*>'?", "it", one_line(str(error))
+        )  # yt-dlp names what it reads from, which is no file here
+        raise InputError(f"videos.cookies: {file}: {told}, expected cookies in Netscape format") from None
     if not len(jar):
         raise InputError(f"videos.cookies: {file}: holds no cookie, expected cookies in Netscape format")
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import EmurlError
+from emurl.core.proxies import without_password
 
 if TYPE_CHECKING:
     from emurl.games.base import Game
@@ -39,7 +41,7 @@ def examine(config: Config) -> list[Check]:
     plays = isinstance(getattr(config, "emulator", None), EmulatorSettings)
     left_out = {look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun)) if not meant}
     checks = []
-    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _store, _space, _device, _tracking):
+    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _store, _space, _prefect, _device, _tracking):
         if look in left_out:
             continue
         try:
@@ -149,7 +151,7 @@ def _leaderboard(config: Config) -> Check:
 
 
 def _proxy(config: Config) -> Check:
-    from emurl.core.proxies import require_proxy, variables, without_password
+    from emurl.core.proxies import require_proxy, variables
 
     named = variables()
     for name, value in named.items():
@@ -192,6 +194,24 @@ def _existing(config: Config) -> str:
     while not root.exists():
         root = root.parent
     return str(root)
+
+
+def _prefect(config: Config) -> Check:
+    """Asked of the environment alone: a profile of Prefect's may name a server, too."""
+    import requests
+
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return Check("prefect", "ok", "no server is named: a flow starts its own")
+    shown = without_password(url)
+    try:
+        requests.get(f"{url.rstrip('/')}/health", timeout=5.0)
+    except (requests.RequestException, ValueError) as error:
+        return Check(
+            "prefect", "warning", f"PREFECT_API_URL: {shown}: no answer ({type(error).__name__})",
+            "prefect server start, or unset PREFECT_API_URL: a flow starts its own; emurl run needs none",
+        )  # fmt: skip
+    return Check("prefect", "ok", f"a server answers at {shown}")
 
 
 def _device(config: Config) -> Check:

@@ -23,6 +23,7 @@ from emurl.core import engine, log
 from emurl.core.config import load_config
 from emurl.core.errors import EmurlError, WorkError
 from emurl.core.pipeline import find_pipeline
+from flows.server import require_server, told_when_it_goes
 from flows.stale import process_tag, sweep
 
 
@@ -97,12 +98,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--log-json", action="store_true", help="log as JSON lines")
     args = parser.parse_args(argv)
     log.start(as_json=args.log_json)
+    log.forgive_encodings()
     try:
         settings = load_config(args.config, args.set)  # what is wrong is said before a server starts
         store = engine.open_store(settings)
         pipeline = find_pipeline(settings.pipeline)
         pipeline.choose(args.stages)
-        rows = emurl_flow(args.config, args.stages, args.set, args.force)
+        require_server()
+        with told_when_it_goes():
+            rows = emurl_flow(args.config, args.stages, args.set, args.force)
     except EmurlError as error:
         log.failed(" ".join(str(error).split()))
         return error.exit_code

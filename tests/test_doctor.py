@@ -88,3 +88,17 @@ def test_a_game_or_a_category_that_is_not_there_is_missing(override, told):
 def test_a_leaderboard_that_is_none_is_missing():
     check = board(answer=lambda request: Answer(b"<html>", headers={"Content-Type": "text/html"}))
     assert check.verdict == "missing" and "runs.api_base" in check.seen
+
+
+def test_a_prefect_server_that_is_named_and_not_there_is_told(monkeypatch):
+    config = load_config(None, ["runs.api_base=http://127.0.0.1:9/api/v1"])
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert doctor._prefect(config).verdict == "ok"
+    monkeypatch.setenv("PREFECT_API_URL", "http://me:secret@127.0.0.1:9/api")
+    check = doctor._prefect(config)
+    assert (
+        check.verdict == "warning" and "http://127.0.0.1:9/api: no answer" in check.seen and "unset PREFECT_API_URL" in check.mend
+    )
+    with scripted(lambda request: Answer(b"true")) as server:
+        monkeypatch.setenv("PREFECT_API_URL", f"{server.origin}/api")
+        assert doctor._prefect(config).verdict == "ok" and server.requests[0].path == "/api/health"

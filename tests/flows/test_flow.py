@@ -89,6 +89,23 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, "emurl: PREFECT_API_URL: http://127.0.0.1:9/api: no answer"),
+        (
+            {"PREFECT_API_URL": "localhost:4200"},
+            "emurl: PREFECT_API_URL: localhost:4200: no address, expected http://host:4200/api",
+        ),
+        ({"ALL_PROXY": "ftp://x"}, "emurl: ALL_PROXY: ftp://x: no address of a proxy"),
+    ],
+)
+def test_a_server_that_is_named_and_not_there_is_one_line(home, environment, told):
+    code, out, err = toy(home, **environment)
+    assert code == 2 and out == "" and len(err.splitlines()) == 1 and err.startswith(told)
+    assert not (home[0] / "store" / "speedrun").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_both_deployments_deploy_and_a_worker_runs_one(home):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emurl.core.artifact import DEFAULT_PIPELINE
@@ -138,6 +139,10 @@ def _leaderboard(config: Config) -> Check:
     if config.broadcast is not None:
         from emurl.games.settings import broadcasting
 
+        cache = Path(config.broadcast.cache).absolute()
+        there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            return Check("leaderboard", "missing", f"broadcast.cache: {cache}: cannot be written", "name a folder that can")
         return Check(
             "leaderboard", "ok", f"{base}, of {broadcasting(config.broadcast).name}, served by emurl itself while it is read"
         )

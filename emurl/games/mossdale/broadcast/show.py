@@ -13,6 +13,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 import requests
 
 from emurl.core.errors import InputError, WorkError
-from emurl.core.files import write_atomically
+from emurl.core.files import is_disk_full, write_atomically
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games.base import Recording
 from emurl.games.mossdale import rom_path
@@ -56,7 +57,7 @@ class Broadcast:
     players in tests.
 
     Raises:
-        InputError: the port is taken by something that is not a broadcast with the same settings.
+        InputError: the port is taken by something that is not a broadcast with the same settings, or `cache` cannot be written.
     """
 
     def __init__(
@@ -91,10 +92,14 @@ class Broadcast:
     def __enter__(self) -> Broadcast:
         identity = {"broadcast": self.key, "runs": self.settings.runs}
         port = self.settings.port
+        with self._told():
+            board = self._board(identity)
         try:
-            self._server = Server(self._board(identity), port)
+            self._server = Server(board, port)
         except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            if error.errno == errno.EACCES:
+                raise InputError(f"broadcast.port: {port} may not be taken by us, expected one above 1023 (0: any)") from None
+            if error.errno != errno.EADDRINUSE:
                 raise
             self._origin = f"http://127.0.0.1:{port}"
             if _who(self._origin) != identity:
@@ -129,8 +134,22 @@ class Broadcast:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             if not path.exists():
-                self._render(entry, path)
+                with self._told():
+                    self._render(entry, path)
         return path
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the disk refuses, as one line."""
+        try:
+            yield
+        except OSError as error:
+            if is_disk_full(error):
+                raise WorkError(f"broadcast.cache: the disk of {self.folder.parent} is full; free some and run again") from None
+            reason = error.strerror or type(error).__name__
+            raise InputError(
+                f"broadcast.cache: {self.folder.parent.absolute()}: cannot be written ({reason}), expected a folder that can"
+            ) from None
 
     def missing(self, urls: Iterable[str] | None = None) -> list[Entry]:
         """Runs (those whose video is at one of `urls`; None: all) that have not been rendered."""

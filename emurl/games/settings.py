@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from emurl.games import game_of_title
 from emurl.games.base import DemoLeaderboard, Game
 
 EMBEDDED = "mossdale"  # what `embedded` means
+PORT = 8571  # of the demo leaderboard; an address with it means that one, also where another port is set
 
 
 class EmulatorSettings(Settings):
@@ -39,7 +41,7 @@ class BroadcastSettings(Settings):
     """The demo leaderboard on loopback, of a game that has one; absent when a real site is read."""
 
     game: str = EMBEDDED  # the game whose recorded runs are shown
-    port: Annotated[int, Field(ge=0, le=65535)] = 8571  # of the leaderboard on this machine; 0: any free one
+    port: Annotated[int, Field(ge=0, le=65535)] = PORT  # of the leaderboard on this machine; 0: any free one
     runs: Positive = 12  # runs on the leaderboard
     # The folder of the rendered videos.
     cache: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "data/.broadcast"
@@ -54,6 +56,14 @@ class BroadcastSettings(Settings):
         """The modules of the leaderboard, with the bot whose runs it shows, and of the font that its videos are read by."""
         game = broadcasting(self)
         return tuple(module_of(made) for made in (game.leaderboard, game.bot, game.font) if made is not None)
+
+    def is_at(self, url: str) -> bool:
+        """Whether `url` can only mean this leaderboard."""
+        try:
+            parts = urlsplit(url)
+            return parts.scheme == "http" and parts.hostname == "127.0.0.1" and parts.port in (self.port, PORT)
+        except ValueError:
+            return False
 
     def open(self) -> DemoLeaderboard:
         """The leaderboard, not served yet: `with settings.open() as leaderboard` serves it.

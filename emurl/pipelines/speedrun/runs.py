@@ -12,10 +12,10 @@ import json
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Self
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emurl.core.errors import InputError
 from emurl.core.settings import NOT_IN_FINGERPRINT, Positive, Rate, Settings
@@ -25,7 +25,7 @@ from emurl.footage.leaderboard.http import Session
 from emurl.footage.leaderboard.pages import Shelf
 from emurl.footage.leaderboard.rows import RunVideo
 from emurl.footage.leaderboard.speedrun_com import Leaderboard, collect
-from emurl.games.settings import BroadcastSettings
+from emurl.games.settings import PORT, BroadcastSettings
 
 DAY_S = 86_400.0
 SPEAK_EVERY = 1000  # runs
@@ -53,6 +53,16 @@ class RunsSettings(Settings):
     # Pages once read are kept beside the store; this many days later even old runs are looked at again. 0: always.
     recheck_days: Annotated[float, Field(ge=0, json_schema_extra=NOT_IN_FINGERPRINT)] = 7.0
     broadcast: BroadcastSettings | None = None  # the demo leaderboard that is read, where it is not a real site
+
+    @model_validator(mode="after")
+    def _of_one_leaderboard(self) -> Self:
+        """Refuse an `api_base` that would not be read, for the demo leaderboard is."""
+        if self.broadcast is not None and "api_base" in self.model_fields_set and not self.broadcast.is_at(self.api_base):
+            raise InputError(
+                f"runs.api_base: {self.api_base} would not be read, the demo leaderboard of `broadcast` would; "
+                f"expected http://127.0.0.1:{self.broadcast.port or PORT}/api/v1, or broadcast: null"
+            )
+        return self
 
 
 def run(settings: RunsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:

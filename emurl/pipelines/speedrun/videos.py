@@ -13,11 +13,11 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import Field
@@ -54,6 +54,21 @@ class VideosSettings(Settings):
     retries: Natural = Field(default=3, json_schema_extra=NOT_IN_FINGERPRINT)  # of a download that failed on the network
     longest_gap_s: Rate = 60.0  # between two pictures; in a longer one the file's clock was set, and no time passed
     broadcast: BroadcastSettings | None = None
+
+    def settled(self, inputs: Mapping[str, Artifact]) -> Self:
+        """As they are, where the runs are of the leaderboard whose videos are to be had.
+
+        Raises:
+            InputError: one of the two is the demo leaderboard, and the other is not.
+        """
+        runs = inputs["runs"]
+        told = runs.manifest["settings"]
+        if "broadcast" in told and (told["broadcast"] is None) != (self.broadcast is None):
+            theirs, expected = "the demo leaderboard", "its broadcast, or runs of a site"
+            if self.broadcast is not None:
+                theirs, expected = str(told.get("api_base")), "broadcast: null, or runs of the demo leaderboard"
+            raise InputError(f"videos.broadcast: {runs.ref} was read from {theirs}, expected {expected} (run runs)")
+        return self
 
 
 def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:

@@ -18,6 +18,8 @@ import pandas as pd
 import pytest
 import requests
 
+from emurl import doctor
+from emurl.core.config import load_config
 from emurl.core.errors import InputError, WorkError
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
@@ -38,6 +40,7 @@ from emurl.pipelines.speedrun.videos import VideosSettings
 from tests.fixtures.http_server import as_json, scripted
 
 RUNS = 3
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def short_play(rom: Path, seed: int) -> Playthrough:
@@ -149,6 +152,54 @@ def test_a_port_that_is_taken(broadcast: Broadcast, settings: BroadcastSettings)
         foreign = Broadcast(settings.model_copy(update={"port": taken}), play=short_play)
         with pytest.raises(InputError, match=f"broadcast.port: {taken}"), foreign:
             pass
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(show, "_bot", short_play)
+    (tmp_path / "file").touch()  # nothing can be made below it, also by who may write everywhere
+    settings = BroadcastSettings(port=0, runs=1, cache=str(tmp_path / "file" / "cache"))
+    with (
+        pytest.raises(InputError, match=f"broadcast.cache: {tmp_path}/file/cache: cannot be written") as failure,
+        Broadcast(settings),
+    ):
+        pass
+    assert "port" not in str(failure.value)
+    check = next(
+        one for one in doctor.examine(load_config(None, [f"broadcast.cache={settings.cache}"])) if one.name == "leaderboard"
+    )
+    assert check.verdict == "missing" and str(tmp_path / "file" / "cache") in check.seen
+
+
+def test_a_picture_that_cannot_be_written_is_the_folders_trouble(broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Broadcast, "_render", refuse)
+    monkeypatch.setattr(broadcast, "folder", Path("nowhere/key"))
+    with pytest.raises(InputError, match=r"broadcast\.cache: .*nowhere: cannot be written \(Permission denied\)"):
+        broadcast.video(broadcast.entries[0].id)
+
+
+@pytest.mark.parametrize(
+    "base", ["https://www.speedrun.com/api/v1", "http://127.0.0.1:9/api/v1", "http://[broken", "http://example.org:8571/"]
+)
+@pytest.mark.parametrize("port", [0, 8600])
+def test_another_leaderboard_beside_the_demos_is_refused(base: str, port: int):
+    with pytest.raises(InputError) as failure:
+        load_config(ROOT / "configs/demo.yaml", [f"runs.api_base={base}", f"broadcast.port={port}"])
+    assert f"runs.api_base: {base} would not be read" in str(failure.value) and "\n" not in str(failure.value)
+    assert load_config(ROOT / "configs/demo.yaml", [f"runs.api_base={base}", "broadcast=null"]).runs.api_base == base
+    for own in (port, 8571):
+        overrides = [f"broadcast.port={port}", f"runs.api_base=http://127.0.0.1:{own}/api/v1"]
+        assert load_config(ROOT / "configs/demo.yaml", overrides).runs.broadcast is not None
+
+
+@pytest.mark.parametrize(("runs", "videos"), [(BroadcastSettings(), None), (None, BroadcastSettings())])
+def test_videos_are_of_the_leaderboard_that_the_runs_are_of(runs: Any, videos: Any):
+    manifest = {"stage": "runs", "version": 3, "metrics": {}, "settings": RunsSettings(broadcast=runs).model_dump(mode="json")}
+    with pytest.raises(InputError, match=r"videos\.broadcast: runs@v3 was read from"):
+        VideosSettings(broadcast=videos).settled({"runs": Artifact(Path(), manifest)})
+    assert VideosSettings(broadcast=runs).settled({"runs": Artifact(Path(), manifest)}).broadcast == runs
 
 
 def test_a_run_played_again_shows_the_same_screens():

@@ -248,10 +248,13 @@ def _models(config: Config) -> list[Check]:
 
 
 def _tracking(config: Config) -> Check:
-    from emurl.core.tracking import has_wandb_key
+    from emurl.core.tracking import wandb_mode
 
     if not config.tracking.wandb:
         return Check("tracking", "ok", "W&B is switched off; TensorBoard writes to the store")
-    if has_wandb_key():
-        return Check("tracking", "ok", "W&B has a key: runs go online")
-    return Check("tracking", "ok", "W&B has no key: runs are kept offline", "wandb login, or wandb sync later")
+    mode, why = wandb_mode()
+    if mode == "disabled":
+        return Check("tracking", "ok", f"{why}: no runs; TensorBoard writes to the store")
+    if mode == "offline":
+        return Check("tracking", "ok", f"{why}: runs are kept offline", "wandb login, or wandb sync later")
+    return Check("tracking", "ok", f"{why}: runs go {mode}; offline where its host does not answer")

@@ -1,7 +1,10 @@
 """Numbers and pictures reach TensorBoard and W&B (offline) as they were said, also from a stage that trains twice."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,14 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from emurl.core.tracking import Tracker
+from emurl import doctor
+from emurl.core.config import load_config
+from emurl.core.errors import InputError
+from emurl.core.tracking import Tracker, wandb_mode
+from tests.fixtures.http_server import Answer, scripted
+
+KEY = "0" * 40
+DEAD = "http://127.0.0.1:9"
 
 
 def leveldb_log(data: bytes) -> Iterator[bytes]:
@@ -88,3 +98,129 @@ def test_tensorboard_holds_the_same(tracked):
     board = EventAccumulator(str(tracked / "tensorboard" / "run7" / "behavior")).Reload()
     assert [event.step for event in board.Scalars("behavior/inverse/loss")] == [10, 20, 30]
     assert board.Tags()["images"] == ["behavior/policy/look"]
+
+
+# --- who we are to W&B, and whether it is there: W&B keeps what it has found, so every case is a process of its own ---------------
+
+TWO_STAGES = """
+import json, os, pwd, sys, time
+if "NOBODY" in os.environ:  # a user without a name and a home, as containers have
+    def nobody(*_): raise KeyError("uid not found")
+    pwd.getpwuid = nobody
+from pathlib import Path
+from emurl.core import log, tracking
+log.start()
+tracking.INIT_S = 3.0
+began, runs = time.monotonic(), []
+for stage in ("reward", "policy"):
+    with tracking.Tracker.opened(stage, Path("tracked"), "g", {}, tensorboard=False, wandb=True, project="p") as tracker:
+        tracker.log({"loss": 1.0}, 1)
+        run = tracker._wandb
+        runs.append(run and [run.id, bool(run.offline)])
+print(json.dumps({"key": tracking.has_wandb_key(), "runs": runs, "seconds": time.monotonic() - began}))
+"""
+
+
+def in_a_process(folder: Path, **variables: str | None) -> tuple[dict, str]:
+    """What two stages make of W&B with these variables set (None: unset), at a home in `folder`."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB") and key != "NETRC"}
+    environment |= {"HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {key: value for key, value in (environment | variables).items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_STAGES], env=environment, cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url", "known"),
+    [
+        ("api.wandb.ai", None, True),
+        ("self", None, True),  # as W&B's own login of this version writes it
+        ("wandb.example.org", "https://wandb.example.org", True),
+        ("wandb.example.org:8080", "https://wandb.example.org:8080", True),
+        ("wandb.example.org", None, False),
+        ("api.wandb.ai", "https://wandb.example.org", False),
+    ],
+)
+def test_a_login_is_found_where_wandb_finds_it(tmp_path, host, base_url, known):
+    if host == "self":
+        from wandb.sdk.lib.urls import DEFAULT_BASE_URL
+
+        host = DEFAULT_BASE_URL.removeprefix("https://")
+    (tmp_path / ".netrc").write_text(f"machine {host}\n  login user\n  password {KEY}\n")
+    told, _ = in_a_process(tmp_path, WANDB_MODE="offline", WANDB_BASE_URL=base_url)
+    assert told["key"] is known
+
+
+def test_a_netrc_that_is_no_text_holds_no_key(tmp_path):
+    (tmp_path / ".netrc").write_bytes(b"machine caf\xe9 login me password x\n")
+    told, _ = in_a_process(tmp_path)
+    assert told["key"] is False and all(offline for _, offline in told["runs"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"WANDB_API_KEY": KEY, "WANDB_BASE_URL": DEAD}, f"W&B: no answer of {DEAD}"),
+        ({"WANDB_MODE": "online"}, "W&B has no key, and WANDB_MODE is online: the run is kept offline"),
+        ({"WANDB_API_KEY": KEY, "WANDB_BASE_URL": "no address"}, "W&B: "),
+    ],
+)
+def test_what_keeps_runs_from_the_network_is_a_line_and_they_are_kept(tmp_path, variables, said):
+    told, err = in_a_process(tmp_path, **variables)
+    assert said in err and told["seconds"] < 20
+    assert all(run is None or run[1] for run in told["runs"])
+    if "no address" not in variables.values():
+        assert len(list(tmp_path.rglob("run-*.wandb"))) == 2
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_a_host_that_is_no_wandb_costs_its_patience_once(tmp_path, status):
+    with scripted(lambda request: Answer(b"hello", status)) as server:
+        told, err = in_a_process(tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=server.origin)
+        assert server.requests
+    assert [offline for _, offline in told["runs"]] == [True, True] and "the run is kept offline" in err
+
+
+def test_a_user_without_a_name_and_a_home_goes_on(tmp_path):
+    told, err = in_a_process(tmp_path, HOME=None, NOBODY="1", WANDB_CONFIG_DIR=None)
+    assert told["key"] is False and (told["runs"] != [None, None] or "not told to W&B" in err)
+
+
+def test_every_stage_is_a_run_of_its_own(tmp_path):
+    told, _ = in_a_process(tmp_path, WANDB_RUN_ID="same", WANDB_RESUME="must")
+    first, second = (name for name, _ in told["runs"])
+    assert first != second and "same" not in (first, second)
+
+
+def test_a_mode_that_is_none_is_one_line(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "foo")
+    with pytest.raises(InputError, match=r"WANDB_MODE: 'foo', expected one of online, run, shared, offline, dryrun, disabled"):
+        wandb_mode()
+    config = load_config(None, ["runs.api_base=http://127.0.0.1:9/api/v1"])
+    check = next(check for check in doctor.examine(config) if check.name == "tracking")
+    assert check.verdict == "missing" and "WANDB_MODE: 'foo'" in check.seen
+    for told, mode in (
+        ("dryrun", "offline"),
+        ("disabled", "disabled"),
+        ("offline", "offline"),
+        ("", "online"),
+        ("run", "online"),
+    ):
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_MODE", told)
+        assert wandb_mode()[0] == mode
+
+
+def test_a_run_that_breaks_does_not_end_the_work(capsys, tmp_path):
+    class Broken:
+        def log(self, values):
+            raise RuntimeError("the service is gone")
+
+    tracker = Tracker("reward")
+    tracker._wandb = Broken()
+    for step in (1, 2):
+        tracker.log({"loss": 1.0}, step)
+    assert tracker._wandb is None

@@ -12,7 +12,8 @@ from typing import Any
 from emurl import __version__
 from emurl.core import log, proxies
 from emurl.core.errors import EmurlError, InputError
-from emurl.core.files import at_home
+from emurl.core.files import at_home, is_disk_full
+from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
@@ -353,12 +354,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     proxies.spare_loopback()
     try:
         return int(args.do(args))
-    except EmurlError as error:
-        log.failed(" ".join(str(error).split()))
-        return error.exit_code
-    except KeyboardInterrupt:
-        log.failed("interrupted; the same command again goes on from here")
-        return 130
     except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
         sys.stderr.close()
         return 0
+    except EmurlError as error:
+        log.failed(" ".join(str(error).split()))
+        return error.exit_code
+    except Exception as error:
+        if not is_disk_full(error):  # a bug, and its traceback is worth reading
+            raise
+        log.failed(f"the disk is full ({one_line(error)}); free some and run again")
+        return 1
+    except KeyboardInterrupt:
+        log.failed("interrupted; the same command again goes on from here")
+        return 130

@@ -93,6 +93,24 @@ def test_the_home_of_nobody_is_one_line(capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_is_full_is_one_line_in_any_word(capsys, monkeypatch):
+    def full(args):
+        with Path("/dev/full").open("w") as device:
+            device.write("x" * 100_000)
+
+    monkeypatch.setattr(cli, "_list", full)
+    assert cli.main(["artifacts", "list"]) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "the disk is full ([Errno 28] No space left on device); free some and run again" in err
+
+    def broken(args):
+        raise OSError("3 requested and given")
+
+    monkeypatch.setattr(cli, "_list", broken)
+    with pytest.raises(OSError, match="requested and given"):
+        cli.main(["artifacts", "list"])
+
+
 def test_a_version_of_thousands_of_digits_is_not_there(artifacts):
     code, _, err = artifacts("show", "frames@v" + "9" * 5000)
     assert code == 2 and "holds no such version, expected one of v1, v2, v3, v4" in err

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.files import at_home, create_file, write_atomically
+from emurl.core.proxies import require_usable
 from emurl.core.refusals import code_of, explain_folder, explain_remote, one_line
 
 PROBE_S = 15.0  # longer than this nobody waits to hear that a store is not there
@@ -336,6 +337,7 @@ def _open(url: str, quick: bool) -> tuple[Any, str]:
         options["skip_instance_cache"] = quick
         # Clients are kept and found again by their options: one of another endpoint is another client.
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        require_usable(endpoint or "https://s3.amazonaws.com")
         if endpoint and "endpoint_url" not in fsspec.config.conf.get(scheme, {}):
             options["endpoint_url"] = endpoint
     try:

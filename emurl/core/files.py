@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES, errno.EXDEV)
 # Libraries written in Rust or C++ (safetensors, Arrow) say it in words only.
 _FULL_WORDS = ("no space left on device", "os error 28", "errno 28", "disk quota exceeded", "os error 122", "errno 122")
+_NUMPY_SHORT = re.compile(r"\d+ requested and \d+ written$")  # of an array, and NumPy keeps no number of the error
 TRASH = ".trash-"  # how the name of something begins that is being removed
 
 
@@ -154,7 +156,7 @@ def is_disk_full(error: BaseException | None) -> bool:
         seen.add(id(error))
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
-        if any(words in str(error).lower() for words in _FULL_WORDS):
+        if any(words in str(error).lower() for words in _FULL_WORDS) or _NUMPY_SHORT.match(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -349,7 +349,12 @@ def test_written_whole_or_not_at_all(tmp_path):
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "x"), OSError(errno.EDQUOT, "x"), RuntimeError("I/O error: No space left on device (os error 28)")],
+    [
+        OSError(errno.ENOSPC, "x"),
+        OSError(errno.EDQUOT, "x"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+        OSError("8000000 requested and 3145600 written"),
+    ],
 )
 def test_a_full_disk_is_one_line_wherever_it_comes_from(tmp_path, error):
     store = Store(tmp_path)
@@ -359,7 +364,7 @@ def test_a_full_disk_is_one_line_wherever_it_comes_from(tmp_path, error):
             raise error
         except type(error) as cause:
             raise ValueError("wrapped") from cause
-    assert is_disk_full(error) and not is_disk_full(ValueError("x"))
+    assert is_disk_full(error) and not is_disk_full(ValueError("x")) and not is_disk_full(OSError("3 requested and given"))
     put(store, "reward", "x")
 
 

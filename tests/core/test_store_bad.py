@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from emurl import cli
 from emurl.core import backends
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.store import Store
@@ -85,6 +86,28 @@ def test_an_endpoint_that_is_dead(s3, monkeypatch, endpoint):
     if endpoint == CLOSED:
         with pytest.raises(WorkError, match="does not answer"):
             Store("s3://bucket/x").all()
+
+
+@pytest.mark.parametrize(
+    "words", [["artifacts", "list"], ["artifacts", "show", "reward"], ["artifacts", "gc"], ["run", "runs"], ["compare", "a", "b"]]
+)
+def test_no_word_takes_a_store_that_is_not_there_for_an_empty_one(s3, monkeypatch, capsys, words):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    for endpoint, code, told in ((None, 2, "the bucket does not exist"), (CLOSED, 1, "the endpoint does not answer")):
+        if endpoint:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert cli.main([*words, "--store", "s3://missing/x"]) == code
+        out, err = capsys.readouterr()
+        assert out == "" and len(err.splitlines()) == 1 and f"store s3://missing/x: {told}" in err
+
+
+def test_a_proxy_that_is_none_is_named(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://emurl.invalid")
+    monkeypatch.setenv("HTTP_PROXY", "http://[broken")
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"HTTP_PROXY: http://\[broken: no address"):
+        Store("s3://bucket/x").probe()
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("endpoint", ["not a url", "127.0.0.1:9", "http://"])

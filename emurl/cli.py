@@ -246,6 +246,8 @@ def _bench(args: argparse.Namespace) -> int:
 
     from emurl.core.store import Store
 
+    if sys.platform == "win32" and args.what in ("frames", "loader"):
+        raise InputError(f"bench {args.what}: counts what a POSIX system counts, expected Linux (on Windows: WSL)")
     config = _config_of_speedrun(args, f"bench {args.what}")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     _print(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +70,10 @@ def _python(config: Config) -> Check:
 
     wanted = ("torch", "pyboy", "yt-dlp", "opencv-python-headless", "prefect", "wandb", "gymnasium")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in wanted)
-    return Check("python", "ok", f"{platform.python_version()}; {versions}")
+    seen = f"{platform.python_version()}; {versions}"
+    if sys.platform == "win32":
+        return Check("python", "warning", f"{seen}; Windows, where nothing of this has been tried", "use WSL: it is Linux")
+    return Check("python", "ok", seen)
 
 
 def _ffmpeg(config: Config) -> Check:

@@ -102,3 +102,9 @@ def test_a_prefect_server_that_is_named_and_not_there_is_told(monkeypatch):
     with scripted(lambda request: Answer(b"true")) as server:
         monkeypatch.setenv("PREFECT_API_URL", f"{server.origin}/api")
         assert doctor._prefect(config).verdict == "ok" and server.requests[0].path == "/api/health"
+
+
+def test_windows_is_said_to_be_untried(monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    check = doctor._python(load_config(None))
+    assert check.verdict == "warning" and "Windows" in check.seen and "WSL" in check.mend

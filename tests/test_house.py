@@ -109,6 +109,23 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
     assert done.stdout.strip() == "[]"
 
 
+def test_every_module_is_read_where_posix_is_not():
+    """As on Windows, where these modules and functions are missing: what needs one asks for it when it is used, and says so."""
+    program = (
+        "import importlib, os, pkgutil, signal, sys\n"
+        "for name in ('fcntl', 'resource', 'pwd', 'grp', 'termios', 'tty', 'pty'): sys.modules[name] = None\n"
+        "import emurl\n"
+        "for one in pkgutil.walk_packages(emurl.__path__, 'emurl.'):\n"
+        "    if not one.name.endswith('__main__'): importlib.import_module(one.name)\n"
+        "sys.platform = 'win32'\n"
+        "from emurl import cli\n"
+        "sys.exit(cli.main(['bench', 'frames']) * 10 + cli.main(['artifacts', 'list', '--store', 'nowhere']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 20 and done.stdout == "no artifacts in nowhere\n", done.stderr
+    assert "bench frames: counts what a POSIX system counts, expected Linux" in done.stderr
+
+
 def test_modules_stay_small():
     long = {str(file.relative_to(ROOT)): count for file in modules() if (count := len(file.read_text().splitlines())) > 400}
     assert not long

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -118,6 +117,7 @@ def _plan(video: Path) -> list[Way]:
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds on the clock and of processors, ours and of the programs we started."""
+    import resource  # of POSIX systems: see `cli._bench`
 
     def used() -> float:
         told = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -41,9 +42,11 @@ def examine(config: Config) -> list[Check]:
 
     speedrun = config.pipeline == DEFAULT_PIPELINE
     plays = isinstance(getattr(config, "emulator", None), EmulatorSettings)
-    left_out = {look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun)) if not meant}
+    left_out = {
+        look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun), (_sites, speedrun)) if not meant
+    }
     checks = []
-    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _store, _space, _prefect, _device, _tracking):
+    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _sites, _store, _space, _prefect, _device, _tracking):
         if look in left_out:
             continue
         try:
@@ -179,6 +182,32 @@ def _store(config: Config) -> Check:
             "store", "warning", f"{config.store}: {problems[0]} ({len(problems)} in all)", "emurl artifacts verify lists them"
         )
     return Check("store", "ok", f"{config.store}: {len(store.all())} artifacts, all sound")
+
+
+OLD_DAYS = 90  # after which a site has most likely changed since
+
+
+def _sites(config: Config) -> Check:
+    """What yt-dlp needs for the sites that a real leaderboard links to; the demo's videos need nothing."""
+    import datetime
+    import importlib.metadata
+
+    from emurl.footage.download import youtube
+
+    version = importlib.metadata.version("yt-dlp")
+    with contextlib.suppress(ValueError):
+        year, month, day = (int(part) for part in version.split(".")[:3])
+        age = (datetime.date.today() - datetime.date(year, month, day)).days
+        if age > OLD_DAYS and config.broadcast is None:
+            return Check("sites", "warning", f"yt-dlp {version} is {age} days old, and sites change", youtube.INSTALL)
+    lacking = youtube.missing()
+    if lacking and config.broadcast is None:
+        return Check(
+            "sites", "warning", f"yt-dlp lacks {' and '.join(lacking)}: YouTube will offer few formats or none", youtube.INSTALL
+        )
+    return Check(
+        "sites", "ok", f"yt-dlp {version}" + (f"; {' and '.join(lacking)} for YouTube missing, unused" if lacking else "")
+    )
 
 
 # 720p footage of 4 Mbit/s; packed frames are 5,760 bytes each.

@@ -24,7 +24,8 @@ from yt_dlp.utils import DownloadError
 from emurl.core.errors import InputError, WorkError
 from emurl.core.proxies import is_any_broken, require_usable
 from emurl.footage.clock import clock_of
-from emurl.footage.download.failures import causes, one_line, sort_failure, wait_for
+from emurl.footage.download import youtube
+from emurl.footage.download.failures import EMPTY, causes, one_line, sort_failure, wait_for
 from emurl.footage.video import DEFAULTS as SAMPLING
 from emurl.footage.video import NotAVideo, Probe, probe
 
@@ -137,9 +138,12 @@ class Downloader:
     def _download(self, url: str, target: Path, run_s: float, progress: Callable[[int, int | None], None]) -> Download | None:
         """yt-dlp's part; None when `target` is there."""
         refused: list[Download] = []
+        plain = False
 
         def look(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
             """Refuse, before a byte of it is fetched, what its page says cannot be the run."""
+            nonlocal plain
+            plain = info.get("extractor_key") == "Generic"
             if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
                 refused.append(Download("not_video", "a live stream, not a recording"))
             elif isinstance(length := info.get("duration"), (int, float)) and length > _longest(run_s):
@@ -161,7 +165,10 @@ class Downloader:
             with yt_dlp.YoutubeDL(options) as youtube:
                 youtube.download([url])
         except (DownloadError, RequestError) as error:
-            return self._failure(error)
+            failure = self._failure(error)
+            if plain and any(words in failure.reason.lower() for words in EMPTY):
+                return Download("not_video", failure.reason)
+            return failure
         except OSError:
             raise
         except Exception as error:  # an extractor met a page its author never thought of; that is this video's fault alone
@@ -177,9 +184,12 @@ class Downloader:
             if isinstance(one, OSError):
                 _raise_when_full(one, self.folder)
         text = one_line(str(error))
+        status = sort_failure(chain, str(error))  # with yt-dlp's advice, which says whose fault it thinks it is
         if "requested format is not available" in text.lower():
-            return Download("not_video", "no format with pictures is offered, at most audio")
-        status = sort_failure(chain, text)
+            if status == "not_video":
+                return Download(status, "no format with pictures is offered, at most audio")
+            lacking = " and ".join(youtube.missing())
+            text = f"YouTube offers no format, for {lacking} is missing ({youtube.INSTALL})" if lacking else text
         return Download(status, text, wait_s=wait_for(status, chain, text))
 
     def _judge(self, path: Path, name: str, run_s: float, parts: int) -> Download:

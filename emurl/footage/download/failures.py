@@ -6,26 +6,37 @@ import re
 from urllib.parse import urlsplit
 
 from yt_dlp.networking.exceptions import HTTPError, RequestError
-from yt_dlp.utils import DownloadError, GeoRestrictedError, UnsupportedError
+from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError
 
+from emurl.footage.download import youtube
 from emurl.footage.leaderboard.http import seconds_of
 
 LONGEST_WAIT_S = 300.0  # who asks for more (Retry-After) is left for another day
+# setup: something is missing on this machine; outdated: the site has changed and yt-dlp is behind; in both the video is there.
 # too_short and too_long: a video, but not of the run it is said to be of.
-STATUSES = ("ok", "gone", "login", "private", "network", "not_video", "too_short", "too_long")
+STATUSES = ("ok", "gone", "login", "private", "network", "setup", "outdated", "not_video", "too_short", "too_long")
 
 _LOGIN_PAGE = re.compile(r"/(?:log-?in|sign-?in|sso|auth|accounts?)(?:[/.?]|$)", re.IGNORECASE)
 _SOURCE = re.compile(r"^\[[^\]]*\] [^ :]+: ")  # "[site] id: ", where the id may spell anything
 _HTTP_ERROR = re.compile(r"http error (\d{3})")
+EMPTY = ("file is empty", "any data blocks")
 # What sites and extractors say, in lower case, the most telling first.
 _WORDS = (
+    (("ffmpeg exited with code", "ffmpeg not found", "ffprobe not found", "ffmpeg is not installed", "ffmpeg could not be found",
+      "javascript runtime", "js runtime", "challenge solving failed"), "setup"),
+    (("private video",), "private"),
+    (("certificate",), "network"),
     (("sign in", "log in", "logged in", "login", "cookies", "confirm your age", "members-only", "members only", "join this channel",
       "subscriber", "age-restricted", "password", "authentication", "credentials"), "login"),
     (("private", "drm", "not available in your country", "geo restrict", "geo-restrict", "not made this video available"), "private"),
-    (("certificate", "timed out", "timeout", "connection", "bytes read", "more expected", "reset by peer", "try again", "giving up after",
+    (EMPTY, "network"),  # a site that hands out nothing throttles us; of a plain file see `Downloader`
+    (("unable to extract", "failed to extract", "failed to parse", "page needs to be reloaded", "please report this issue",
+      "latest version", "marked as broken", "update yt-dlp"), "outdated"),
+    (("timed out", "timeout", "connection", "bytes read", "more expected", "reset by peer", "try again", "giving up after",
       "fragment", "temporarily", "too many requests", "rate limit"), "network"),
     (("unavailable", "removed", "does not exist", "doesn't exist", "deleted", "terminated", "not found", "no longer", "expired"), "gone"),
-    (("empty", "no video", "any data blocks", "unsupported url", "is not a valid url", "requested format is not available",
+    (("empty", "no video", "incomplete youtube id", "looks truncated", "unsupported url", "is not a valid url",
+      "requested format is not available",
       "live event", "premieres in", "unusual and will be skipped", "no media", "not currently live", "offline"), "not_video"),
     (("unable to download", "unable to connect", "failed to"), "network"),
 )  # fmt: skip
@@ -33,7 +44,15 @@ _WORDS = (
 
 def sort_failure(chain: list[BaseException], text: str) -> str:
     """Which of `STATUSES` an exception's chain of causes, or else yt-dlp's own words, amount to."""
-    low = _SOURCE.sub("", text.lower())
+    low = _SOURCE.sub("", text.lower().removeprefix("error: "))
+    if (
+        "[youtube" in text.lower() and "requested format is not available" in low
+    ):  # that site has pictures, for who solves its challenges
+        return "setup" if youtube.missing() else "outdated"
+    if (
+        "unable to download video data" in low and "http error 403" in low
+    ):  # an address that was handed out has expired, or is throttled
+        return "network"
     for one in chain:
         if isinstance(one, HTTPError):
             return _by_number(one.status)
@@ -50,7 +69,10 @@ def sort_failure(chain: list[BaseException], text: str) -> str:
     for words, status in _WORDS:
         if any(word in low for word in words):
             return status
-    return "network" if any(isinstance(one, (RequestError, OSError)) for one in chain) else "gone"
+    if any(isinstance(one, (RequestError, OSError)) for one in chain):
+        return "network"
+    # What an extractor did not foresee is a change of the site.
+    return "outdated" if any(isinstance(one, ExtractorError) and not one.expected for one in chain) else "gone"
 
 
 def _by_number(http_status: int) -> str:

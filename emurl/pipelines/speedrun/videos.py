@@ -1,8 +1,8 @@
 """`videos`: download what the leaderboard links to, through yt-dlp; some failing is normal, all failing is not.
 
 videos/<video_id>.mp4   one file a video that was downloaded and probed, and holds its run
-videos.parquet          every row of runs.parquet with status (ok gone login private network not_video too_short too_long),
-                        reason, file, width, height, fps, duration_s, held_s, codec, bytes
+videos.parquet          every row of runs.parquet with status (ok gone login private network setup outdated not_video
+                        too_short too_long), reason, file, width, height, fps, duration_s, held_s, codec, bytes
 
 What was downloaded stays beside the store (`Output.cache`, hard links: it costs no room while an artifact holds it), so that
 a rerun, forced or with other settings, fetches only what is not there. `emurl artifacts gc` clears what no artifact holds.
@@ -29,13 +29,15 @@ from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive,
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
+from emurl.footage.download.youtube import INSTALL
 from emurl.games.base import DemoLeaderboard
 from emurl.games.settings import BroadcastSettings
 
 METRICS: dict[str, str] = {
     "downloaded": "↑ videos downloaded, probed and found to hold their run; beside `failed`",
     "failed": "↓ videos that are of no use; videos.parquet says why",
-    "status_*": "videos by what became of them: ok, gone, login, private, network, not_video, too_short, too_long",
+    "status_*": "videos by what became of them: ok, gone, login, private, network, setup (something is missing here), "
+    "outdated (yt-dlp is), not_video, too_short, too_long",
     "hours": "length of the downloaded videos, in hours",
     "megabytes": "size of the downloaded videos, in megabytes",
 }
@@ -149,6 +151,8 @@ def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> Inp
     line = f"videos: none of {len(rows)} videos could be used ({told}); the first: {rows[0]['reason']}; every reason: {table}"
     if "network" in reasons.index:
         return WorkError(f"{line}; the same command tries again")
+    if reasons.index.isin(["setup", "outdated"]).any():
+        return WorkError(f"{line}; {INSTALL} brings what yt-dlp needs, emurl doctor says what that is")
     return InputError(f"{line}; expected at least one video of a run (runs.game, runs.categories, videos.cookies)")
 
 

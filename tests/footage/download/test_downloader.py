@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+import yt_dlp
 
+from emurl import doctor
+from emurl.core.config import load_config
 from emurl.core.errors import InputError, WorkError
 from emurl.footage.clock import clock_of
 from emurl.footage.download import downloader as download
+from emurl.footage.download import youtube
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
-from emurl.footage.download.failures import STATUSES, sort_failure
+from emurl.footage.download.failures import STATUSES, sort_failure, wait_for
 from emurl.footage.leaderboard.http import Session
 from emurl.footage.video import NotAVideo, probe
 from tests.fixtures.drawn_videos import SECONDS, make_sound, make_video
@@ -165,6 +169,68 @@ def test_refusals_are_sorted(status: int, expected: str, tmp_path: Path):
 )
 def test_what_sites_say_is_sorted(words: str, expected: str):
     assert sort_failure([], words) == expected and expected in STATUSES
+
+
+ASKS = "; please report this issue on  https://github.com/yt-dlp/yt-dlp/issues . Confirm you are on the latest version using  yt-dlp -U"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "again"),
+    [
+        ("[youtube] abc: The page needs to be reloaded.", "outdated", False),
+        (f"[youtube] abc: Unable to extract yt initial data{ASKS}", "outdated", False),
+        (f"[x] abc: Failed to parse JSON{ASKS}", "outdated", False),
+        (f"[x] abc: An extractor error has occurred. (caused by KeyError('a')){ASKS}", "outdated", False),
+        ("ffmpeg exited with code 1", "setup", False),
+        ("Postprocessing: ffprobe and ffmpeg not found. Please install or provide the path", "setup", False),
+        ("[youtube] abc: No supported JavaScript runtime could be found", "setup", False),
+        ("unable to download video data: HTTP Error 403: Forbidden", "network", True),
+        ("[x] abc: Unable to download webpage: HTTP Error 403: Forbidden", "login", False),
+        ("The downloaded file is empty", "network", True),
+        ("Did not get any data blocks", "network", True),
+        ("[generic] Unable to download webpage: [SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred", "network", True),
+        ("[youtube] abc: Private video. Sign in if you've been granted access to this video", "private", False),
+        ("[youtube:truncated_id] abc: Incomplete YouTube ID abc. URL looks truncated.", "not_video", False),
+        ("[x] abc: Requested format is not available", "not_video", False),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "ERROR: "])
+def test_what_yt_dlp_says_of_itself_is_sorted(before: str, words: str, expected: str, again: bool):
+    assert sort_failure([], before + words) == expected and expected in STATUSES
+    assert (wait_for(expected, [], words) is not None) == again
+
+
+@pytest.mark.parametrize(("lacking", "expected"), [(["yt-dlp-ejs", "deno"], "setup"), ([], "outdated")])
+def test_a_site_whose_challenges_are_not_solved_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: list[str], expected: str
+):
+    def refuse(*_: object) -> None:
+        raise yt_dlp.utils.DownloadError("ERROR: [youtube] abc: Requested format is not available. Use --list-formats")
+
+    monkeypatch.setattr(youtube, "missing", lambda: lacking)
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "download", refuse)
+    got = fetch(tmp_path, "https://www.youtube.com/watch?v=abc")
+    assert got.status == expected and got.wait_s is None
+    assert ("yt-dlp-ejs and deno is missing (pip install -U 'emurl[youtube]')" in got.reason) == bool(lacking)
+
+
+def test_what_youtube_needs_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "scripts"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    config = load_config(None, ["runs.api_base=http://127.0.0.1:9/api/v1"])
+    assert youtube.missing() == ["yt-dlp-ejs", "deno"]
+    check = doctor._sites(config)
+    assert check.verdict == "warning" and "yt-dlp lacks yt-dlp-ejs and deno" in check.seen and check.mend == youtube.INSTALL
+    assert doctor._sites(load_config(None, ["broadcast.port=0"])).verdict == "ok"  # the demo's videos need nothing
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "deno").write_text("#!/bin/sh\n")
+    (tmp_path / "scripts" / "deno").chmod(0o755)
+    assert youtube.missing() == ["yt-dlp-ejs"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert youtube.missing() == [] and doctor._sites(config).verdict == "ok"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2020.1.1")
+    assert "days old" in doctor._sites(config).seen
 
 
 def test_nobody_there_is_a_matter_of_the_network(tmp_path: Path):

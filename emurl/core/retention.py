@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
 from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held, read_by
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
+from emurl.core.threads import each
 
 if TYPE_CHECKING:
     from emurl.core.store import Store
@@ -84,8 +84,8 @@ def _hashes(store: Store, artifact: Artifact, names: list[str]) -> Iterator[tupl
         yield from ((name, sha256_of_file(artifact.local / name)) for name in names)
         return
     key = _key_of(artifact)
-    with ThreadPoolExecutor(4) as pool:  # a store far away answers each file late, not slowly
-        yield from zip(names, pool.map(lambda name: remote.sha256(f"{key}/{name}"), names), strict=True)
+    # A store far away answers each file late, not slowly.
+    yield from zip(names, each(lambda name, stop: remote.sha256(f"{key}/{name}"), names, 4), strict=True)
 
 
 def _key_of(artifact: Artifact) -> str:

@@ -7,7 +7,6 @@ rejected.json   videos left out: video_id, url, reason, segments      screens.pn
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from emurl.core.files import write_atomically
 from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Settings, Share
 from emurl.core.store import Artifact, Output
+from emurl.core.threads import Stop, each
 from emurl.core.tracking import Tracker
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME, ShardWriter, split_of, write_index
 from emurl.footage.decode import FlagSettings, Way, decode, plan
@@ -95,11 +95,11 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     expected = [max(1, round((row["duration_s"] or 0) * settings.fps)) for row in rows]
     with tracker.progress(sum(expected), "screens and frames", "frames") as bar:
 
-        def one(row: dict[str, Any], expected: int) -> dict[str, Any]:
-            return _video(row, inputs["videos"].path(f"videos/{row['file']}"), settings, spec, crops, work, bar, expected)
+        def one(item: tuple[dict[str, Any], int], stop: Stop) -> dict[str, Any]:
+            row, expected = item
+            return _video(row, inputs["videos"].path(f"videos/{row['file']}"), settings, spec, crops, work, bar, expected, stop)
 
-        with ThreadPoolExecutor(settings.parallel) as pool:
-            facts = list(pool.map(one, rows, expected))
+        facts = each(one, zip(rows, expected, strict=True), settings.parallel)
     good = [fact for fact in facts if fact["frames"]]
     rejected = [fact for fact in facts if not fact["frames"]]
     for fact in rejected:
@@ -158,6 +158,7 @@ def _video(
     work: Path,
     bar: Progress,
     expected: int,
+    stop: Stop,
 ) -> dict[str, Any]:
     """One video, decoded into `work` or rejected: its facts, also kept as JSON there so that it is done only once."""
     name = row["video_id"]
@@ -181,6 +182,7 @@ def _video(
         flags = []
         with ShardWriter(work / f"{name}.bin", spec) as shard:
             for chunk in decode(path, ways, settings.fps, settings.flags, settings.sampling.longest_gap_s):
+                stop.check()
                 shard.add(chunk.frames)
                 flags.append(chunk.flags)
                 shown += len(chunk.frames)

@@ -14,7 +14,6 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +26,7 @@ from emurl.core.lease import hold_folder
 from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Rate, Settings
 from emurl.core.store import Artifact, Output
+from emurl.core.threads import Stop, each
 from emurl.core.tracking import Tracker
 from emurl.footage.download.downloader import Download, Downloader, whole_runs
 from emurl.footage.download.youtube import INSTALL
@@ -97,19 +97,23 @@ def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path
         with tracker.progress(len(rows), "downloading", "videos") as bar:
             shown = _Shown(bar)
 
-            def one(row: dict[str, Any]) -> Download:
+            def one(row: dict[str, Any], stop: Stop) -> Download:
                 name = row["video_id"]
+
+                def told(done: int, _: int | None) -> None:
+                    stop.check()
+                    shown.bytes(name, done)
+
                 got = downloader.fetch(
                     row["url"] if demo is None else demo.here(row["url"]), name, run_s=row["time_s"], parts=row["parts"],
-                    progress=lambda done, _: shown.bytes(name, done),
+                    progress=told,
                 )  # fmt: skip
                 shown.done(got.status)
                 if got.status != "ok":
                     tracker.message(f"{row['url']}: {got.status}: {got.reason}")
                 return got
 
-            with ThreadPoolExecutor(settings.parallel) as pool:
-                found = list(pool.map(one, rows))
+            found = each(one, rows, settings.parallel)
     found = whole_runs([(row["run_id"], row["time_s"], row["parts"]) for row in rows], found)
     rows = [{**row, **_facts(got)} for row, got in zip(rows, found, strict=True)]
     good = [row for row in rows if row["status"] == "ok"]

@@ -12,7 +12,6 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -25,6 +24,7 @@ import requests
 
 from emurl.core.errors import InputError, WorkError
 from emurl.core.files import is_disk_full, write_atomically
+from emurl.core.threads import Stop, each
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games.base import Recording
 from emurl.games.mossdale import rom_path
@@ -85,8 +85,7 @@ class Broadcast:
         """The runs, recorded on first use."""
         with self._guard:
             if self._entries is None:
-                with ThreadPoolExecutor(2) as pool:
-                    self._entries = list(pool.map(self._entry, range(self.settings.runs)))
+                self._entries = each(lambda number, stop: self._entry(number), range(self.settings.runs), 2)
         return self._entries
 
     def __enter__(self) -> Broadcast:
@@ -160,12 +159,11 @@ class Broadcast:
     def render(self, entries: Iterable[Entry], progress: Callable[[Entry], None] = lambda entry: None, workers: int = 2) -> None:
         """Render the videos of `entries`, `workers` at a time; `progress` is told of each as it is done."""
 
-        def one(entry: Entry) -> None:
+        def one(entry: Entry, stop: Stop) -> None:
             self.video(entry.id)
             progress(entry)
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(one, entries))
+        each(one, entries, workers)
 
     def truth(self, name: str) -> dict[str, Any]:
         """For tests alone, never served: where the screen of run `name` is, and at which video frame the console was

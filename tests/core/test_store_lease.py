@@ -212,6 +212,20 @@ def test_a_folder_is_held_by_one(tmp_path):
         assert mine
 
 
+def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    store = Store(tmp_path / "store")
+    assert [put(store, "frames", text).ref for text in "ab"] == ["frames@v1", "frames@v2"]
+    with hold_folder(tmp_path / "cache", "videos") as mine, hold_folder(tmp_path / "cache", "videos") as other:
+        assert (mine, other) == (True, False)
+
+
 def test_no_module_of_the_store_locks():
     for file in Path(leases.__file__).parent.glob("*.py"):
         assert "fcntl" not in file.read_text() and "pickle.load" not in file.read_text()

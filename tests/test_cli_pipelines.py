@@ -37,10 +37,11 @@ def test_words_of_one_pipeline_say_so_where_they_are_given_another(add, capsys, 
     assert (out, err) == ("", f"emurl: {named}: the settings are of pipeline wip, expected a --config of speedrun\n")
 
 
-def test_the_doctor_looks_at_what_another_pipeline_has(add, tmp_path):
+def test_the_doctor_looks_at_what_another_pipeline_has(add, tmp_path, monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     add("pipelines", "wip", TOY)
     checks = {check.name: check.verdict for check in doctor.examine(load_config(None, ["pipeline=wip", f"store={tmp_path}"]))}
-    assert checks == dict.fromkeys(("python", "ffmpeg", "store", "device", "tracking"), "ok")
+    assert checks == dict.fromkeys(("python", "ffmpeg", "proxy", "store", "prefect", "device", "tracking"), "ok")
 
 
 def test_a_player_of_another_pipeline_is_not_played(tmp_path):

@@ -1,7 +1,10 @@
 """The words of the command line on stores that somebody has been at by hand, and with input that is wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,14 @@ def test_a_disk_that_is_full_is_one_line_in_any_word(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_list", broken)
     with pytest.raises(OSError, match="requested and given"):
         cli.main(["artifacts", "list"])
+
+
+def test_every_word_can_be_told_in_ascii(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[1])}
+    for words in (["run", "--help"], ["artifacts", "list", "--store", str(tmp_path / "größe")]):
+        done = subprocess.run([sys.executable, "-m", "emurl", *words], env=environment, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.decode("ascii") == f"no artifacts in {tmp_path}/gr??e\n"
 
 
 def test_a_version_of_thousands_of_digits_is_not_there(artifacts):

@@ -10,9 +10,12 @@ import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from datetime import UTC, datetime
 from typing import Any
+
+from emurl.core.files import is_disk_full
 
 LOGGER = logging.getLogger("emurl")
 _PLAIN = {"✓": "+", "✗": "x", "→": "->", "←": "<-", "…": "...", "─": "-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "×": "x"}
@@ -85,6 +88,7 @@ def start(as_json: bool = False) -> None:
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
     warnings.showwarning = _warn
+    threading.excepthook = _thread_failed
 
 
 def is_json() -> bool:
@@ -97,6 +101,14 @@ def failed(line: str) -> None:
     if not LOGGER.handlers:
         start()
     LOGGER.error(line)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread that a full disk has ended (TensorBoard's writer) is one line; the work meets the same disk, and says so."""
+    if is_disk_full(failure.exc_value):
+        LOGGER.warning(f"{failure.thread.name if failure.thread else 'a thread'}: the disk is full ({failure.exc_value})")
+    else:
+        threading.__excepthook__(failure)
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

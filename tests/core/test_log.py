@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from emurl.core.progress import Progress, clock, say
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    show, handlers = warnings.showwarning, list(log.LOGGER.handlers)
+    show, hook, handlers = warnings.showwarning, threading.excepthook, list(log.LOGGER.handlers)
     yield
-    warnings.showwarning = show
+    warnings.showwarning, threading.excepthook = show, hook
     log.LOGGER.handlers[:] = handlers
     log.LOGGER.propagate = True
 
@@ -63,6 +64,25 @@ def test_an_exception_stays_one_json_line(capsys):
         log.LOGGER.exception("it broke")
     (line,) = capsys.readouterr().err.splitlines()
     assert "ValueError: two" in json.loads(line)["exception"]
+
+
+def test_a_thread_that_a_full_disk_ends_is_a_line_and_a_bug_a_traceback(capsys):
+    log.start()
+
+    def fails(error):
+        def work():
+            raise error
+
+        thread = threading.Thread(target=work, name="writer")
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    assert (
+        fails(OSError(28, "No space left on device"))
+        == "warning: writer: the disk is full ([Errno 28] No space left on device)\n"
+    )
+    assert "Traceback" in fails(ZeroDivisionError("a bug"))
 
 
 def test_starting_again_adds_nothing(capsys):

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 
-from emurl import doctor
+from emurl import cli, doctor
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
 from emurl.core.proxies import LOOPBACK, proxy_of, require_usable, spare_loopback
 from emurl.footage.download.downloader import Downloader
 from emurl.footage.leaderboard.http import Session
+from emurl.games.settings import BroadcastSettings
+from tests.fixtures.board import Board, a_run
 from tests.fixtures.drawn_videos import SECONDS, make_video
 from tests.fixtures.http_server import as_json, ranged, scripted
 
+ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -40,6 +45,26 @@ def test_this_machine_is_reached_without_a_proxy(tmp_path: Path, monkeypatch: py
             assert Session(5.0, sleep=lambda seconds: None).get(f"{origin}/api").data == {"data": {}}
         got = Downloader(tmp_path / "videos", retries=0).fetch(f"{server.origin}/run.mp4", "abc", run_s=SECONDS)
     assert got.status == "ok"
+
+
+def test_the_command_line_reads_a_leaderboard_of_this_machine_behind_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", NOBODY)
+    (tmp_path / "s.yaml").write_text(f"store: {tmp_path / 'store'}\ntracking: {{wandb: false, tensorboard: false}}\n")
+    with scripted(Board([a_run(1)])) as server:
+        words = ["run", "runs", "--config", str(tmp_path / "s.yaml"), "--set", f"runs.api_base={server.origin}/api/v1"]
+        assert cli.main(words) == 0 and server.requests
+
+
+def test_the_demo_and_the_flows_spare_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", NOBODY)
+    BroadcastSettings(port=0, runs=1, cache=str(tmp_path)).open()
+    assert "127.0.0.1" in os.environ["no_proxy"]
+    environment = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+    told = subprocess.run(
+        [sys.executable, "-c", "import flows, os; print(os.environ['no_proxy'])"],
+        env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert told.stdout.strip() == ",".join(LOOPBACK), told.stderr
 
 
 def test_what_was_spared_before_still_is(monkeypatch: pytest.MonkeyPatch):

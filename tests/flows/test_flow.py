@@ -97,6 +97,7 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
             {"PREFECT_API_URL": "localhost:4200"},
             "emurl: PREFECT_API_URL: localhost:4200: no address, expected http://host:4200/api",
         ),
+        ({"PREFECT_API_URL": "http://[x"}, "emurl: PREFECT_API_URL: http://[x: no address (Invalid IPv6 URL), expected"),
         ({"ALL_PROXY": "ftp://x"}, "emurl: ALL_PROXY: ftp://x: no address of a proxy"),
     ],
 )

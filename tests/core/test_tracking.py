@@ -154,6 +154,22 @@ def test_a_login_is_found_where_wandb_finds_it(tmp_path, host, base_url, known):
     assert told["key"] is known
 
 
+def test_a_login_at_a_host_of_ones_own_is_found(tmp_path):
+    """`wandb login --host` leaves the host in W&B's settings and the key in ~/.netrc."""
+    host = "https://wandb.example.org"
+    program = f"import wandb; wandb.login(key='{KEY}', host='{host}', verify=False)"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB") and key != "NETRC"}
+    environment |= {"HOME": str(tmp_path), "WANDB_SILENT": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    told, err = in_a_process(tmp_path, WANDB_MODE="offline")
+    assert told["key"] is True
+    (tmp_path / ".netrc").unlink()
+    assert in_a_process(tmp_path, WANDB_MODE="offline")[0]["key"] is False
+
+
 def test_a_netrc_that_is_no_text_holds_no_key(tmp_path):
     (tmp_path / ".netrc").write_bytes(b"machine caf\xe9 login me password x\n")
     told, _ = in_a_process(tmp_path)

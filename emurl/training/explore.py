@@ -322,6 +322,8 @@ class Explorer:
 
     def _lose(self, episode: _Episode) -> None:
         """Keep a moment, any one, of what an episode did after its last progress."""
+        if episode.place is None:  # nothing was kept on the way, so there is no way back there
+            return
         progress = np.array(episode.progress)
         still = int((progress[::-1] == episode.standing.furthest).cumprod().sum())
         if not still:

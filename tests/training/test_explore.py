@@ -229,6 +229,28 @@ def test_who_got_lost_is_begun_from_and_what_goes_on_from_there_is_learned(explo
     explorer.envs.close()
 
 
+def test_who_got_lost_before_anything_was_kept_cannot_be_gone_on_from(explorer: Explorer) -> None:
+    class Late(Columns):
+        """Only the second split is one."""
+
+        def update(self, standings: list[Standing], grids: np.ndarray) -> np.ndarray:
+            gained = super().update(standings, grids)
+            for standing in standings:
+                standing.passed = int(standing.furthest >= 6)
+            return gained
+
+    explorer.judge = Late()  # type: ignore[assignment]
+    explorer.settings = explorer.settings.model_copy(update={"keep": 0.0})
+    phase = PhaseSettings(steps=900, from_power_on=0.3, from_lost=1.0, patience=12, random_actions=(0.3,), sticky=0.0, trials=0)
+    ended = explorer.explore(RandomAgent(8), phase, nothing)
+    assert explorer.pool and any(
+        one.from_power_on and not one.passed for one in ended
+    )  # some got to the split, some got lost before
+    for place in (place for places in explorer.lost.values() for place in places):
+        place.state()  # there is a way back to every one of them
+    explorer.envs.close()
+
+
 def test_ways_that_got_lost_have_a_share_of_their_own(explorer: Explorer) -> None:
     (straight,) = ways_past(explorer, [3], [None], 0)
     astray = Place(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from emurl import cli
-from emurl.footage.video import held_s, probe, sample
+from emurl.footage.clock import clock_of
+from emurl.footage.video import probe, sample
 from emurl.games.mossdale import symbols
 from emurl.games.mossdale.world import MILESTONES
 from emurl.games.settings import EmulatorSettings
@@ -52,7 +53,7 @@ def test_a_film_may_have_any_name(capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     printed(capsys, "--random", "--steps", "10", f"--video={name}")
     assert [file.name for file in tmp_path.iterdir()] == [name] and probe(Path(name)).width == 480
-    assert held_s(Path(name)) > 0 and len(sample(Path(name), 3)[0])
+    assert clock_of(Path(name), 60.0).held_s > 0 and len(sample(Path(name), 3).times)
 
 
 def test_a_film_is_written_at_home(capsys, tmp_path, monkeypatch):

@@ -19,13 +19,13 @@ from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.exploration import Pairs, changed
 from emurl.footage.transitions import transitions
 from emurl.models.inverse import InverseModel
-from emurl.models.layers import TILE
+from emurl.models.layers import TILE, TILE_ROWS
 from emurl.screen import ScreenSpec
 from emurl.training.augment import stream_faults
 from emurl.training.settings import Augment, AugmentSettings, OptimizerSettings
 from emurl.training.supervised import FitResult, fit, seeded
 
-ROLLED = 9  # tiles, at most: half a screen
+ROLLED = TILE_ROWS // 2  # tiles, at most: half a screen
 MIRRORED = np.array([BUTTONS.index({"left": "right", "right": "left"}.get(button, button)) for button in BUTTONS])
 
 

@@ -68,7 +68,7 @@ class Collector:
         min_pixels: fewer that differ are no change. block: actions of one console that count as an episode.
     """
 
-    def __init__(self, spec: ScreenSpec, per_kind: int, min_pixels: int, rng: np.random.Generator, block: int = 24) -> None:
+    def __init__(self, spec: ScreenSpec, per_kind: int, min_pixels: int, rng: np.random.Generator, block: int) -> None:
         self.spec, self.per_kind, self.min_pixels, self.rng, self.block = spec, per_kind, min_pixels, rng, block
         self.kinds: dict[bytes, list[tuple[np.ndarray, int, int]]] = {}
         self.met: dict[bytes, int] = {}

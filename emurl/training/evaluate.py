@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from emurl.envs.gameboy.console import NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge
 from emurl.training.perception import Perception
+from emurl.training.restless import Chosen
 from emurl.training.settings import PlaySettings
 
 CHUNK = 64  # steps whose frames are kept until they are scored together
@@ -142,8 +143,7 @@ def play(
     envs.reset()
     frames = envs.wait(np.array([record.wait for record in records])).copy()
     seen = [Counter([key_of(frame)]) for frame in frames]
-    # How often which action was chosen, by what was shown.
-    chosen_in: list[dict[bytes, np.ndarray]] = [defaultdict(lambda: np.zeros(player.agent.actions)) for _ in range(n)]
+    chosen_in = [Chosen() for _ in range(n)]
     carry = player.agent.initial(n)
     shown = player.look(frames, perception)
     playing = np.ones(n, bool)
@@ -156,12 +156,12 @@ def play(
         noise = np.stack([generator.gumbel(size=player.agent.actions) for generator in dice])
         noise *= player.how.temperature
         if player.how.restless:
-            pictures = [grid.tobytes() for grid in np.ascontiguousarray(shown)]
-            noise -= player.how.restless * np.stack([counts[key] for counts, key in zip(chosen_in, pictures, strict=True)])
+            for row, picture, known in zip(noise, shown, chosen_in, strict=True):
+                row -= known.cost(picture, player.how.restless)
         chosen, carry, _ = player.agent.act(carry, shown, None, noise)
         if player.how.restless:
-            for counts, key, action in zip(chosen_in, pictures, chosen.tolist(), strict=True):
-                counts[key][action] += 1.0
+            for known, picture, action in zip(chosen_in, shown, chosen.tolist(), strict=True):
+                known.count(picture, action, player.agent.actions)
         stuck = np.array([generator.random() < sticky for generator in world])
         played = np.asarray(chosen) if played is None else np.where(stuck, played, chosen)
         before, frames = frames, envs.step(played, playing)[0].copy()

@@ -24,6 +24,7 @@ from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge, Standing
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
+from emurl.training.restless import Chosen
 from emurl.training.settings import PlaySettings
 from emurl.training.ways import Place, pack, unpack
 
@@ -65,11 +66,7 @@ class _Episode:
     progress: list[int] = field(default_factory=list)
     meant: list[bool] = field(default_factory=list)
     restless: float = 0.0  # nats that an action loses for each time it was chosen in the same picture
-    chosen: dict[bytes, np.ndarray] = field(default_factory=dict)  # how often what was chosen, by picture
-
-    def choose(self, grid: np.ndarray, action: int, actions: int) -> None:
-        """Count an action chosen in a picture."""
-        self.chosen.setdefault(grid.tobytes(), np.zeros(actions))[action] += 1.0
+    chosen: Chosen = field(default_factory=Chosen)
 
     def place_after(self, count: int, packed: bytes = b"") -> Place:
         """The place that the first `count` steps since the last one led to."""
@@ -162,7 +159,7 @@ class Explorer:
                 if episode.trial:
                     row *= self.how.temperature
                 if episode.restless:
-                    row -= episode.restless * episode.chosen.get(grid.tobytes(), 0.0)
+                    row -= episode.chosen.cost(grid, episode.restless)
             chosen, carry, _ = agent.act(self._carry, grids, None, noise)
             self._carry = {name: value.copy() for name, value in carry.items()}
             chance = self.rng.random(self.n) < [episode.chance for episode in episodes]
@@ -174,7 +171,7 @@ class Explorer:
             for episode, grid, action, pressed, one_meant in rows:
                 episode.meant.append(one_meant)
                 if episode.restless:
-                    episode.choose(grid, action, agent.actions)
+                    episode.chosen.count(grid, action, agent.actions)
                 episode.grids.append(grid.copy())
                 episode.actions.append(action)
                 episode.played.append(pressed)
@@ -223,7 +220,7 @@ class Explorer:
         if place is not None and place.lost:
             episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
             for grid, action in zip(place.grids, place.actions.tolist(), strict=True):
-                episode.choose(grid, action, self._actions)
+                episode.chosen.count(grid, action, self._actions)
         return episode
 
     def _choose(self) -> Place | None:

@@ -37,5 +37,5 @@ def test_rare_changes_are_all_kept_and_common_ones_are_not(tmp_path):
 
 
 def test_nothing_seen_is_nothing_kept():
-    pairs = Collector(ScreenSpec(), 10, 24, np.random.default_rng(0)).pairs()
+    pairs = Collector(ScreenSpec(), 10, 24, np.random.default_rng(0), 24).pairs()
     assert len(pairs) == 0 and len(pairs.join(pairs)) == 0 and pairs.frames(np.arange(0)).shape == (0, 2, 144, 160)

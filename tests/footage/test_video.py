@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ from emurl.footage.screen_finder.finder import Segment
 from emurl.footage.video import NotAVideo, SamplingSettings, probe, sample
 from emurl.pipelines.speedrun.frames import FramesSettings, look_for_screen
 from tests.fixtures.drawn_videos import make
-from tests.fixtures.shard_videos import GRAYS, RATE, RECT, stream
+from tests.fixtures.shard_videos import GRAYS, RATE, RECT, stream, write_video
 
 GAP = 60.0
 SECONDS = 6
@@ -38,16 +37,8 @@ def game(seed: int = 0) -> np.ndarray:
 def write(path: Path, pictures: Iterable[np.ndarray]) -> Path:
     """Luma pictures, `RATE` a second, a key frame every half second, with pictures that are coded in another order than shown."""
     waiting = list(pictures)
-    size = waiting[0].shape[::-1]
-    writer = imageio_ffmpeg.write_frames(
-        str(path), size, pix_fmt_in="gray", pix_fmt_out="yuv420p", fps=RATE, codec="libx264", quality=None, macro_block_size=1,
-        output_params=["-preset", "veryfast", "-crf", "16", "-g", "15", "-bf", "2", "-threads", "1"], ffmpeg_log_level="error",
-    )  # fmt: skip
-    writer.send(None)
-    for picture in waiting:
-        writer.send(np.ascontiguousarray(picture))
-    writer.close()
-    return path
+    height, width = waiting[0].shape
+    return write_video(path, waiting, ("-preset", "veryfast", "-crf", "16", "-g", "15", "-bf", "2"), (width, height))
 
 
 @pytest.fixture(scope="module")

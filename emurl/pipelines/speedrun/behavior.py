@@ -210,8 +210,8 @@ def _scouted(
     if judge is None or not isinstance(clone, RecurrentPolicy):
         return None
     perception, spec = load_perception(inputs, device)
-    rng = np.random.default_rng([settings.seed, 0xC011])
-    collector = Collector(spec, settings.scout.per_kind, settings.exploration.min_changed_pixels, rng)
+    rng, how = np.random.default_rng([settings.seed, 0xC011]), settings.exploration
+    collector = Collector(spec, settings.scout.per_kind, how.min_changed_pixels, rng, how.episode_length)
     envs = consoles(settings.emulator, spec, settings.scout.consoles)
     try:
         states = scout(

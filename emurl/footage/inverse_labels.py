@@ -44,12 +44,13 @@ class InverseSettings(Settings):
 
 def learn_inverse(
     settings: OptimizerSettings, inverse: InverseSettings, play: Pairs, *, steps: int, name: str, device: torch.device, output: Output,
-    tracker: Tracker,
+    tracker: Tracker, before: InverseModel | None = None,
 ) -> tuple[InverseModel, FitResult]:  # fmt: skip
     """Train an inverse model on the play gathered so far.
 
     Args:
         settings: how it is optimized; inverse: what it is and sees. steps: batches. name: of the training run.
+        before: a model of less play, to go on from.
     """
     learned = np.flatnonzero(~_held_out(play, inverse))
 
@@ -68,6 +69,8 @@ def learn_inverse(
         return faulty, np.where(mirrored, MIRRORED[actions], actions)
 
     model: InverseModel = seeded(settings.seed, lambda: new_inverse_model(inverse, play.spec))
+    if before is not None:
+        model.load_state_dict(before.state_dict())
     result = fit(
         model, sample, settings, output=output, tracker=tracker, name=name, device=device, steps=steps,
         evaluate=lambda model: measure_inverse(model, play, inverse), best_by="-inverse_accuracy",

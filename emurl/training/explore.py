@@ -13,7 +13,7 @@ what led there, and only what came after is learned.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,7 +184,7 @@ class Explorer:
             frames = after
             self.steps += self.n
             tick(self.n)
-            if phase.enough and len(self.done) >= phase.enough:
+            if phase.enough and len(self.done) >= phase.enough and not any(episode.trial for episode in episodes):
                 break
         self.cells.clear()  # they are of this phase's frontier
         return ended + [self._ended(episode, False) for episode in episodes if episode.trial]
@@ -363,7 +363,7 @@ class Explorer:
         saved["counters"] = torch.tensor([self.frontier, self._earned, self.steps], dtype=torch.float64)
         return saved
 
-    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
         places = unpack(tensors)
         groups: dict[str, dict[int, list[Place]]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -182,7 +182,7 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
     }, number
 
 
-def unpack(tensors: dict[str, torch.Tensor]) -> list[Place]:
+def unpack(tensors: Mapping[str, torch.Tensor]) -> list[Place]:
     """The inverse of `pack`: places by their numbers."""
     packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
     ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "length")}

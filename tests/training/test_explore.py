@@ -26,8 +26,12 @@ from emurl.models.position import PositionModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import exploring
 from emurl.pipelines.speedrun import policy as stage
+from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable
+from emurl.pipelines.speedrun.players import consoles, load_perception, load_policy
 from emurl.pipelines.speedrun.policy import PolicySettings
+from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
+from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, write_scouted
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing
 from emurl.training.evaluate import RandomAgent
 from emurl.training.explore import Explorer
@@ -391,3 +395,43 @@ def test_only_a_policy_that_remembers_explores(tmp_path: Path) -> None:
         InputError, match=r"policy\.method: explore, expected ppo, because the policy of behavior@v1 does not remember"
     ):
         stage.run(settings(rl_fixtures.rom(tmp_path)), inputs, rl_fixtures.output(tmp_path / "out"), Tracker.silent())
+
+
+def test_exploring_goes_on_from_what_was_scouted_with_the_same_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rom, inputs = rl_fixtures.rom(tmp_path), inputs_with_footage(tmp_path / "store")
+    perception, spec = load_perception(inputs, torch.device("cpu"))
+    clone = load_policy(inputs["behavior"], perception, torch.device("cpu"))
+    envs = consoles(settings(rom).emulator, spec, 2)
+    how = ScoutSettings(steps=120, consoles=2, patience=12, archive=EXPLORE.archive)
+    judge = load_judge(inputs["reward"], torch.device("cpu"))
+    _, places = scout(clone, envs, perception, judge, how, watch=lambda *seen: None, seed=0, tracker=Tracker.silent())
+    _, more = scout(clone, envs, perception, judge, how, watch=lambda *seen: None, seed=0, tracker=Tracker.silent(), known=places)
+    assert more["counters"][2] == 2 * places["counters"][2] == 240  # steps: it went on from there
+    envs.close()
+
+    write_scouted(inputs["behavior"].folder / SCOUTED, places, inputs)
+    begun: list[int] = []
+    restore = Explorer.restore
+    monkeypatch.setattr(Explorer, "restore", lambda self, tensors: begun.append(len(tensors["parent"])) or restore(self, tensors))
+    output = rl_fixtures.output(tmp_path / "on")
+    stage.run(settings(rom), inputs, output, Tracker.silent())
+    assert begun == [len(places["parent"])] and output.metrics["env_steps"] == 3 * 120  # the scout's are not counted
+    explore = EXPLORE.model_copy(update={"scouted": False})
+    stage.run(settings(rom, explore=explore), inputs, rl_fixtures.output(tmp_path / "anew"), Tracker.silent())
+    assert len(begun) == 1
+    inputs["reward"].manifest["digest"] = "another judge's"
+    assert read_scouted(inputs["behavior"].folder / SCOUTED, inputs) is None
+    stage.run(settings(rom), inputs, rl_fixtures.output(tmp_path / "other"), Tracker.silent())
+    assert len(begun) == 1
+
+
+def test_a_phase_with_enough_ways_lets_its_trials_end(explorer: Explorer) -> None:
+    place = Place(
+        b"", explorer.judge.begin(), None, np.zeros((0, 9, 10), np.int16), *(np.zeros(0, np.int64),) * 3, np.zeros(0, bool), 0
+    )
+    explorer.done.append(place)
+    phase = PhaseSettings(steps=3_000, patience=12, enough=1, trials=2)
+    ended = explorer.explore(RandomAgent(8), phase, nothing)
+    trials = [one for one in ended if one.trial]
+    assert len(trials) == 2 and all(one.steps >= 12 for one in trials)
+    assert explorer.steps < 3_000  # and no longer

@@ -7,11 +7,13 @@ model again, closer to the footage than chance gets (BCO(α)). Without a judge, 
     play.json     how the policy is to be played                 replay.json     the footage's fastest run as a list of buttons
     inverse/      the inverse dynamics model    labels.parquet  video, frame, action, confidence of every labeled frame
     policy/       the cloned policy             history.json    every number of training
+    scouted.safetensors   where the clone of the round before the last got to, if there was one: who explores next begins there
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ from emurl.footage.open_loop import REPLAY, open_loop
 from emurl.footage.pairs import Collector, Pairs
 from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings, rom_path
+from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
@@ -37,7 +40,8 @@ from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_weights, measure_clone
 from emurl.pipelines.speedrun.course import judge_in
 from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, load_perception, write_play
-from emurl.pipelines.speedrun.scouting import ScoutSettings, scout
+from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
+from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, write_scouted
 from emurl.screen import ScreenSpec
 from emurl.training.outputs import require_screen, write_history, write_screen
 from emurl.training.settings import OptimizerSettings, PlaySettings
@@ -71,9 +75,8 @@ class BehaviorSettings(OptimizerSettings):
     emulator: EmulatorSettings = EmulatorSettings()  # how an action is played
     explore_steps: Positive = 50_000  # emulator actions gathered for the inverse model
     exploration: ExplorationSettings = ExplorationSettings()  # how they are played
-    inverse_steps: Positive = (
-        5_000  # batches the inverse model is trained on in the first round; later, in proportion to the pairs
-    )
+    inverse_steps: Positive = 5_000  # batches the inverse model is trained on in the first round
+    inverse_later_steps: Positive = 10_000  # and in each later one, which goes on from the model before
     inverse: InverseSettings = InverseSettings()  # what it is and sees
     min_confidence: Share = 0.5  # probability from which on its answer is a label
     cloning: CloningSettings = CloningSettings()  # how the labels are cloned
@@ -99,19 +102,19 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)
     play: Pairs | None = None
     policy: TokenPolicy | None = None
+    inverse: InverseModel | None = None
     results: dict[str, FitResult] = {}
-    first_pairs = 1
-
-    def scouting(clone: TokenPolicy) -> Scouted | None:
-        return _scouted(settings, inputs, clone, device, tracker)
 
     for number in range(1, settings.rounds + 1):
+
+        def scouting(clone: TokenPolicy, number: int = number) -> Scouted | None:
+            return _scouted(settings, inputs, clone, number, device, output, tracker)
+
         fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, scouting)
         play = fresh if play is None else play.join(fresh)
-        first_pairs = len(play) if number == 1 else first_pairs
-        steps = round(settings.inverse_steps * len(play) / first_pairs)
         inverse, results[f"inverse_{number}"] = learn_inverse(
-            settings, settings.inverse, play, steps=steps, name=f"inverse_{number}", device=device, output=output, tracker=tracker,
+            settings, settings.inverse, play, steps=settings.inverse_steps if inverse is None else settings.inverse_later_steps,
+            name=f"inverse_{number}", device=device, output=output, tracker=tracker, before=inverse,
         )  # fmt: skip
         labels = label(
             inverse, reader, stride, min_confidence=settings.min_confidence, min_labels=settings.inverse.min_labels,
@@ -125,7 +128,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
             policy, settings.model_copy(update={"steps": batches}), settings.cloning, labels, weights, tokens, stride,
             window=settings.recurrent.window, name=f"policy_{number}", device=device, output=output, tracker=tracker,
         )  # fmt: skip
-    assert play is not None and policy is not None  # rounds ≥ 1
+    assert play is not None and policy is not None and inverse is not None  # rounds ≥ 1
 
     inverse_metrics = measure_inverse(inverse, play, settings.inverse)
     clone_metrics = measure_clone(policy, labels, tokens, stride)
@@ -135,6 +138,9 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     output.metrics["frames_per_second"] = results[f"policy_{settings.rounds}"].frames_per_second
     inverse.save_pretrained(output.path("inverse"))
     policy.save_pretrained(output.path("policy"))
+    places = read_scouted(_scouted_file(output, settings.rounds), inputs) if "reward" in inputs else None
+    if places is not None:
+        write_scouted(output.path(SCOUTED), places, inputs)
     fastest = open_loop(labels, reader, stride)
     if fastest is not None:
         fastest.write(output.path(REPLAY))
@@ -202,23 +208,33 @@ def gather(
     return pairs
 
 
+def _scouted_file(output: Output, number: int) -> Path:
+    return output.scratch / f"scouted_{number}.safetensors"
+
+
 def _scouted(
-    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, device: torch.device, tracker: Tracker
-) -> Scouted | None:
-    """Where the clone gets to with the judge of the reward artifact; None without one, or where the clone does not remember."""
+    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, number: int, device: torch.device, output: Output,
+    tracker: Tracker,
+) -> Scouted | None:  # fmt: skip
+    """Where the clone gets to with the judge of the reward artifact, from power-on and from where the clone of the round before got to.
+
+    None without a judge, or where the clone does not remember.
+    """
     judge = judge_in(inputs, device)
     if judge is None or not isinstance(clone, RecurrentPolicy):
         return None
     perception, spec = load_perception(inputs, device)
-    rng, how = np.random.default_rng([settings.seed, 0xC011]), settings.exploration
+    rng, how = np.random.default_rng([settings.seed, number, 0xC011]), settings.exploration
     collector = Collector(spec, settings.scout.per_kind, how.min_changed_pixels, rng, how.episode_length)
     envs = consoles(settings.emulator, spec, settings.scout.consoles)
     try:
-        states = scout(
-            clone, envs, perception, judge, settings.scout, watch=collector.watch, seed=settings.seed, tracker=tracker
+        states, places = scout(
+            clone, envs, perception, judge, settings.scout, watch=collector.watch, seed=settings.seed + number, tracker=tracker,
+            known=read_scouted(_scouted_file(output, number - 1), inputs),
         )  # fmt: skip
     finally:
         envs.close()
+    write_scouted(_scouted_file(output, number), places, inputs, output.scratch_saved)
     return Scouted(states, collector.pairs())
 
 

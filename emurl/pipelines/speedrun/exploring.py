@@ -11,7 +11,7 @@ import copy
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,6 +68,7 @@ class ExploreSettings(Settings):
     archive: ArchiveSettings = ArchiveSettings()  # what is kept
     learn: WaysSettings = WaysSettings()  # what is learned from
     consoles: Positive = 24  # that explore side by side
+    scouted: bool = True  # go on from where the clone got to while it was made, if the same judge looked on
     wait_ticks: Natural = 120  # an episode from power-on begins after a wait of up to so many emulator frames
 
 
@@ -86,7 +87,7 @@ class Explored:
 def explore(
     policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
     stride: int, settings: ExploreSettings, *, how: PlaySettings, seed: int, device: torch.device, output: Output, tracker: Tracker,
-    signature: dict[str, Any],
+    signature: dict[str, Any], known: Mapping[str, torch.Tensor] | None = None,
 ) -> Explored:  # fmt: skip
     """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
 
@@ -94,7 +95,7 @@ def explore(
 
     Args:
         envs: the consoles that explore. labels: of the footage, as `label` gives them. stride: footage frames an action takes.
-        how: actions are chosen in trials. signature: which run it is.
+        how: actions are chosen in trials. signature: which run it is. known: places to go on from, as `Explorer.tensors` gives them.
     """
     rng = np.random.default_rng([seed, 0xE59])
     explorer = Explorer(envs, perception, judge, settings.archive, rng, settings.wait_ticks, how)
@@ -108,6 +109,9 @@ def explore(
         rng.bit_generator.state = found.pop("rng")
         told = Explored(**found)
         tracker.message(f"policy goes on from round {len(told.rounds)} of {settings.rounds}")
+    elif known is not None:
+        explorer.restore(known)
+        explorer.steps = 0  # those were somebody else's
 
     def save() -> None:
         places.clear()

@@ -37,11 +37,14 @@ from emurl.pipelines.speedrun.players import (
     consoles,
     emulator_of,
     familiarity,
+    holds,
     load_perception,
     load_policy,
     memory_of,
     write_play,
 )
+from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
+from emurl.pipelines.speedrun.scouting import read_scouted
 from emurl.rewards.progress import ProgressReward
 from emurl.rewards.splits import SplitJudge
 from emurl.screen import ScreenSpec
@@ -209,11 +212,13 @@ def _explore(
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     stride = frames_per_action(settings.emulator.frame_skip, reader.videos[0].fps)
     labels = read_labels(inputs["behavior"].path("labels.parquet"), tokens)
+    scouted = settings.explore.scouted and holds(inputs["behavior"], SCOUTED)
+    known = read_scouted(inputs["behavior"].path(SCOUTED), inputs) if scouted else None
     envs = consoles(settings.emulator, spec, settings.explore.consoles)
     try:
         told = explore(
             policy, envs, perception, judge, tokens, labels, stride, settings.explore, how=settings.play, seed=settings.seed,
-            device=perception.device, output=output, tracker=tracker, signature=signature,
+            device=perception.device, output=output, tracker=tracker, signature=signature, known=known,
         )  # fmt: skip
     finally:
         envs.close()

@@ -169,7 +169,9 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
         "passed": numbers(one.standing.passed for one in order),
         "furthest": numbers(one.standing.furthest for one in order),
         "reached": torch.tensor([one.standing.reached for one in order], dtype=torch.float64),
-        "lacking": torch.tensor([pair for one in order for pair in one.standing.lacking.items()], dtype=torch.int64).reshape(-1, 2),
+        "lacking": torch.tensor([pair for one in order for pair in one.standing.lacking.items()], dtype=torch.int64).reshape(
+            -1, 2
+        ),
         "lacking_size": numbers(len(one.standing.lacking) for one in order),
         "length": numbers(len(one.actions) for one in order),
         "grids": stacked([one.grids for one in order], np.zeros((0, 9, 10), np.int16)),

@@ -48,7 +48,8 @@ def test_who_waits_does_not_hold_what_the_bot_held():
 
     def look(console):
         facts = reader.read(console)
-        if not states and facts["map"] == 1 and facts["mode"] == 3 and facts["step_left"] == 1:  # in the bedroom, which is free to walk in
+        walking = facts["map"] == 1 and facts["mode"] == 3 and facts["step_left"] == 1
+        if not states and walking:  # in the bedroom, where there is room
             states.append(console.save())
 
     def where(state):

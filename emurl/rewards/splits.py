@@ -7,7 +7,8 @@ keep it from being talked into progress that was not made:
   waiting nor walking to and fro moves the belief.
 - A frame may be off the course altogether. Then the belief stays where it is.
 - Positions are passed a few at a time, and each has to look possible.
-- **Splits** are passed in their order, each by a frame that belongs there. The belief cannot go past one that was not passed.
+- **Splits** are passed in their order, each by a frame that belongs there. The belief cannot go past one that was not passed. Who goes
+  without several shows as many of the next ones instead: an odd run is not held up for good, and a single picture talks nobody ahead.
 """
 
 from __future__ import annotations
@@ -68,9 +69,8 @@ class JudgeSettings(Settings):
     off_course: Share = 0.135  # likelihood of a frame that is off the course, where on it the average is 1
     max_log_ratio: NonNegative = 2.0  # nats that one frame may speak for a position at most
     min_log_ratio: NonNegative = 14.0  # nats that it may speak against one at most
-    skip: Natural = (
-        1  # splits that one may go without: who plays quicker than any runner may never see a picture that all runners saw
-    )
+    skip: Natural = 2  # splits in a row that one may go without: a runner's own names and a quicker way hide what others saw
+    confirmations: Natural = 1  # splits shown in their order that make up for one more gone without; 0: nothing makes up for it
     confidence: Share = 0.9  # a position counts as reached when the belief is this sure that it was
 
 
@@ -78,7 +78,8 @@ class JudgeSettings(Settings):
 class Standing:
     """Where an episode stands: belief float64 (K,), splits passed, the furthest position reached, and the grids seen so far.
 
-    `reached` is that position and, as a fraction, the chance at best that the next was reached, too.
+    `reached` is that position and, as a fraction, the chance at best that the next was reached, too. `lacking` says of splits shown too
+    early how many confirmations they lack yet, by their places.
     """
 
     belief: np.ndarray
@@ -86,10 +87,11 @@ class Standing:
     furthest: int = 0
     seen: set[bytes] = field(default_factory=set)
     reached: float = 0.0
+    lacking: dict[int, int] = field(default_factory=dict)
 
     def copy(self) -> Standing:
         """One that moves on by itself."""
-        return Standing(self.belief.copy(), self.passed, self.furthest, set(self.seen), self.reached)
+        return Standing(self.belief.copy(), self.passed, self.furthest, set(self.seen), self.reached, dict(self.lacking))
 
 
 class SplitJudge:
@@ -183,8 +185,7 @@ class SplitJudge:
 
     def _move(self, standing: Standing, ratio: np.ndarray) -> None:
         settings, belief = self.settings, standing.belief
-        while (further := self._passes(standing.passed, ratio)) > standing.passed:
-            standing.passed = further
+        self._pass(standing, ratio[self._at] >= self._least)
         moved = np.zeros_like(belief)
         for advance, chance in enumerate(settings.advance):
             moved[advance:] += belief[: len(belief) - advance] * chance
@@ -200,12 +201,27 @@ class SplitJudge:
         ahead = float(at_least[standing.furthest + 1]) if standing.furthest + 1 < self.positions else 0.0
         standing.reached = max(standing.reached, standing.furthest + ahead)
 
-    def _passes(self, passed: int, ratio: np.ndarray) -> int:
-        """How many splits are passed with a frame of these log-ratios (K,), where `passed` were before."""
-        for split in range(passed, min(passed + 1 + self.settings.skip, len(self._at))):
-            if ratio[self._at[split]] >= self._least[split]:
-                return split + 1
-        return passed
+    def _pass(self, standing: Standing, shown: np.ndarray) -> None:
+        """Pass the splits that a frame is allowed to, where `shown`, bool (splits,), says which ones it belongs to.
+
+        Who goes without more splits in a row than `skip` lacks as many confirmations for each of them. A split that follows one shown
+        before (again without more than `skip` in between) confirms it; where none is lacking any more, all of them lie behind.
+        """
+        skip, each = self.settings.skip, self.settings.confirmations
+        while True:
+            passed, before = standing.passed, standing.lacking
+            further = next((split for split in range(passed, min(passed + 1 + skip, len(shown))) if shown[split]), None)
+            if further is None and each:
+                lacking = dict(before)
+                for split in (int(one) for one in np.flatnonzero(shown[passed:]) + passed):
+                    chains = [before[one] - 1 for one in range(split - 1 - skip, split) if one in before]
+                    lacking[split] = min([(split - passed - skip) * each, before.get(split, len(shown) * each), *chains])
+                standing.lacking = lacking
+                further = max((split for split, number in lacking.items() if number <= 0), default=None)
+            if further is None:
+                return
+            standing.passed = further + 1
+            standing.lacking = {}
 
     def _look(self, keys: list[bytes], grids: np.ndarray) -> list[np.ndarray | None]:
         """The log-ratios of grids (n, 9, 10) by their keys; None of one that looks like nothing of the footage."""

@@ -169,6 +169,10 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
         "passed": numbers(one.standing.passed for one in order),
         "furthest": numbers(one.standing.furthest for one in order),
         "reached": torch.tensor([one.standing.reached for one in order], dtype=torch.float64),
+        "lacking": torch.tensor([pair for one in order for pair in one.standing.lacking.items()], dtype=torch.int64).reshape(
+            -1, 2
+        ),
+        "lacking_size": numbers(len(one.standing.lacking) for one in order),
         "length": numbers(len(one.actions) for one in order),
         "grids": stacked([one.grids for one in order], np.zeros((0, 9, 10), np.int16)),
         "actions": stacked([one.actions for one in order], np.zeros(0, np.int64)),
@@ -185,18 +189,19 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
 def unpack(tensors: Mapping[str, torch.Tensor]) -> list[Place]:
     """The inverse of `pack`: places by their numbers."""
     packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
-    ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "length")}
+    ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "lacking_size", "length")}
     grids, actions, played, progress, meant = (
         tensors[name].numpy() for name in ("grids", "actions", "played", "progress", "meant")
     )
     places: list[Place] = []
     for at in range(len(tensors["parent"])):
         first, last = (int(end) for end in ends["length"][at : at + 2])
-        state, keys = ends["packed_size"], ends["seen_size"]
+        state, keys, lacks = ends["packed_size"], ends["seen_size"], ends["lacking_size"]
         known = seen[keys[at] : keys[at + 1]]
         standing = Standing(
             tensors["belief"][at].numpy().copy(), int(tensors["passed"][at]), int(tensors["furthest"][at]),
             {known[i : i + KEY] for i in range(0, len(known), KEY)}, float(tensors["reached"][at]),
+            dict(tensors["lacking"][lacks[at] : lacks[at + 1]].tolist()),
         )  # fmt: skip
         parent = int(tensors["parent"][at])
         begun, led = tensors["record"][at].tolist()

@@ -108,6 +108,37 @@ def test_nobody_gets_past_a_split_that_was_not_passed():
     assert skipped.passed == 2 and skipped.furthest == K - 1
 
 
+def without(*positions, settings):
+    """Splits passed by a run that never shows these positions, where every position is a split."""
+    one = judge(splits=range(1, K), settings=settings)
+    shown = [seen for seen in road(K - 1, each=8) if not np.isin(seen[-1, -1], positions)]
+    return play(one, shown)[0]
+
+
+def test_who_goes_without_several_splits_shows_as_many_more_of_the_next():
+    once = JudgeSettings(advance=(0.5, 0.3, 0.1, 0.1), skip=1, confirmations=1)
+    assert without(5, 6, settings=once).passed == K - 1  # lacks one, which position 8 confirms after 7
+    assert without(5, 6, settings=once.model_copy(update={"confirmations": 0})).passed == 4
+    # Of three in a row two are to be made up for: 9 and 10 do, where 8 was shown; one of them does not.
+    assert without(5, 6, 7, settings=once).passed == K - 1
+    assert without(5, 6, 7, 10, 11, settings=once).passed == 4
+    twice = once.model_copy(update={"confirmations": 2})
+    assert without(5, 6, 9, 10, 11, settings=twice).passed == 4 and without(5, 6, settings=twice).passed == K - 1
+
+
+def test_a_later_picture_confirms_nothing_alone_nor_out_of_order():
+    one = judge(splits=range(1, K), settings=JudgeSettings(advance=(0.5, 0.5), skip=1, confirmations=1))
+    standing, _ = play(one, road(2))
+    for change in range(9):  # the same one, again and again, and then those before it
+        one.update([standing], grid(6, change)[None])
+    assert standing.passed == 2 and standing.lacking == {5: 2}
+    for position in (9, 8, 7):
+        one.update([standing], grid(position)[None])
+    assert standing.passed == 2 and standing.copy().lacking == standing.lacking
+    one.update([standing], grid(3)[None])  # and whoever comes as was expected needs none
+    assert standing.passed == 3 and standing.lacking == {}
+
+
 def test_a_frame_off_the_course_leaves_the_belief_where_it_is():
     one = judge()
     standing, _ = play(one, road(3))

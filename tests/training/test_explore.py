@@ -95,7 +95,7 @@ def test_a_way_without_loops_has_none_and_ends_where_it_ended(values: list[int])
 
 def test_places_come_back_from_tensors_and_share_their_beginnings() -> None:
     def place(parent: Place | None, steps: int) -> Place:
-        standing = Standing(np.arange(3.0), steps, steps + 1, {bytes([steps]) * 16})
+        standing = Standing(np.arange(3.0), steps, steps + 1, {bytes([steps]) * 16}, 0.5, {steps + at: at for at in range(steps)})
         return Place(
             zlib.compress(b"state") if parent is None else b"", standing, parent, np.stack([grid(steps)] * 2), np.array([steps, 1]),
             np.array([steps, 7]), np.array([0, 1]), np.array([True, steps == 2]), steps, begun=0.4 * steps, led=0.1, beyond=steps + 2,
@@ -109,6 +109,7 @@ def test_places_come_back_from_tensors_and_share_their_beginnings() -> None:
     assert len(again) == 3
     one, other = again[number[id(second)]], again[number[id(third)]]
     assert one.parent is other.parent and one.packed == second.packed and one.standing.seen == second.standing.seen
+    assert one.standing.lacking == {2: 0, 3: 1} and other.standing.lacking == {3: 0, 4: 1, 5: 2}
     assert (one.begun, one.led, one.beyond, one.promise) == (0.8, 0.1, 4, 1.1 / 2.8)
     assert (one.lost, other.lost, other.recovers, one.recovers) == (False, True, True, False)
     assert one.way().meant.tolist() == [True, False, True, True] and other.way().meant.tolist() == [True, False, False, False]

@@ -12,6 +12,7 @@ from emurl.core.settings import Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.alignment import AlignmentSettings, align, best_path, floored, transition_log_probs
+from emurl.footage.catalog import evenly_spread
 from emurl.footage.dataset import NOT_GAME
 from emurl.footage.splits import SplitSettings, find_splits, unique_grids
 from emurl.footage.tokens import Tokens
@@ -20,6 +21,7 @@ from emurl.pipelines.speedrun.players import holds
 from emurl.pipelines.speedrun.ranks import rank_correlation
 from emurl.rewards.splits import SPLITS, JudgeSettings, SplitJudge, Standing, likeness
 
+LEFT_OUT = "_left_out"  # ends the names of what judges say of the video that was left out
 COURSE = "course"  # the folder of the judge in a reward artifact
 
 METRICS: dict[str, str] = {
@@ -29,6 +31,9 @@ METRICS: dict[str, str] = {
     "order_correlation": "↑ Spearman's rank correlation of the judge's progress and the time, mean over held-out videos",
     "pair_accuracy": "↑ share of pairs of moments of a held-out video whose order the judge tells; ties count half",
     "pair_accuracy_*s": "↑ the same for pairs so many seconds apart, give or take a third",
+    "pair_accuracy_left_out": "↑ `pair_accuracy` where a judge learned from all videos but the one it is asked about, mean over"
+    " `reward.folds` videos; only where that is not 0",
+    "pair_accuracy_*s_left_out": "↑ the same for pairs so many seconds apart",
 }
 
 
@@ -49,7 +54,19 @@ def learn_course(
         stride: frames an action takes.
     """
     learned, held_out = (runs_of(tokens, split) for split in ("train", "val"))
-    model, paths = align(learned, int(tokens.vocab), settings.alignment, device=device, output=output, tracker=tracker)
+    fps = float(np.mean([video.fps for video in tokens.reader.videos]))
+    judge = judge_of(settings, learned, held_out, int(tokens.vocab), fps, stride, device=device, output=output, tracker=tracker)
+    if not judge.splits:
+        output.note("the runs of the footage share no splits: the judge has nothing but its belief to go by")
+    return judge
+
+
+def judge_of(
+    settings: CourseSettings, learned: Sequence[np.ndarray], held_out: Sequence[np.ndarray], vocab: int, fps: float, stride: int, *,
+    device: torch.device, output: Output, tracker: Tracker,
+) -> SplitJudge:  # fmt: skip
+    """The judge of runs, (frames, 9, 10) each, `fps` a second: positions are learned from `learned`, splits are of all of them."""
+    model, paths = align(learned, vocab, settings.alignment, device=device, output=output, tracker=tracker)
     known = unique_grids(learned)
     runs = [*learned, *held_out]
     familiar = []
@@ -59,11 +76,33 @@ def learn_course(
         familiar.append(likeness(run, pool) >= settings.splits.min_likeness)
     ratios = [model.log_ratios(run) for run in runs]
     paths = paths + [positions_of(model, run, settings.alignment) for run in held_out]
-    fps = float(np.mean([video.fps for video in tokens.reader.videos]))
     splits = find_splits(ratios, paths, familiar, fps, stride, settings.splits)
-    if not splits:
-        output.note("the runs of the footage share no splits: the judge has nothing but its belief to go by")
     return SplitJudge(model, splits, known, settings.splits.min_likeness, settings.judge)
+
+
+def leave_one_out(
+    settings: CourseSettings, tokens: Tokens, stride: int, folds: int, gaps_s: Sequence[int], *,
+    device: torch.device, output: Output, tracker: Tracker,
+) -> dict[str, float]:  # fmt: skip
+    """How well judges of all videos but one tell that one's order: the means of `pair_accuracy` over `folds` videos, evenly spread.
+
+    Nothing of the video that is left out is learned from, nor has it a say in the splits; the tokens are those of the artifact.
+    """
+    runs = [run for split in ("train", "val") for run in runs_of(tokens, split)]
+    if len(runs) < 2:
+        return {}
+    fps = float(np.mean([video.fps for video in tokens.reader.videos]))
+    rows = []
+    for number, out in enumerate(evenly_spread(min(folds, len(runs)), len(runs)), 1):
+        scratch = output.scratch / f"fold_{number}"
+        scratch.mkdir(exist_ok=True)
+        rest = [run for place, run in enumerate(runs) if place != out]
+        fold = Output(scratch / "files", scratch)
+        judge = judge_of(settings, rest, [], int(tokens.vocab), fps, stride, device=device, output=fold, tracker=Tracker.silent())
+        rows.append(measure_course(judge, [runs[int(out)]], stride, fps, gaps_s))
+        tracker.log({f"{name}{LEFT_OUT}": value for name, value in rows[-1].items() if name.startswith("pair_accuracy")}, number)
+    names = sorted({name for row in rows for name in row if name.startswith("pair_accuracy")})
+    return {f"{name}{LEFT_OUT}": float(np.mean([row[name] for row in rows if name in row])) for name in names}
 
 
 def load_judge(reward: Artifact, device: torch.device | str) -> SplitJudge:

@@ -58,6 +58,7 @@ class JudgingSettings(Settings):
     loop_steps: Positive = 200  # actions of a script that gets nowhere
     loop_starts: Positive = 3  # moments of a run from which each script is played
     loop_runs: Natural = 2  # runs whose moments those are
+    rest_steps: Natural = 60  # actions without a button before a script: what the game goes through by itself is nothing it farms
     least_frames: Positive = 20  # of a map before and after a milestone, for the two to be compared
 
 
@@ -96,8 +97,9 @@ def judge_the_judge(
             walks.append(watcher.go_on(spec, state, standing, _chance(rng, settings.chance_steps), before=watched))
             if number < settings.loop_runs:
                 for state, standing, _ in kept[: settings.loop_starts]:
+                    rested = watcher.rest(spec, state, standing, settings.rest_steps)
                     for script in _SCRIPTS.values():
-                        farmed.append(watcher.farmed(spec, state, standing, script, settings.loop_steps))
+                        farmed.append(watcher.farmed(spec, *rested, script, settings.loop_steps))
             bar.update(1)
     return {
         "spearman_ram": float(np.mean([rank_correlation(run.progress, run.milestones) for run in bot_runs])),
@@ -174,16 +176,27 @@ class _Watcher:
     ) -> Watched:
         """Play `actions` from a state that was reached as `before` says."""
         watched = Watched() if before is None else before
+        self._play(spec, state, standing.copy(), actions, watched)
+        return watched
+
+    def rest(self, spec: ScreenSpec, state: bytes, standing: Standing, steps: int) -> tuple[bytes, Standing]:
+        """Let go of all buttons and wait: the state then, and where the judge says that it stands."""
         standing = standing.copy()
+        return self._play(spec, state, standing, [NO_BUTTON] * steps, Watched()), standing
+
+    def _play(self, spec: ScreenSpec, state: bytes, standing: Standing, actions: Sequence[int], watched: Watched) -> bytes:
+        """Play on, show it to the judge, and note it; returns the state at the end."""
         console = GameBoy(self.rom, spec)
         try:
             console.load(state)
+            for button in BUTTONS:  # the bot may have held one, and who held it would walk on for ever
+                console.release(button)
             for action in actions:
                 console.step(None if action == NO_BUTTON else action, self.emulator.frame_skip, self.emulator.press_ticks)
                 self._note(watched, standing, self.encode(console.frame()[None].copy())[0], self.reader.read(console))
+            return console.save() if actions else state
         finally:
             console.close()
-        return watched
 
     def farmed(self, spec: ScreenSpec, state: bytes, standing: Standing, script: Sequence[str], steps: int) -> float:
         """Share of the course that a script gained without reaching a milestone or another map; 0 where it got somewhere."""

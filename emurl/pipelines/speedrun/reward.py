@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from emurl.core.settings import Positive, Settings, Share
+from emurl.core.settings import Natural, Positive, Settings, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.footage.catalog import evenly_spread
@@ -23,7 +23,7 @@ from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
-from emurl.pipelines.speedrun.course import COURSE, CourseSettings, learn_course, measure_course, runs_of
+from emurl.pipelines.speedrun.course import COURSE, CourseSettings, learn_course, leave_one_out, measure_course, runs_of
 from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
 from emurl.pipelines.speedrun.judging import METRICS as JUDGING_METRICS
 from emurl.pipelines.speedrun.judging import JudgingSettings, judge_the_judge
@@ -82,6 +82,7 @@ class RewardSettings(OptimizerSettings):
     close_pairs: ClosePairs = ClosePairs()  # the harder part of a batch
     augment: Augment = AugmentSettings()  # stream-like faults on the frames it learns from
     evaluation: RewardEvaluation = RewardEvaluation()  # what the numbers are of
+    folds: Natural = 0  # judges more, each of all videos but the one it is asked about; each costs what the course does
     course: CourseSettings = CourseSettings()  # the judge that remembers what came before
     judging: JudgingSettings = JudgingSettings()  # what that judge is asked about
 
@@ -135,6 +136,11 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
     output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
     judge.save(output.path(COURSE), fps=fps, stride=stride)
+    if settings.folds:
+        left_out = leave_one_out(
+            settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
+        )
+        output.metrics.update(left_out)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
         tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)

@@ -22,8 +22,8 @@ from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge, find_cartridge
 from emurl.games.mossdale.plot import plot
 from emurl.games.mossdale.world import maps
 
-RUNS: tuple[tuple[int, Style | None], ...] = ((1, replace(Style.plain(1), best_move=1.0)), (6, Style.plain(0)), (4, None))
-"""The runs the sheet shows, by seed and person: each fills in what did not come by in those before."""
+RUNS: tuple[tuple[int, Style | None], ...] = ((1, replace(Style.plain(1), best_move=1.0)), (6, Style.plain(0)))
+"""The runs the sheet shows, by seed and person, before that of somebody who takes care: each fills in what did not come by yet."""
 
 COLUMNS, SCALE, GAP = 6, 2, 4
 _SETTLE = 6  # frames a screen must have stood before it is taken
@@ -68,26 +68,28 @@ class Wanted:
     Attributes:
         screens: of a run, in the order they come by. healed_after, ledge_after: the screens after which two others are shown.
         ledge: the map, and a cell of it above a ledge, which no runner takes.
+        careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
     """
 
     screens: tuple[Screen, ...]
     healed_after: str
     ledge_after: str
     ledge: tuple[str, tuple[int, int]]
+    careful: int = 4
 
 
 def wanted(of: Cartridge) -> Wanted:
     """The screens a cartridge's sheet shows, a line each, parted by `` | ``: name, then one of
 
     ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one that goes on by
-    itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens come after.
+    itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens come after, ``careful SEED`` who takes care.
 
     Raises:
         InputError: a line of another form.
     """
     numbers = {each.name: each.id for each in maps(of)}
     screens: list[Screen] = []
-    healed, ledge = "", ("", "", (0, 0))
+    healed, ledge, careful = "", ("", "", (0, 0)), 4
     for number, line in enumerate(of.source("sheet.txt").read_text(encoding="ascii").splitlines(), start=1):
         name, _, rest = (part.strip() for part in line.partition("|"))
         kind, _, what = rest.partition(" ")
@@ -99,6 +101,8 @@ def wanted(of: Cartridge) -> Wanted:
                 ledge = (after, place, (int(x), int(y)))
             case ("healed", after):
                 healed = after
+            case ("careful", seed):
+                careful = int(seed)
             case ("in" | "flows", *words) if words:
                 screens.append((name, (_in if kind == "in" else _flows)(what.replace("/", "\n"))))
             case ("mode", value):
@@ -109,8 +113,8 @@ def wanted(of: Cartridge) -> Wanted:
                 column, row = (None if each == "-" else int(each) for each in [*cell, "-", "-"][:2])
                 screens.append((name, _walks(numbers[place], column, row)))
             case _:
-                raise InputError(f"sheet.txt:{number}: {line!r} is none of mode, menu, walks, in, flows, ledge, healed")
-    return Wanted(tuple(screens), healed, ledge[0], ledge[1:])
+                raise InputError(f"sheet.txt:{number}: {line!r} is none of mode, menu, walks, in, flows, ledge, healed, careful")
+    return Wanted(tuple(screens), healed, ledge[0], ledge[1:], careful)
 
 
 _LEAF = (
@@ -187,10 +191,11 @@ def screens(of: Cartridge = MOSSDALE) -> dict[str, np.ndarray]:
     """Every screen of the game by name: canonical frames uint8 (144, 160)."""
     shown = wanted(of)
     search = _Search(of, shown)
-    for seed, style in RUNS:
+    runs = (*RUNS, (shown.careful, None))
+    for seed, style in runs:
         console = GameBoy(of.rom)
         play(console, seed, search.look, render_every=1, style=style, of=of)
-        if (seed, style) == RUNS[-1]:
+        if (seed, style) == runs[-1]:
             search.leaf(console)
         console.close()
     order = [name for name, _ in shown.screens]

@@ -72,7 +72,7 @@ def config_class(pipeline: Pipeline) -> type[Config]:
 def load_config(
     path: str | os.PathLike[str] | None, overrides: list[str] | tuple[str, ...] = (), pipeline: str | None = None
 ) -> Config:
-    """Read `path` (None: defaults; its `base` is another file that it is laid over), apply `overrides` of the form `a.b=value`, check everything.
+    """Read `path` (None: defaults), apply `overrides` of the form `a.b=value`, check everything. A file's `base` is one it is laid over.
 
     Args:
         pipeline: whose settings they are; None: the file's own `pipeline`, by default speedrun.

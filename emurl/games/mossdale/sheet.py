@@ -81,8 +81,9 @@ class Wanted:
 def wanted(of: Cartridge) -> Wanted:
     """The screens a cartridge's sheet shows, a line each, parted by `` | ``: name, then one of
 
-    ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one that goes on by
-    itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens come after, ``careful SEED`` who takes care.
+    ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one
+    that goes on by itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens
+    come after, ``careful SEED`` who takes care.
 
     Raises:
         InputError: a line of another form.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emurl.core.errors import InputError
-from emurl.envs.gameboy.console import GameBoy
+from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.envs.gameboy.memory import reader_for
 from emurl.footage.legibility import legible
 from emurl.games import game_of_title, mossdale
@@ -140,14 +140,15 @@ def steps(place: str, start: world.Cell, to: str, *events: str) -> list[str]:
 def test_the_way_back_through_the_harbor_is_one_s_own_steps_the_other_way_round():
     """What the frames show is the same before and after the partner; only a player who remembers knows which way to go."""
     there, back = steps("harbor", (12, 14), "sluice"), steps("harbor", (11, 10), "shore", "partner")
-    assert len(there) + len(back) > 40
-    assert there[-9:] == ["right"] * 8 + ["up"] and back[:8] == ["left"] * 8
+    assert len(there) + len(back) > 50
+    assert there.count("left") >= 9 and there.count("right") >= 8, "west of the ropes, then east to the sluice"
+    assert back.count("left") >= 8 and back.count("right") >= 13, "west again, and on to the gate in the east"
     with pytest.raises(ValueError, match="no way"):
         steps("harbor", (11, 10), "shore")
 
 
 @pytest.mark.parametrize(
-    ("place", "start", "to", "least", "turns"), [("shore", (4, 22), "cave", 40, 6), ("cave", (1, 11), "cliff", 31, 10)]
+    ("place", "start", "to", "least", "turns"), [("shore", (4, 22), "cave", 40, 6), ("cave", (1, 11), "cliff", 31, 8)]
 )
 def test_shore_and_cave_are_no_straight_lines(place, start, to, least, turns):
     way = steps(place, start, to)
@@ -162,7 +163,9 @@ def test_letters_are_found_on_its_screens():
     console = GameBoy(TIDEWICK.rom)
     address = TIDEWICK.symbols()
     for _ in range(600):
-        console.step(7 if console.read(address["wGameMode"])[0] == 1 else 0, 8)
+        if console.read(address["wGameMode"])[0] == 1:
+            console.step(BUTTONS.index("start"), 16)
+        console.tick(8)
         if console.read(address["wTextWaiting"])[0]:
             break
     frame = console.frame()[None]

@@ -22,9 +22,6 @@ from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge, find_cartridge
 from emurl.games.mossdale.plot import plot
 from emurl.games.mossdale.world import maps
 
-RUNS: tuple[tuple[int, Style | None], ...] = ((1, replace(Style.plain(1), best_move=1.0)), (6, Style.plain(0)))
-"""The runs the sheet shows, by seed and person, before that of somebody who takes care: each fills in what did not come by yet."""
-
 COLUMNS, SCALE, GAP = 6, 2, 4
 _SETTLE = 6  # frames a screen must have stood before it is taken
 
@@ -68,13 +65,14 @@ class Wanted:
     Attributes:
         screens: of a run, in the order they come by. healed_after, ledge_after: the screens after which two others are shown.
         ledge: the map, and a cell of it above a ledge, which no runner takes.
-        careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
+        beaten: seed and partner of somebody who is beaten on the way. careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
     """
 
     screens: tuple[Screen, ...]
     healed_after: str
     ledge_after: str
     ledge: tuple[str, tuple[int, int]]
+    beaten: tuple[int, int] = (6, 0)
     careful: int = 4
 
 
@@ -83,14 +81,14 @@ def wanted(of: Cartridge) -> Wanted:
 
     ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one
     that goes on by itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens
-    come after, ``careful SEED`` who takes care.
+    come after, ``beaten SEED PARTNER`` and ``careful SEED`` who shows the rest.
 
     Raises:
         InputError: a line of another form.
     """
     numbers = {each.name: each.id for each in maps(of)}
     screens: list[Screen] = []
-    healed, ledge, careful = "", ("", "", (0, 0)), 4
+    healed, ledge, beaten, careful = "", ("", "", (0, 0)), (6, 0), 4
     for number, line in enumerate(of.source("sheet.txt").read_text(encoding="ascii").splitlines(), start=1):
         name, _, rest = (part.strip() for part in line.partition("|"))
         kind, _, what = rest.partition(" ")
@@ -102,6 +100,8 @@ def wanted(of: Cartridge) -> Wanted:
                 ledge = (after, place, (int(x), int(y)))
             case ("healed", after):
                 healed = after
+            case ("beaten", seed, partner):
+                beaten = (int(seed), int(partner))
             case ("careful", seed):
                 careful = int(seed)
             case ("in" | "flows", *words) if words:
@@ -114,8 +114,10 @@ def wanted(of: Cartridge) -> Wanted:
                 column, row = (None if each == "-" else int(each) for each in [*cell, "-", "-"][:2])
                 screens.append((name, _walks(numbers[place], column, row)))
             case _:
-                raise InputError(f"sheet.txt:{number}: {line!r} is none of mode, menu, walks, in, flows, ledge, healed, careful")
-    return Wanted(tuple(screens), healed, ledge[0], ledge[1:], careful)
+                raise InputError(
+                    f"sheet.txt:{number}: {line!r} is none of mode, menu, walks, in, flows, ledge, healed, beaten, careful"
+                )
+    return Wanted(tuple(screens), healed, ledge[0], ledge[1:], beaten, careful)
 
 
 _LEAF = (
@@ -192,7 +194,8 @@ def screens(of: Cartridge = MOSSDALE) -> dict[str, np.ndarray]:
     """Every screen of the game by name: canonical frames uint8 (144, 160)."""
     shown = wanted(of)
     search = _Search(of, shown)
-    runs = (*RUNS, (shown.careful, None))
+    good, plain = replace(Style.plain(1), best_move=1.0), Style.plain(shown.beaten[1])
+    runs: tuple[tuple[int, Style | None], ...] = ((1, good), (shown.beaten[0], plain), (shown.careful, None))
     for seed, style in runs:
         console = GameBoy(of.rom)
         play(console, seed, search.look, render_every=1, style=style, of=of)

@@ -65,7 +65,8 @@ class Wanted:
     Attributes:
         screens: of a run, in the order they come by. healed_after, ledge_after: the screens after which two others are shown.
         ledge: the map, and a cell of it above a ledge, which no runner takes.
-        beaten: seed and partner of somebody who is beaten on the way. careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
+        beaten: seed and partner of somebody who is beaten on the way.
+        careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
     """
 
     screens: tuple[Screen, ...]

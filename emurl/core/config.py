@@ -72,7 +72,7 @@ def config_class(pipeline: Pipeline) -> type[Config]:
 def load_config(
     path: str | os.PathLike[str] | None, overrides: list[str] | tuple[str, ...] = (), pipeline: str | None = None
 ) -> Config:
-    """Read `path` (None: defaults), apply `overrides` of the form `a.b=value`, check everything.
+    """Read `path` (None: defaults), apply `overrides` of the form `a.b=value`, check everything. A file's `base` is one it is laid over.
 
     Args:
         pipeline: whose settings they are; None: the file's own `pipeline`, by default speedrun.
@@ -84,7 +84,7 @@ def load_config(
     source = "defaults"
     if path is not None:
         source = str(path)
-        values = _read_yaml(Path(path))
+        values = _read_file(Path(path))
     for override in overrides:
         _apply_override(values, override)
     if pipeline is not None and values.setdefault("pipeline", pipeline) != pipeline:
@@ -113,6 +113,29 @@ def _checked(model: type[Checked], values: dict[str, Any], source: str) -> Check
         return model.model_validate(values)
     except ValidationError as error:
         raise InputError(_one_line(error, source, model)) from None
+
+
+def _read_file(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A settings file laid over the one that its `base` names, a path seen from its own folder; sections are merged key by key."""
+    values = _read_yaml(path)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str):
+        raise InputError(f"{path}: base: expected the path of another settings file, not a {type(base).__name__}")
+    above = (*above, at_home(path).resolve())
+    under = at_home(path).parent / base
+    if under.resolve() in above:
+        raise InputError(f"{path}: base: {base} is laid over this file already, expected another settings file")
+    return _laid_over(_read_file(under, above), values)
+
+
+def _laid_over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -16,9 +16,42 @@ STAGES = tuple(find_pipeline("speedrun").by_name)
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["demo", "pokemon_red"])
+@pytest.mark.parametrize("name", ["demo", "pokemon_red", "tidewick"])
 def test_the_shipped_files_are_valid(name):
     assert isinstance(load_config(ROOT / "configs" / f"{name}.yaml"), Config)
+
+
+def test_the_second_game_s_file_differs_from_the_demo_s_by_the_game_alone():
+    demo, other = (flat(load_config(ROOT / "configs" / f"{name}.yaml").model_dump()) for name in ("demo", "tidewick"))
+    differing = {
+        key.rpartition(".")[0].rpartition(".")[2] + "." + key.rpartition(".")[2] for key in demo if demo[key] != other[key]
+    }
+    assert demo.keys() == other.keys() and differing == {"emulator.rom", "broadcast.game", "runs.game"}
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    found = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def test_a_file_may_be_laid_over_another(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "base.yaml").write_text("seed: 3\nreward: {epochs: 7, batch_size: 5}\n")
+    file = tmp_path / "over.yaml"
+    file.write_text("base: below/base.yaml\nreward: {epochs: 2}\n")
+    found = load_config(file)
+    assert (found.seed, found.reward.epochs, found.reward.batch_size, found.reward.seed) == (3, 2, 5, 3)
+    file.write_text("base: nowhere.yaml\n")
+    with pytest.raises(InputError, match=r"nowhere.yaml: no such file"):
+        load_config(file)
+    file.write_text("base: over.yaml\n")
+    with pytest.raises(InputError, match=r"over.yaml: base: over.yaml is laid over this file already"):
+        load_config(file)
+    file.write_text("base: 3\n")
+    with pytest.raises(InputError, match=r"over.yaml: base: expected the path of another settings file, not a int"):
+        load_config(file)
 
 
 def test_shared_values_reach_every_stage_that_has_them_and_a_stage_may_differ(tmp_path):

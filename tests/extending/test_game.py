@@ -74,7 +74,7 @@ def test_settings_and_doctor_know_it(house):
 
 def test_a_game_without_a_leaderboard_or_a_bot_says_so_in_one_line(house):
     refused = house.emurl("run", "runs", "--config", "configs/dot.yaml", "--set", "broadcast.game=dot", code=2)
-    assert "'dot' has no demo leaderboard, expected one of mossdale" in refused
+    assert "'dot' has no demo leaderboard, expected one of mossdale, tidewick" in refused
     refused = house.emurl("play", "--bot", "--config", "configs/dot.yaml", code=2)
     assert "dot" in refused
     assert len(refused.splitlines()) == 1

@@ -15,6 +15,7 @@ from emurl.envs.gameboy.memory_text import ALPHABET, decode_box, decode_rows, de
 from emurl.games import game_of_title
 from emurl.games.mossdale import world
 from emurl.games.mossdale.memory import EVENTS, GAME_MODE, Mossdale
+from emurl.games.mossdale.plot import plot
 from emurl.games.pokemon_red import PokemonRed
 from tests.fixtures import rom as emulator_rom
 from tests.fixtures.beside import beside
@@ -175,7 +176,7 @@ def test_mossdale_keeps_its_milestones_as_events() -> None:
         memory.put(0xD747, *flags.to_bytes(2, "little"))
         assert reader.reached(reader.read(memory)) == list(reader.milestones[: number + 1])
     assert {"mode": 3, "step_left": 9, "facing": 8}.items() <= reader.read(memory).items()
-    assert list(EVENTS) == list(world.MILESTONES) and all(world.EVENTS[bit] == name for name, bit in EVENTS.items())
+    assert list(EVENTS) == list(plot().milestones) and all(plot().events[bit] == name for name, bit in EVENTS.items())
     assert {each.id: each.name for each in world.maps()} | {5: "tower"} == dict(reader.maps)
 
 

@@ -24,12 +24,12 @@ def test_a_rom_is_known_by_its_title_or_not_at_all(tmp_path):
     known = game_of(EmulatorSettings(rom=str(write_rom(tmp_path, "POKEMON RED"))))
     assert known is not None and known.name == "pokemon_red"
     assert game_of(EmulatorSettings(rom=str(write_rom(tmp_path, "UNKNOWN")))) is None
-    with pytest.raises(InputError, match=r"emulator.rom: .*none.gb: no such file.* one of embedded, mossdale"):
+    with pytest.raises(InputError, match=r"emulator.rom: .*none.gb: no such file.* one of embedded, mossdale, tidewick"):
         rom_path(EmulatorSettings(rom=str(tmp_path / "none.gb")))
 
 
 def test_a_game_without_a_demo_leaderboard_is_refused():
-    with pytest.raises(InputError, match="'pokemon_red' has no demo leaderboard, expected one of mossdale"):
+    with pytest.raises(InputError, match="'pokemon_red' has no demo leaderboard, expected one of mossdale, tidewick"):
         broadcasting(BroadcastSettings(game="pokemon_red"))
 
 

@@ -73,11 +73,12 @@ def test_a_plain_field_is_named_and_begins_a_cell_before_the_first_visit() -> No
 def test_the_embedded_game_s_maps_are_all_there_side_by_side_as_they_are_drawn() -> None:
     atlas = drawn.atlas()
     assert {number: plot.name for number, plot in atlas.plots.items()} == dict(Mossdale.maps)
-    taken = np.zeros((drawn.HEIGHT, drawn.WIDTH), int)
+    wide, high = map(int, drawn.layout().size)
+    taken = np.zeros((high, wide), int)
     for plot in atlas.plots.values():
         x, y = plot.x // 16, plot.y // 16
         taken[y : y + plot.height, x : x + plot.width] += 1
-        assert x + plot.width <= drawn.WIDTH and y + plot.height <= drawn.HEIGHT
+        assert x + plot.width <= wide and y + plot.height <= high
     assert taken.max() == 1
     town, tree = atlas.plots[3], [[0] * 16 for _ in range(16)]
     stamp(tree, world.tileset("outdoor")["T"].pixels, 0, 0)
@@ -87,14 +88,14 @@ def test_the_embedded_game_s_maps_are_all_there_side_by_side_as_they_are_drawn()
 
 def test_doors_are_tied_to_where_they_lead() -> None:
     """Every drawn road begins and ends on a warp of its maps, and every warp between two places has one."""
-    corners = {each.name: drawn.LAYOUT[each.name] for each in world.maps()}
+    corners = {each.name: drawn.layout().places[each.name] for each in world.maps()}
     doors = {
         (each.name, warp.map): {(corners[each.name][0] + w.at[0], corners[each.name][1] + w.at[1]) for w in each.warps if w.map == warp.map}
         for each in world.maps()
         for warp in each.warps
     }  # fmt: skip
     tied: set[frozenset[str]] = {frozenset(("town", "route"))}  # these two touch
-    for road in drawn.ROADS:
+    for road in drawn.layout().roads:
         ends = []
         for x, y in (road[0], road[-1]):
             beside = {(int(x) - dx, int(y) - dy) for dx, dy in [(0, 0), *world.STEPS.values()]} | {(int(x - 0.5), int(y))}

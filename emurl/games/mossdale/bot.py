@@ -16,15 +16,15 @@ import numpy as np
 
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games.mossdale import hands
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
+from emurl.games.mossdale.creatures import creatures
 from emurl.games.mossdale.fighter import Fighter
 from emurl.games.mossdale.hands import BATTLE, INTRO, OVERWORLD, PAGE, TITLE, Hands, OutOfTime, RunRecord
+from emurl.games.mossdale.plot import plot
 from emurl.games.mossdale.style import Style
 from emurl.games.mossdale.world import STEPS, Cell, Map, Thing, find_path, maps
 
 __all__ = ["RunRecord", "Style", "play"]
-
-_LAMPS = ("lever 0", "lever 2")
-"""The lamps to press, in any order: each changes itself and its neighbors, and the middle one is lit."""
 
 
 def play(
@@ -35,6 +35,7 @@ def play(
     render_every: int = 2,
     end_ticks: int = 150,
     style: Style | None = None,
+    of: Cartridge = MOSSDALE,
 ) -> RunRecord:
     """Play a run on a console that has just been switched on.
 
@@ -45,6 +46,7 @@ def play(
         render_every: 0 renders nothing, which is much faster.
         end_ticks: how long to look at the end screen.
         style: this person, not the one the seed draws.
+        of: the cartridge that is in the console.
 
     Returns:
         the run; ``finished`` is False where it was given up after `emurl.games.mossdale.hands.TICK_LIMIT` ticks.
@@ -52,7 +54,7 @@ def play(
     rng = np.random.default_rng([seed, 0x6D6F7373])
     drawn = Style.draw(rng)
     style = style or drawn
-    runner = _Runner(Hands(gameboy, seed, on_tick, render_every, style.reaction, rng), style)
+    runner = _Runner(Hands(gameboy, seed, on_tick, render_every, style.reaction, rng, of), style, of)
     with contextlib.suppress(OutOfTime):
         runner.run(end_ticks)
     record = runner.hands.record
@@ -61,11 +63,12 @@ def play(
 
 
 class _Runner:
-    def __init__(self, own: Hands, style: Style) -> None:
+    def __init__(self, own: Hands, style: Style, of: Cartridge) -> None:
         self.hands = own
         self.style = style
-        self.fighter = Fighter(own, style.heal_below, style.flee, style.best_move)
-        self.maps = {each.id: each for each in maps()}
+        self.fighter = Fighter(own, creatures(of), style.heal_below, style.flee, style.best_move)
+        self.maps = {each.id: each for each in maps(of)}
+        self.plot = plot(of)
         self.taste: list[str] = list(STEPS)
         self.visits: set[str] = set()
 
@@ -136,26 +139,30 @@ class _Runner:
 
     def next_thing(self) -> None:
         """The next errand on this map: what the road asks for here, or the way on, perhaps by a detour."""
-        own, here, style = self.hands, self.here(), self.style
+        own, here = self.hands, self.here()
         self.taste = [list(STEPS)[index] for index in own.rng.permutation(len(STEPS))]
         events = own.events()
         if here.name not in self.visits:
             self.visits.add(here.name)
             self.diversions(here)
             return
-        if here.name == "lodge" and "partner" not in events:
-            self.visit(here, [thing for thing in here.things if thing.kind == "nest"][style.partner])
-        elif here.name == "gym" and "puzzle" not in events:
-            lamps = own.read("wLamps")
-            wanted = [thing for thing in here.things if f"{thing.kind} {thing.of}" in _LAMPS]
-            off = [thing for thing in wanted if not lamps >> int(thing.of) & 1] or wanted
-            self.visit(here, off[int(own.rng.integers(len(off)))])
-        elif here.name == "gym" and "badge" not in events:
-            self.visit(here, next(thing for thing in here.things if thing.of == "alder"))
-        elif here.name == "hearth" and self.hurt():
-            self.visit(here, next(thing for thing in here.things if thing.kind == "heal"))
-        else:
-            self.walk(here, self.exits(here, events))
+        for errand in self.plot.errands:
+            if errand.place == here.name and (self.hurt() if errand.until == "hurt" else errand.until not in events):
+                self.visit(here, self.choice(here, errand.what))
+                return
+        self.walk(here, self.exits(here, events))
+
+    def choice(self, here: Map, what: str) -> Thing:
+        """Which of the things of this kind or name is used next: the partner one likes, a lever that still has to be pulled."""
+        own = self.hands
+        every = [thing for thing in here.things if what in (thing.kind, thing.of)]
+        if what == "nest":
+            return every[self.style.partner]
+        if what == "lever":
+            due = self.plot.solution(own.read("wLamps"))
+            every = [thing for thing in every if int(thing.of) in due]
+            return every[int(own.rng.integers(len(every)))]
+        return every[0]
 
     def hurt(self) -> bool:
         own = self.hands
@@ -163,12 +170,10 @@ class _Runner:
 
     def exits(self, here: Map, events: set[str]) -> list[Cell]:
         """Where the road goes on from this map, as far as it can be reached."""
-        onward = {
-            "bedroom": ["house"], "house": ["town"], "town": ["route" if "partner" in events else "lodge"], "lodge": ["town"],
-            "hearth": ["town"], "route": ["gym", "maze"], "maze": ["route"], "gym": ["tower"],
-        }[here.name]  # fmt: skip
-        for name in onward:
-            cells = [warp.at for warp in here.warps if warp.map == name and (here.name != "maze" or warp.event)]
+        for way in self.plot.roads:
+            if way.place != here.name or (way.after and way.after not in events):
+                continue
+            cells = [warp.at for warp in here.warps if warp.map == way.to and way.by in ("", warp.event)]
             if self.way(here, self.cell(), cells) is not None:
                 return cells
         raise ValueError(f"the map {here.name} has no way on from {self.cell()}")
@@ -183,8 +188,9 @@ class _Runner:
             self.wander(here)
         if self.here() is here and own.chance(style.leaf):
             self.leaf()
-        if here.name == "town" and "partner" in own.events() and own.chance(style.visit_hearth):
-            self.walk(here, [warp.at for warp in here.warps if warp.map == "hearth"])
+        for rest in self.plot.rests:
+            if rest.place == here.name and rest.after in own.events() and own.chance(style.visit_hearth):
+                self.walk(here, [warp.at for warp in here.warps if warp.map == rest.to])
 
     def leaf(self) -> None:
         """Open the menu, look at one of its pages, close it."""

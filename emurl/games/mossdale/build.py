@@ -1,7 +1,8 @@
-"""Builds the cartridge: ``python -m emurl.games.mossdale.build`` writes ``mossdale.gb`` and ``mossdale.sym``.
+"""Builds a cartridge: ``python -m emurl.games.mossdale.build`` writes ``mossdale.gb`` and ``mossdale.sym``.
 
-``--check`` writes nothing and exits 1 where the committed ROM is not, byte for byte, what its source gives. SDCC's
-output depends on its version, so the version that made the committed ROM is asked for.
+``--game NAME`` builds another game of this engine. ``--check`` writes nothing and exits 1 where the committed ROM is not,
+byte for byte, what its source gives. SDCC's output depends on its version, so the version that made the committed ROM is
+asked for.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ import tempfile
 from pathlib import Path
 
 from emurl.core.errors import EmurlError, InputError, WorkError
-from emurl.games.mossdale import TITLE, rom_path
 from emurl.games.mossdale.assets import Assets
 from emurl.games.mossdale.banks import FarData
-from emurl.games.mossdale.world import GAME
+from emurl.games.mossdale.cartridge import CODE, MOSSDALE, Cartridge, find_cartridge
 
 SDCC_VERSION = "4.2"
 NEAR_SIZE = 0x8000
@@ -44,7 +44,7 @@ def missing_compiler() -> str | None:
     return None
 
 
-def build() -> tuple[bytes, str]:
+def build(of: Cartridge = MOSSDALE) -> tuple[bytes, str]:
     """Compile and link the game.
 
     Returns:
@@ -59,9 +59,9 @@ def build() -> tuple[bytes, str]:
     with tempfile.TemporaryDirectory() as name:
         # Relative paths only: what the tools write must not depend on where the folder is.
         folder = Path(name)
-        for source in sorted((GAME / "src").iterdir()):
+        for source in sorted(CODE.iterdir()):
             shutil.copy(source, folder / source.name)
-        assets = Assets()
+        assets = Assets(of)
         (folder / "assets.h").write_text("".join(assets.header), encoding="ascii")
         (folder / "assets.c").write_text("".join(assets.source), encoding="ascii")
         _call(folder, "sdasgb", "-plosgff", "crt0.s")
@@ -75,7 +75,7 @@ def build() -> tuple[bytes, str]:
         rom = _from_hex((folder / "game.ihx").read_text(encoding="ascii"))
         listing = (folder / "game.noi").read_text(encoding="ascii")
         _check_near(listing)
-        return finish_header(rom + assets.far.image()), _symbols(listing, assets.far)
+        return finish_header(rom + assets.far.image(), of.title), _symbols(listing, assets.far, of.title)
 
 
 def _call(folder: Path, *command: str) -> None:
@@ -98,10 +98,10 @@ def _from_hex(text: str) -> bytearray:
     return rom
 
 
-def finish_header(rom: bytearray) -> bytes:
+def finish_header(rom: bytearray, title: str) -> bytes:
     """Title, cartridge type (64 KiB, MBC1, DMG) and both checksums; the logo stays zero."""
     rom[0x104:0x150] = bytes(0x150 - 0x104)
-    rom[0x134 : 0x134 + len(TITLE)] = TITLE.encode("ascii")
+    rom[0x134 : 0x134 + len(title)] = title.encode("ascii")
     rom[0x147:0x149] = b"\x01\x01"
     checksum = 0
     for byte in rom[0x134:0x14D]:
@@ -122,35 +122,38 @@ def _check_near(noice: str) -> None:
         raise WorkError(f"the game's variables end at {end:04X}, the tile map begins at C3A0")
 
 
-def _symbols(noice: str, far: FarData) -> str:
+def _symbols(noice: str, far: FarData, title: str) -> str:
     """``bank:address name`` lines: the linker's labels, far data, and the work RAM fields of ram.h."""
-    found = {name: int(address, 16) for name, address in _RAM_FIELD.findall((GAME / "src" / "ram.h").read_text("utf-8"))}
+    found = {name: int(address, 16) for name, address in _RAM_FIELD.findall((CODE / "ram.h").read_text("utf-8"))}
     for name, address in _LABEL.findall(noice):
         if name.startswith("_") and not name.startswith("__"):
             found[name[1:]] = int(address, 16)
     lines = sorted((int(0x4000 <= address < 0x8000), address, name) for name, address in found.items())
     lines += sorted((bank, address, name) for name, (bank, address) in far.places.items())
-    return "; MOSSDALE\n" + "".join(f"{bank:02x}:{address:04x} {name}\n" for bank, address, name in lines)
+    return f"; {title}\n" + "".join(f"{bank:02x}:{address:04x} {name}\n" for bank, address, name in lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m emurl.games.mossdale.build", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with the committed ROM, write nothing")
+    parser.add_argument("--game", default=MOSSDALE.name, help="which game of this engine (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        rom, symbols = build()
+        of = find_cartridge(options.game)
+        rom, symbols = build(of)
     except EmurlError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     near, far = len(rom[:NEAR_SIZE].rstrip(b"\xff")), len(rom[NEAR_SIZE:].rstrip(b"\xff"))
+    listing = of.rom.with_suffix(".sym")
     if options.check:
-        same = rom == rom_path().read_bytes() and symbols == rom_path().with_suffix(".sym").read_text("ascii")
-        print(f"{rom_path().name}: {'as built from its source' if same else 'differs from its source: build it anew'}")
+        same = rom == of.rom.read_bytes() and symbols == listing.read_text("ascii")
+        print(f"{of.rom.name}: {'as built from its source' if same else 'differs from its source: build it anew'}")
         return 0 if same else 1
-    rom_path().write_bytes(rom)
-    rom_path().with_suffix(".sym").write_text(symbols, encoding="ascii")
-    print(f"{rom_path().name}: {near} of {NEAR_SIZE} bytes of code, {far} of {len(rom) - NEAR_SIZE} of data")
+    of.rom.write_bytes(rom)
+    listing.write_text(symbols, encoding="ascii")
+    print(f"{of.rom.name}: {near} of {NEAR_SIZE} bytes of code, {far} of {len(rom) - NEAR_SIZE} of data")
     return 0
 
 

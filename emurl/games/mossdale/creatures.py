@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from emurl.core.errors import InputError
-from emurl.games.mossdale import world
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
+from emurl.games.mossdale.plot import plot
 
 EFFECTS = ("hit", "weaken", "mend")
 
@@ -74,22 +75,22 @@ class Creatures:
 
 
 @lru_cache
-def creatures() -> Creatures:
-    """The parsed file.
+def creatures(of: Cartridge = MOSSDALE) -> Creatures:
+    """The parsed file of a cartridge.
 
     Raises:
         InputError: a line of another form, or a name nothing stands for.
     """
     found = Creatures({}, {}, {}, {})
-    for number, line in enumerate((world.GAME / "creatures.txt").read_text(encoding="ascii").splitlines(), start=1):
+    for number, line in enumerate(of.source("creatures.txt").read_text(encoding="ascii").splitlines(), start=1):
         try:
-            _line(found, line.split())
+            _line(found, line.split(), plot(of).events)
         except (ValueError, KeyError) as error:
             raise InputError(f"creatures.txt:{number}: {line!r} is none of type, move, species, trainer ({error})") from None
     return found
 
 
-def _line(found: Creatures, words: list[str]) -> None:
+def _line(found: Creatures, words: list[str], events: tuple[str, ...]) -> None:
     match words:
         case [] | ["#", *_]:
             return
@@ -103,7 +104,7 @@ def _line(found: Creatures, words: list[str]) -> None:
             moves = (found.moves[a].name, found.moves[b].name, found.moves[c].name, found.moves[d].name)
             found.species[name] = Species(name, found.kinds[kind].name, numbers, moves)
         case ["trainer", name, event, sight, prize, *monsters]:
-            world.EVENTS.index(event)
+            events.index(event)
             team = tuple((found.species[each.split(":")[0]].name, int(each.split(":")[1])) for each in monsters)
             found.trainers[name] = Trainer(name, event, int(sight), int(prize), team)
         case _:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from emurl.games.mossdale import hands
-from emurl.games.mossdale.creatures import creatures
+from emurl.games.mossdale.creatures import Creatures
 from emurl.games.mossdale.hands import Hands
 
 
 class Fighter:
     """One person's way of fighting: see `emurl.games.mossdale.bot.Style`."""
 
-    def __init__(self, own: Hands, heal_below: float, flee: float, best_move: float) -> None:
+    def __init__(self, own: Hands, beings: Creatures, heal_below: float, flee: float, best_move: float) -> None:
         self.hands = own
+        self.beings = beings
         self.heal_below = heal_below
         self.flee = flee
         self.best_move = best_move
@@ -54,7 +55,7 @@ class Fighter:
         own = self.hands
         if not own.chance(self.best_move):
             return 0
-        beings = creatures()
+        beings = self.beings
         kinds, moves = list(beings.kinds), list(beings.moves.values())
         mine, foe = (kinds[own.read(name, 5)] for name in ("wPartyMons", "wEnemyMon"))
         worth = []

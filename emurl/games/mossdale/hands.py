@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emurl.envs.gameboy.console import GameBoy
-from emurl.games.mossdale import symbols
-from emurl.games.mossdale.world import EVENTS, MILESTONES
+from emurl.games.mossdale.cartridge import Cartridge
+from emurl.games.mossdale.plot import plot
 
 TITLE, INTRO, OVERWORLD, ENDING, BATTLE, PAGE = range(1, 7)
 """Values of wGameMode."""
@@ -51,6 +51,7 @@ class Hands:
         render_every: int,
         reaction: float,
         rng: np.random.Generator,
+        of: Cartridge,
     ) -> None:
         self.gameboy = gameboy
         self.rng = rng
@@ -59,8 +60,9 @@ class Hands:
         self.render_every = render_every
         self.record = RunRecord(seed)
         self.held: str | None = None
-        self._address = symbols()
-        self._bits = [(name, *divmod(EVENTS.index(name), 8)) for name in MILESTONES]
+        self._address = of.symbols()
+        self._events = plot(of).events
+        self._bits = [(name, *divmod(self._events.index(name), 8)) for name in plot(of).milestones]
 
     def read(self, name: str, offset: int = 0) -> int:
         """A byte of work RAM by its name in ram.h."""
@@ -68,7 +70,7 @@ class Hands:
 
     def events(self) -> set[str]:
         """The events that have happened."""
-        return {name for bit, name in enumerate(EVENTS) if self.read("wEventFlags", bit >> 3) >> (bit & 7) & 1}
+        return {name for bit, name in enumerate(self._events) if self.read("wEventFlags", bit >> 3) >> (bit & 7) & 1}
 
     def hold(self, button: str | None) -> None:
         """From the next tick on hold this button and no other."""

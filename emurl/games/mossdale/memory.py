@@ -20,16 +20,10 @@ EVENTS: Mapping[str, int] = MappingProxyType(
 """The milestones in the order of the road, with their bits in wEventFlags."""
 
 
-class Mossdale:
-    """Reader of the open game that ships with emurl."""
+class EngineReader:
+    """What the readers of all this engine's games share: they differ in `title`, `events` (name: bit), `milestones` and `maps`."""
 
-    title = "MOSSDALE"
-    milestones: tuple[str, ...] = tuple(EVENTS)
-    maps: Mapping[int, str] = MappingProxyType(
-        {
-            1: "bedroom", 2: "house", 3: "town", 4: "route", 5: "tower", 6: "hearth", 7: "lodge", 8: "maze", 9: "gym",
-        }
-    )  # fmt: skip
+    events: Mapping[str, int]
 
     def read(self, gameboy: Memory) -> dict[str, Fact]:
         """The common facts (`read_layout`), `mode`, `step_left` (frames), `facing` (0 down, 4 up, 8 left, 12 right), `menu`."""
@@ -43,4 +37,17 @@ class Mossdale:
 
     def reached(self, facts: Facts) -> list[str]:
         """The milestones these facts show: the game itself keeps them as events."""
-        return [name for name, event in EVENTS.items() if has_event(facts, event)]
+        return [name for name, event in self.events.items() if has_event(facts, event)]
+
+
+class Mossdale(EngineReader):
+    """Reader of the open game that ships with emurl."""
+
+    title = "MOSSDALE"
+    events = EVENTS
+    milestones: tuple[str, ...] = tuple(EVENTS)
+    maps: Mapping[int, str] = MappingProxyType(
+        {
+            1: "bedroom", 2: "house", 3: "town", 4: "route", 5: "tower", 6: "hearth", 7: "lodge", 8: "maze", 9: "gym",
+        }
+    )  # fmt: skip

@@ -9,24 +9,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from emurl.core.errors import InputError
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.envs.gameboy.memory_text import read_text
-from emurl.games.mossdale import rom_path, symbols
 from emurl.games.mossdale.bot import Style, play
-
-RUNS: tuple[tuple[int, Style | None], ...] = ((1, replace(Style.plain(1), best_move=1.0)), (6, Style.plain(0)), (4, None))
-"""The runs the sheet shows, by seed and person: each fills in what did not come by in those before."""
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge, find_cartridge
+from emurl.games.mossdale.plot import plot
+from emurl.games.mossdale.world import maps
 
 COLUMNS, SCALE, GAP = 6, 2, 4
 _SETTLE = 6  # frames a screen must have stood before it is taken
 
 See = Callable[[Callable[[str], int], str], bool]
 """Whether this is the screen waited for, from named bytes of memory and the text of the box."""
+
+
+Screen = tuple[str, See]
+"""A screen's name, and what tells it."""
 
 
 def _in(text: str) -> See:
@@ -54,20 +58,68 @@ def _mode(mode: int) -> See:
     return lambda at, box: at("wGameMode") == mode
 
 
-SCREENS: tuple[tuple[str, See], ...] = (
-    ("title", _mode(1)), ("intro", _in("Warden")), ("mosslings", _in("Mosslings")), ("name", _menu(1)),
-    ("task", _in("light its")), ("bedroom", _walks(1)), ("house", _walks(2)), ("town", _walks(3)), ("lodge", _walks(7)),
-    ("nest", _menu(2)), ("partner", _in("partner now!")), ("gate", _walks(3, 14)), ("route", _walks(4)),
-    ("grass", _walks(4, None, 31)),
-    ("wild", _flows("comes closer!")), ("battle", _menu(3)), ("moves", _menu(4)), ("strong", _flows("hits home")),
-    ("weak", _flows("hardly stings")), ("items", _menu(5)), ("balm", _flows("A BALM")), ("level", _flows("grows to")),
-    ("faint", _flows("can not\ngo on!")), ("blackout", _in("hurries")), ("hearth", _walks(6)),
-    ("seen", _in("I saw you!")), ("wren", _flows("out\nLAMPMOTH!")), ("points", _flows("points.")),
-    ("hollow", _walks(4, 5, 8)), ("maze", _walks(8, 5, 5)), ("tower", _walks(4, 7, 4)), ("gym", _walks(9, None, 8)),
-    ("lamp", _in("Click!")), ("open", _in("gate opens")), ("alder", _flows("out\nSNAILOR!")), ("owl", _flows("out\nGLOAMOWL!")),
-    ("badge", _in("BADGE")), ("end", _mode(4)),
-)  # fmt: skip
-"""The screens of a run in the order they come by, each by a name and what tells it."""
+@dataclass(frozen=True)
+class Wanted:
+    """A cartridge's ``sheet.txt``.
+
+    Attributes:
+        screens: of a run, in the order they come by. healed_after, ledge_after: the screens after which two others are shown.
+        ledge: the map, and a cell of it above a ledge, which no runner takes.
+        beaten: seed and partner of somebody who is beaten on the way.
+        careful: the seed of somebody who takes care, for what the good and the beaten run do not show.
+    """
+
+    screens: tuple[Screen, ...]
+    healed_after: str
+    ledge_after: str
+    ledge: tuple[str, tuple[int, int]]
+    beaten: tuple[int, int] = (6, 0)
+    careful: int = 4
+
+
+def wanted(of: Cartridge) -> Wanted:
+    """The screens a cartridge's sheet shows, a line each, parted by `` | ``: name, then one of
+
+    ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one
+    that goes on by itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens
+    come after, ``beaten SEED PARTNER`` and ``careful SEED`` who shows the rest.
+
+    Raises:
+        InputError: a line of another form.
+    """
+    numbers = {each.name: each.id for each in maps(of)}
+    screens: list[Screen] = []
+    healed, ledge, beaten, careful = "", ("", "", (0, 0)), (6, 0), 4
+    for number, line in enumerate(of.source("sheet.txt").read_text(encoding="ascii").splitlines(), start=1):
+        name, _, rest = (part.strip() for part in line.partition("|"))
+        kind, _, what = rest.partition(" ")
+        match (kind, *what.split()):
+            case ("",) if not name or name.startswith("#"):
+                continue
+            case ("ledge", place, at, after):
+                x, _, y = at.partition(",")
+                ledge = (after, place, (int(x), int(y)))
+            case ("healed", after):
+                healed = after
+            case ("beaten", seed, partner):
+                beaten = (int(seed), int(partner))
+            case ("careful", seed):
+                careful = int(seed)
+            case ("in" | "flows", *words) if words:
+                screens.append((name, (_in if kind == "in" else _flows)(what.replace("/", "\n"))))
+            case ("mode", value):
+                screens.append((name, _mode(int(value))))
+            case ("menu", value):
+                screens.append((name, _menu(int(value))))
+            case ("walks", place, *cell) if place in numbers and len(cell) <= 2:
+                column, row = (None if each == "-" else int(each) for each in [*cell, "-", "-"][:2])
+                screens.append((name, _walks(numbers[place], column, row)))
+            case _:
+                raise InputError(
+                    f"sheet.txt:{number}: {line!r} is none of mode, menu, walks, in, flows, ledge, healed, beaten, careful"
+                )
+    return Wanted(tuple(screens), healed, ledge[0], ledge[1:], beaten, careful)
+
 
 _LEAF = (
     ("start menu", ("start",)), ("partner page", ("a",)), ("bag", ("b", "start", "down", "a")), ("bag in use", ("a",)),
@@ -76,22 +128,20 @@ _LEAF = (
 )  # fmt: skip
 """Pages of the menu after the badge, each from the one before."""
 
-_LEDGE = (5, 21)
-"""A cell of the route above a ledge, which no runner takes: their way leads north."""
-
-_MOVING = ("bedroom", "house", "town", "lodge", "gate", "route", "grass", "hollow", "maze", "tower", "gym", "hearth")
-
 
 class _Search:
     """The screens still missing, those found (canonical frames by name), and the states saved on the way."""
 
-    def __init__(self) -> None:
-        self.address = symbols()
-        self.waiting = dict(SCREENS)
+    def __init__(self, of: Cartridge, screens: Wanted) -> None:
+        self.address = of.symbols()
+        self.screens = screens
+        self.gym = next(each.id for each in maps(of) if any(thing.of == plot(of).leader for thing in each.things))
+        self.waiting = dict(screens.screens)
         self.found: dict[str, np.ndarray] = {}
         self.states: dict[str, bytes] = {}
         self._stood: dict[str, int] = {}
         self._lit = [False, False]
+        self._moving = {name for name, see in screens.screens if see.__name__ == "see"}
 
     def look(self, console: GameBoy) -> None:
         """Once a frame of a run."""
@@ -104,12 +154,14 @@ class _Search:
         for name in list(self.waiting):
             stands = all(self._lit) and self.waiting[name](at, box)
             self._stood[name] = self._stood.get(name, 0) + 1 if stands else 0
-            if self._stood[name] >= (1 if name in _MOVING else 30 if name in ("title", "end") else _SETTLE):
+            if self._stood[name] >= (1 if name in self._moving else 30 if name in ("title", "end") else _SETTLE):
                 self.found[name] = console.frame()
                 del self.waiting[name]
-                if name in ("route", "hearth"):
-                    self.states[name] = console.save()
-        if "badge" in self.found and "badge" not in self.states and _walks(9)(at, box):
+                if name == self.screens.healed_after:
+                    self.states["healed"] = console.save()
+                if name == self.screens.ledge[0]:
+                    self.states["ledge"] = console.save()
+        if "badge" in self.found and "badge" not in self.states and _walks(self.gym)(at, box):
             self.states["badge"] = console.save()
 
     def press(self, console: GameBoy, buttons: Sequence[str], ticks: int = 40) -> np.ndarray:
@@ -126,12 +178,12 @@ class _Search:
             for button in BUTTONS:
                 console.release(button)
             console.tick(40)
-            if name == "hearth":  # whoever wakes up there looks at the nurse
+            if name == "healed":  # whoever wakes up there looks at the nurse
                 self.press(console, ("a",), 120)
                 self.found["healed"] = self.press(console, ("a",), 150)
-            elif name == "route":
+            elif name == "ledge":
                 self.press(console, ("start", "down", "down", "down", "a"))
-                console.memory[self.address["wXCoord"]], console.memory[self.address["wYCoord"]] = _LEDGE
+                console.memory[self.address["wXCoord"]], console.memory[self.address["wYCoord"]] = self.screens.ledge[1]
                 self.press(console, ("b",))
                 self.found["ledge"] = self.press(console, ("down",), 1)
             else:
@@ -139,18 +191,21 @@ class _Search:
                     self.found[page] = self.press(console, buttons, 30)
 
 
-def screens() -> dict[str, np.ndarray]:
+def screens(of: Cartridge = MOSSDALE) -> dict[str, np.ndarray]:
     """Every screen of the game by name: canonical frames uint8 (144, 160)."""
-    search = _Search()
-    for seed, style in RUNS:
-        console = GameBoy(rom_path())
-        play(console, seed, search.look, render_every=1, style=style)
-        if (seed, style) == RUNS[-1]:
+    shown = wanted(of)
+    search = _Search(of, shown)
+    good, plain = replace(Style.plain(1), best_move=1.0), Style.plain(shown.beaten[1])
+    runs: tuple[tuple[int, Style | None], ...] = ((1, good), (shown.beaten[0], plain), (shown.careful, None))
+    for seed, style in runs:
+        console = GameBoy(of.rom)
+        play(console, seed, search.look, render_every=1, style=style, of=of)
+        if (seed, style) == runs[-1]:
             search.leaf(console)
         console.close()
-    order = [name for name, _ in SCREENS]
-    order.insert(order.index("hearth") + 1, "healed")
-    order.insert(order.index("grass") + 1, "ledge")
+    order = [name for name, _ in shown.screens]
+    order.insert(order.index(shown.healed_after) + 1, "healed")
+    order.insert(order.index(shown.ledge_after) + 1, "ledge")
     order += [name for name, _ in _LEAF]
     return {name: search.found[name] for name in order if name in search.found}
 
@@ -170,11 +225,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code: 1 where a screen never came by."""
     parser = argparse.ArgumentParser(prog="python -m emurl.games.mossdale.sheet", description=__doc__)
     parser.add_argument("file", type=Path, help="the .png to write")
+    parser.add_argument("--game", default=MOSSDALE.name, help="which game of this engine (default: %(default)s)")
     options = parser.parse_args(arguments)
     from PIL import Image
 
-    found = screens()
-    missing = [name for name, _ in SCREENS if name not in found]
+    of = find_cartridge(options.game)
+    found = screens(of)
+    missing = [name for name, _ in wanted(of).screens if name not in found]
     Image.fromarray(sheet(list(found.values()))).save(options.file, optimize=True)
     print(f"{options.file}: {len(found)} screens" + (f", never seen: {', '.join(missing)}" if missing else ""))
     return 1 if missing else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emurl.core.errors import InputError
-from emurl.games.mossdale import world
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 
 _PUNCTUATION = {
     " ": 0x7F, ":": 0x9C, "'": 0xE0, "-": 0xE3, "?": 0xE6, "!": 0xE7, ".": 0xE8, ",": 0xF4, "/": 0xF3, ">": 0xED, "*": 0xF1,
@@ -55,7 +55,7 @@ def char_code(char: str) -> int:
     return _PUNCTUATION[char]
 
 
-def texts() -> dict[str, list[list[str]]]:
+def texts(of: Cartridge = MOSSDALE) -> dict[str, list[list[str]]]:
     """All texts by name: pages of one or two lines, from ``game/text.txt``.
 
     A text starts with ``[name]``; a blank line parts pages. Lines hold at most 18 and 17 letters (the arrow needs
@@ -63,7 +63,7 @@ def texts() -> dict[str, list[list[str]]]:
     """
     found: dict[str, list[list[str]]] = {}
     pages: list[list[str]] = []
-    for number, raw in enumerate((world.GAME / "text.txt").read_text(encoding="ascii").splitlines(), start=1):
+    for number, raw in enumerate(of.source("text.txt").read_text(encoding="ascii").splitlines(), start=1):
         line = raw.rstrip()
         if line.startswith("# "):
             continue

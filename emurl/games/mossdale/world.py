@@ -19,36 +19,17 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 from emurl.core.errors import InputError
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 from emurl.games.mossdale.drawing import Group, Pixels, cut, read_groups
+from emurl.games.mossdale.plot import Cell, plot
 
-GAME = Path(__file__).resolve().parent / "game"
-"""The folder of the game's source."""
-
-TILESETS = ("outdoor", "indoor")
 FACINGS = {"down": 0, "up": 4, "left": 8, "right": 12}
 STEPS: Mapping[str, tuple[int, int]] = {"down": (0, 1), "up": (0, -1), "left": (-1, 0), "right": (1, 0)}
-EVENTS = (
-    "title", "intro", "bedroom", "house", "route", "goal", "partner", "trainer", "maze", "gym", "puzzle", "badge", "balm",
-)  # fmt: skip
-"""Events by their bit in wEventFlags. A bit in use never moves, so the order is that of their invention."""
-
-MILESTONES = (
-    "title", "intro", "bedroom", "house", "partner", "route", "trainer", "maze", "gym", "puzzle", "badge", "goal",
-)  # fmt: skip
-"""The events that are the road, in the order a run reaches them."""
-
 KINDS = ("talk", "heal", "nest", "trainer", "guard", "lever", "gift")
 """What a thing does besides talking: heals the party; offers the species named; fights as the trainer named; stands in the
 way until the event named; is the lamp of that number (0-2); gives a balm once, setting the event named."""
-
-GOAL_MAP = ("tower", 5)
-"""The map that ends the game: it has a number, but no cells."""
-
-Cell = tuple[int, int]
-"""(x, y) in 16×16 cells."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +94,14 @@ class Map:
     grass: frozenset[Cell] = frozenset()
     patches: tuple[Patch, ...] = ()
     wild: tuple[tuple[str, int], ...] = ()
+    legend: Mapping[str, Block] = field(default_factory=dict, compare=False, repr=False)
 
     def open_after(self, events: Collection[str], things: Collection[Cell] | None = None) -> frozenset[Cell]:
         """The walkable cells once these events have happened: patches laid, guards and gifts gone.
 
         ``things`` says where people and signs stand now, for maps on which somebody has moved.
         """
-        legend = tileset(self.tileset)
+        legend = self.legend
         if things is None:
             gone = {thing.at for thing in self.things if thing.kind in ("guard", "gift") and thing.of in events}
             things = {thing.at for thing in self.things} - gone
@@ -143,10 +125,10 @@ class Map:
 
 
 @lru_cache
-def tileset(name: str) -> dict[str, Block]:
+def tileset(name: str, of: Cartridge = MOSSDALE) -> dict[str, Block]:
     """The legend of a tileset by character, in the order of the file."""
     blocks: dict[str, Block] = {}
-    for group in read_groups(GAME / "tiles" / f"{name}.txt"):
+    for group in read_groups(of.source("tiles", f"{name}.txt")):
         for block in _blocks(group):
             if block.char in blocks:
                 raise InputError(f"{group.place}: the character {block.char!r} stands for two blocks")
@@ -176,13 +158,13 @@ def _cell(word: str) -> Cell:
 
 
 @lru_cache
-def load_map(name: str) -> Map:
+def load_map(name: str, of: Cartridge = MOSSDALE) -> Map:
     """One map by name.
 
     Raises:
         InputError: an unknown setting, rows of unequal width, a character outside the legend.
     """
-    path = GAME / "maps" / f"{name}.txt"
+    path = of.source("maps", f"{name}.txt")
     settings: dict[str, str] = {}
     warps: list[Warp] = []
     things: list[Thing] = []
@@ -212,7 +194,7 @@ def load_map(name: str) -> Map:
             case _:
                 raise InputError(f"{path.name}: {line!r} is none of id, tileset, border, warp, thing, patch, wild, start, cells")
     rows = tuple(line for line in lines if line)
-    legend = tileset(settings["tileset"])
+    legend = tileset(settings["tileset"], of)
     for row in rows:
         if len(row) != len(rows[0]) or not set(row) <= set(legend):
             raise InputError(f"{path.name}: {row!r} is not {len(rows[0])} characters of the {settings['tileset']} legend")
@@ -225,15 +207,17 @@ def load_map(name: str) -> Map:
     return Map(
         name, int(settings["id"]), settings["tileset"], settings["border"], rows, tuple(warps), tuple(things), start,
         every - flagged("solid") - flagged("ledge") - blocked, flagged("ledge"), flagged("tall"), tuple(patches), tuple(wild),
+        legend,
     )  # fmt: skip
 
 
 @lru_cache
-def maps() -> tuple[Map, ...]:
+def maps(of: Cartridge = MOSSDALE) -> tuple[Map, ...]:
     """All maps, by id from 1; the goal's number is not among them."""
-    found = sorted((load_map(path.stem) for path in (GAME / "maps").glob("*.txt")), key=lambda each: each.id)
-    if sorted([*(each.id for each in found), GOAL_MAP[1]]) != list(range(1, len(found) + 2)):
-        raise InputError(f"the maps' ids must count up from 1, {GOAL_MAP[1]} left out")
+    goal = plot(of).goal[1]
+    found = sorted((load_map(path.stem, of) for path in of.source("maps").glob("*.txt")), key=lambda each: each.id)
+    if sorted([*(each.id for each in found), goal]) != list(range(1, len(found) + 2)):
+        raise InputError(f"the maps' ids must count up from 1, {goal} left out")
     return tuple(found)
 
 

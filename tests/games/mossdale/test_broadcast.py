@@ -30,6 +30,7 @@ from emurl.games.mossdale.broadcast import Broadcast, show
 from emurl.games.mossdale.broadcast.look import look_of
 from emurl.games.mossdale.broadcast.paint import background, clock
 from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 from emurl.games.settings import BroadcastSettings
 from emurl.pipelines.speedrun import frames as frames_stage
 from emurl.pipelines.speedrun import runs as runs_stage
@@ -43,7 +44,7 @@ RUNS = 3
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def short_play(rom: Path, seed: int) -> Playthrough:
+def short_play(rom: Path, seed: int, of: Cartridge = MOSSDALE) -> Playthrough:
     """Through title and introduction and about, as chance has it: seventeen seconds."""
     rng = np.random.default_rng(seed)
     presses: list[tuple[int, str, bool]] = []

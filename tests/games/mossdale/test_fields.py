@@ -10,6 +10,7 @@ import pytest
 from emurl.envs.gameboy.memory_layout import SPANS, has_event, read_many
 from emurl.games.mossdale import world
 from emurl.games.mossdale.memory import Mossdale
+from emurl.games.mossdale.plot import plot
 from tests.fixtures.mossdale_hand import ENEMY_ATTACK, HP, MAX_HP, MOVES, POINTS, Hand
 from tests.fixtures.mossdale_scenes import BEINGS, BLOW, BLOWS, FIGHT, ITEMS, OPTIONS, START, against, foe, scenes
 
@@ -35,7 +36,7 @@ def changed(hand: Hand, act: Callable[[], object]) -> dict[str, tuple[object, ob
 
 
 def happened(hand: Hand, name: str) -> bool:
-    return has_event(facts(hand), world.EVENTS.index(name))
+    return has_event(facts(hand), plot().events.index(name))
 
 
 @pytest.fixture(scope="module")

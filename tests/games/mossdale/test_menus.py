@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emurl.envs.gameboy.memory_text import decode_rows
-from emurl.games.mossdale import world
+from emurl.games.mossdale.cartridge import MOSSDALE
 from tests.fixtures.mossdale_hand import ADDRESS, HP, MOVES, Hand, has_word
 from tests.fixtures.mossdale_scenes import BAG, BEASTS, BEINGS, BLOW, BLOWS, FIGHT, ITEMS, ME, OPTIONS, OWN, PARTY, START, scenes
 
@@ -113,7 +113,7 @@ def test_every_word_of_a_menu_was_seen():
     if len(MENUS) < 20:
         pytest.skip("only with the rest of this file, which collects what was seen")
     stood = MENUS + scenes().menus
-    lines = [line.partition(" ") for line in (world.GAME / "words.txt").read_text("ascii").splitlines() if line[:1] not in "# "]
+    lines = [line.partition(" ") for line in MOSSDALE.source("words.txt").read_text("ascii").splitlines() if line[:1] not in "# "]
     spoken = {"warden", "wren"}  # names that texts are filled with
     missing = {
         name for name, _, words in lines if not any(all(has_word(tiles, word) for word in words.split()) for tiles in stood)

@@ -11,7 +11,7 @@ from emurl import cli
 from emurl.footage.clock import clock_of
 from emurl.footage.video import probe, sample
 from emurl.games.mossdale import symbols
-from emurl.games.mossdale.world import MILESTONES
+from emurl.games.mossdale.plot import plot
 from emurl.games.settings import EmulatorSettings
 from emurl.play_scripted import play_random
 from tests.fixtures.rom import write_rom
@@ -28,7 +28,7 @@ def test_the_runner_by_command(capsys):
     runs = [printed(capsys, "--bot", "--seed", seed) for seed in ("1", "2", "1")]
     for run in runs:
         assert set(run) == FIELDS and run["finished"] is True
-        assert sorted(run["milestones"], key=run["milestones"].__getitem__) == list(MILESTONES)
+        assert sorted(run["milestones"], key=run["milestones"].__getitem__) == list(plot().milestones)
         assert run["milestones"]["goal"] < run["frames"] < 200 * 60 and run["steps"] > 50
     assert runs[0] == runs[2] and runs[0]["buttons_sha256"] != runs[1]["buttons_sha256"]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from emurl.core.errors import InputError, WorkError
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
-from emurl.games.mossdale import TITLE, build, rom_path, symbols, world
+from emurl.games.mossdale import TITLE, build, rom_path, symbols
+from emurl.games.mossdale.cartridge import MOSSDALE
+from emurl.games.mossdale.plot import plot
 
 GOLDEN = Path(__file__).parent / "golden.txt"
 
@@ -69,12 +72,12 @@ def test_the_source_gives_the_committed_rom(built):
 
 
 def test_check_tells_another_rom_from_the_built_one(built, tmp_path: Path, monkeypatch, capsys):
-    other = tmp_path / "mossdale.gb"
+    other = replace(MOSSDALE, folder=tmp_path).rom
     other.write_bytes(b"\0" + rom_path().read_bytes()[1:])
     other.with_suffix(".sym").write_bytes(rom_path().with_suffix(".sym").read_bytes())
-    monkeypatch.setattr(build, "build", lambda: built)
+    monkeypatch.setattr(build, "build", lambda of: built)
     assert build.main(["--check"]) == 0
-    monkeypatch.setattr(build, "rom_path", lambda: other)
+    monkeypatch.setattr(build, "find_cartridge", lambda name: replace(MOSSDALE, folder=tmp_path))
     assert build.main(["--check"]) == 1
     assert "differs" in capsys.readouterr().out
 
@@ -104,7 +107,7 @@ def test_a_whole_game_shows_the_same_screens_as_ever():
     assert len(screens) >= 10
     assert replay(console, screens) == screens
     events = int.from_bytes(console.read(symbols()["wEventFlags"], 2), "little")
-    assert all(events >> world.EVENTS.index(name) & 1 for name in world.MILESTONES)
+    assert all(events >> plot().events.index(name) & 1 for name in plot().milestones)
 
 
 def test_start_at_the_end_is_a_new_power_on():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,29 +13,31 @@ from hypothesis import strategies as st
 
 from emurl.core.errors import InputError
 from emurl.games.mossdale import drawing, text, world
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 from emurl.games.mossdale.creatures import creatures
+from emurl.games.mossdale.plot import plot
 
 
 def test_every_warp_leads_to_a_cell_one_can_stand_on_and_the_way_on_is_open():
     by_name = {each.name: each for each in world.maps()}
     for each in world.maps():
         for warp in each.warps:
-            assert warp.at in each.open_after(world.EVENTS)
-            if warp.map != world.GOAL_MAP[0]:
+            assert warp.at in each.open_after(plot().events)
+            if warp.map != plot().goal[0]:
                 target = by_name[warp.map]
-                assert warp.cell in target.open_after(world.EVENTS)
+                assert warp.cell in target.open_after(plot().events)
                 assert warp.cell not in {back.at for back in target.warps}, "nobody is thrown to and fro"
     set_by_warps = {warp.event for each in world.maps() for warp in each.warps if warp.event}
     set_by_people = {trainer.event for trainer in creatures().trainers.values()}
-    assert set_by_warps | set_by_people | {"title", "intro", "partner", "puzzle"} == set(world.MILESTONES)
-    assert world.EVENTS[:6] == ("title", "intro", "bedroom", "house", "route", "goal"), "bits in use never move"
+    assert set_by_warps | set_by_people | {"title", "intro", "partner", "puzzle"} == set(plot().milestones)
+    assert plot().events[:6] == ("title", "intro", "bedroom", "house", "route", "goal"), "bits in use never move"
 
 
 def test_everybody_can_be_reached():
     for each in world.maps():
         starts = [warp.cell for other in world.maps() for warp in other.warps if warp.map == each.name]
         starts += [each.start[0]] if each.start else []
-        open_cells = each.open_after(world.EVENTS, {thing.at for thing in each.things})
+        open_cells = each.open_after(plot().events, {thing.at for thing in each.things})
         for thing in each.things:
             sides = [(thing.at[0] + dx, thing.at[1] + dy) for dx, dy in world.STEPS.values()]
             ways = 0
@@ -112,13 +115,15 @@ def test_mistakes_in_a_drawing_are_named(tmp_path):
         bank.add([[1] * 8] * 8)
 
 
-def game_with(folder: Path, map_text: str = "", words: str = "") -> Path:
-    (folder / "tiles").mkdir()
-    (folder / "maps").mkdir()
-    (folder / "tiles" / "outdoor.txt").write_bytes((world.GAME / "tiles" / "outdoor.txt").read_bytes())
-    (folder / "maps" / "place.txt").write_text(map_text)
-    (folder / "text.txt").write_text(words)
-    return folder
+def game_with(folder: Path, map_text: str = "", words: str = "", plot_text: str = "") -> Cartridge:
+    of = Cartridge("other", "OTHER", folder)
+    of.source("tiles").mkdir(parents=True)
+    of.source("maps").mkdir()
+    of.source("tiles", "outdoor.txt").write_bytes(MOSSDALE.source("tiles", "outdoor.txt").read_bytes())
+    of.source("maps", "place.txt").write_text(map_text)
+    of.source("text.txt").write_text(words)
+    of.source("plot.txt").write_text(plot_text)
+    return of
 
 
 @pytest.mark.parametrize(
@@ -129,21 +134,45 @@ def game_with(folder: Path, map_text: str = "", words: str = "") -> Path:
         ("id 1\ncolor green\ncells\nT\n", "'color green' is none of"),
     ],
 )
-def test_mistakes_in_a_map_are_named(tmp_path, monkeypatch, body, complaint):
-    monkeypatch.setattr(world, "GAME", game_with(tmp_path, body))
-    world.load_map.cache_clear()
-    world.tileset.cache_clear()
-    try:
-        with pytest.raises(InputError, match=r"place.txt: .*" + complaint.replace("!", "[!]")):
-            world.load_map("place")
-    finally:
-        world.load_map.cache_clear()
-        world.tileset.cache_clear()
+def test_mistakes_in_a_map_are_named(tmp_path, body, complaint):
+    with pytest.raises(InputError, match=r"place.txt: .*" + complaint.replace("!", "[!]")):
+        world.load_map("place", game_with(tmp_path, body))
 
 
-def test_a_text_that_does_not_fit_the_box_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(world, "GAME", game_with(tmp_path, words="[a]\neighteen letters!!\nseventeen letters\n\n{name} too\n"))
-    assert text.texts() == {"a": [["eighteen letters!!", "seventeen letters"], ["{name} too"]]}
-    (tmp_path / "text.txt").write_text("[a]\nfine\neighteen letters!!\n")
+FACTS = """tilesets outdoor
+events title intro badge
+milestones title badge
+goal tower 5
+heal hearth 4,3
+leader alder
+levers 3 7 6 lit 2
+intro keeper
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (FACTS.replace("goal tower 5\n", ""), r"goal, .* is missing or incomplete \('goal'\)"),
+        (FACTS + "rood bedroom house\n", "plot.txt:9: 'rood bedroom house' is none of the facts, road, errand, rest"),
+        (FACTS + "road town route if partner\n", "partner: no such event, expected one of title, intro, badge"),
+    ],
+)
+def test_mistakes_in_a_plot_are_named(tmp_path, body, complaint):
+    with pytest.raises(InputError, match=complaint):
+        plot(game_with(tmp_path, plot_text=body))
+
+
+def test_levers_are_pulled_until_every_lamp_glows(tmp_path):
+    read = plot(game_with(tmp_path, plot_text=FACTS + "road bedroom house\nerrand hearth heal hurt\n"))
+    assert [read.solution(lamps) for lamps in (2, 1, 7, 0)] == [(0, 2), (2,), (), (1,)]
+    with pytest.raises(ValueError, match="no levers"):
+        replace(read, levers=(3, 3, 3)).solution(2)
+
+
+def test_a_text_that_does_not_fit_the_box_is_named(tmp_path):
+    of = game_with(tmp_path, words="[a]\neighteen letters!!\nseventeen letters\n\n{name} too\n")
+    assert text.texts(of) == {"a": [["eighteen letters!!", "seventeen letters"], ["{name} too"]]}
+    of.source("text.txt").write_text("[a]\nfine\neighteen letters!!\n")
     with pytest.raises(InputError, match=r"text.txt:3"):
-        text.texts()
+        text.texts(of)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,15 +28,14 @@ from emurl.core.files import is_disk_full, write_atomically
 from emurl.core.threads import Stop, each
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games.base import Recording
-from emurl.games.mossdale import rom_path
 from emurl.games.mossdale.broadcast import compose
 from emurl.games.mossdale.broadcast.look import Look, look_of
 from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
 from emurl.games.mossdale.broadcast.server import Board, Server
+from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 from emurl.games.settings import BroadcastSettings
 
 VERSION = 2  # of the way plays and pictures are made: another one, another cache
-GAME_ID, GAME, ABBREVIATION = "m05sd4le", "Mossdale", "mossdale"
 CATEGORY_ID, CATEGORY = "any00001", "Any%"
 OTHER_ID, OTHER = "wander01", "Wander%"
 
@@ -54,18 +54,24 @@ class Entry:
 
 class Broadcast:
     """`with Broadcast(settings) as broadcast:` serves at `broadcast.api_base`; `rom` and `play` stand for other games and
-    players in tests.
+    players in tests, `of` for another cartridge of the engine.
 
     Raises:
         InputError: the port is taken by something that is not a broadcast with the same settings, or `cache` cannot be written.
     """
 
     def __init__(
-        self, settings: BroadcastSettings, rom: Path | None = None, folder: Path | None = None, play: Play | None = None
+        self,
+        settings: BroadcastSettings,
+        rom: Path | None = None,
+        folder: Path | None = None,
+        play: Play | None = None,
+        of: Cartridge = MOSSDALE,
     ) -> None:
         self.settings = settings
-        self.rom = rom or rom_path()
-        self.play = play or _bot
+        self.of = of
+        self.rom = rom or of.rom
+        self.play = play or partial(_bot, of=of)
         told = json.dumps([VERSION, settings.seed, hashlib.sha256(self.rom.read_bytes()).hexdigest()])
         self.key = hashlib.sha256(told.encode()).hexdigest()[:16]
         self.folder = (folder or Path(settings.cache)) / self.key
@@ -185,7 +191,7 @@ class Broadcast:
         return Recording(entry.look.format.fps, entry.look.power_on, lambda: self._screens(entry))
 
     def _render(self, entry: Entry, path: Path) -> None:
-        told = compose.Show(GAME, CATEGORY, entry.play.time_s, entry.play.split_times())
+        told = compose.Show(self.of.name.title(), CATEGORY, entry.play.time_s, entry.play.split_times())
         compose.render(path, entry.look, told, self._screens(entry))
 
     def _screens(self, entry: Entry) -> Iterator[np.ndarray]:
@@ -213,14 +219,17 @@ class Broadcast:
         runs = [self._run(number, entry, f"u{entry.id}" in users) for number, entry in enumerate(entries)]
         slowest = max(entry.play.time_s for entry in entries)
         # What every real board has, too: a run without a video, and one nobody has verified.
-        runs.append(_run("nov1de00", None, slowest + 41.2, "2024-01-09", [{"rel": "guest", "name": "old_timer"}]))
+        runs.append(_run(self.of, "nov1de00", None, slowest + 41.2, "2024-01-09", [{"rel": "guest", "name": "old_timer"}]))
         runs.append(
-            {**_run("unver1fy", None, slowest + 12.9, None, [{"rel": "guest", "name": "newcomer"}]), "status": {"status": "new"}}
+            {
+                **_run(self.of, "unver1fy", None, slowest + 12.9, None, [{"rel": "guest", "name": "newcomer"}]),
+                "status": {"status": "new"},
+            }
         )
         game = {
-            "id": GAME_ID, "names": {"international": GAME, "japanese": None}, "abbreviation": ABBREVIATION,
-            "weblink": f"{{host}}/{ABBREVIATION}",
-            "links": [{"rel": "categories", "uri": f"{{host}}/api/v1/games/{GAME_ID}/categories"}],
+            "id": self.of.board, "names": {"international": self.of.name.title(), "japanese": None}, "abbreviation": self.of.name,
+            "weblink": f"{{host}}/{self.of.name}",
+            "links": [{"rel": "categories", "uri": f"{{host}}/api/v1/games/{self.of.board}/categories"}],
         }  # fmt: skip
         categories = [
             {
@@ -232,21 +241,21 @@ class Broadcast:
             },
             {"id": OTHER_ID, "name": OTHER, "type": "per-game", "rules": "Take the long way.", "miscellaneous": True},
         ]
-        return Board([game], {GAME_ID: categories}, runs, users, self.video, identity)
+        return Board([game], {self.of.board: categories}, runs, users, self.video, identity)
 
     def _run(self, number: int, entry: Entry, known: bool) -> dict[str, Any]:
         link = f"{{host}}/videos/{entry.id}.mp4"
         # Most runs have a link field; some runners wrote a sentence instead.
         videos = {"text": f"Part 1: {link} - thanks for watching!"} if number == 2 else {"links": [{"uri": link}]}
         player = {"rel": "user", "id": f"u{entry.id}"} if known else {"rel": "guest", "name": entry.look.runner}
-        return _run(entry.id, videos, entry.play.time_s, None if number == 5 else entry.date, [player])
+        return _run(self.of, entry.id, videos, entry.play.time_s, None if number == 5 else entry.date, [player])
 
 
 def _run(
-    name: str, videos: dict[str, Any] | None, time_s: float, day: str | None, players: list[dict[str, Any]]
+    of: Cartridge, name: str, videos: dict[str, Any] | None, time_s: float, day: str | None, players: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
-        "id": name, "weblink": f"{{host}}/{ABBREVIATION}/runs/{name}", "game": GAME_ID, "level": None, "category": CATEGORY_ID,
+        "id": name, "weblink": f"{{host}}/{of.name}/runs/{name}", "game": of.board, "level": None, "category": CATEGORY_ID,
         "videos": videos, "comment": None, "status": {"status": "verified"}, "players": players, "date": day,
         "submitted": f"{day}T12:00:00Z" if day else None, "times": {"primary": f"PT{time_s:.3f}S", "primary_t": round(time_s, 3)},
         "system": {"emulated": True}, "splits": None, "values": {}, "links": [],
@@ -270,13 +279,13 @@ def _who(origin: str) -> Any:
         return None
 
 
-def _bot(rom: Path, seed: int) -> Playthrough:
-    """A speedrun of the embedded game by its bot; somebody else runs where one gives up."""
+def _bot(rom: Path, seed: int, of: Cartridge = MOSSDALE) -> Playthrough:
+    """A speedrun of a cartridge by its bot; somebody else runs where one gives up."""
     from emurl.games.mossdale import bot
 
     for attempt in range(10):
         with GameBoy(rom) as console:
-            record = bot.play(console, seed + 500_000 * attempt, render_every=0, end_ticks=0)
+            record = bot.play(console, seed + 500_000 * attempt, render_every=0, end_ticks=0, of=of)
         if record.finished:
             held: str | None = None
             presses: list[tuple[int, str, bool]] = []

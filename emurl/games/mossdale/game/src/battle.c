@@ -182,7 +182,7 @@ uint8_t battle_trainer(uint8_t number) {
     const struct trainer *trainer = &trainers[number];
     uint8_t i, outcome = WON;
 
-    begin(FACE_WREN + number, 2);
+    begin(FACE_TRAINER + number, 2);
     view_show();
     for (i = 0; i < 4 && trainer->team[i] && outcome == WON; i += 2) {
         enemy_make(trainer->team[i], trainer->team[i + 1]);

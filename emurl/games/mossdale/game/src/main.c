@@ -29,10 +29,10 @@ static void new_game(void) {
     wBagItems[0] = ITEM_BALM;
     wBagItems[1] = 2;
     wBagItems[2] = 0xFF;
-    wLamps = 2;
-    wHealMap = MAP_HEARTH;
-    wHealX = 4;
-    wHealY = 3;
+    wLamps = LAMPS_LIT;
+    wHealMap = MAP_HEAL;
+    wHealX = HEAL_X;
+    wHealY = HEAL_Y;
 }
 
 void main(void) {

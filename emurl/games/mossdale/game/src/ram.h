@@ -57,7 +57,7 @@
 #define wFading BYTE_AT(0xD904)          /* 1: a map transition runs, input is ignored */
 #define wLagFrames BYTE_AT(0xD905)       /* overworld frames, no box up, that came before the last one's work was done */
 #define wBusyLine BYTE_AT(0xD906)        /* screen line at which walking or opening a text box was done with the hardware */
-#define wLamps BYTE_AT(0xD907)           /* the tower's three lamps, a bit each */
+#define wLamps BYTE_AT(0xD907)           /* the puzzle's lamps, a bit each */
 #define wMenu BYTE_AT(0xD908)            /* MENU_...: the menu that waits for a choice, 0 = none */
 #define wHealMap BYTE_AT(0xD909)         /* where one wakes up after a defeat: map, x, y */
 #define wHealX BYTE_AT(0xD90A)

@@ -84,7 +84,7 @@ static void intro_page(const struct picture *picture, uint8_t text) {
 static void ask_name(void) {
     uint8_t i;
 
-    intro_screen(&picture_keeper, 12);
+    intro_screen(&INTRO_1, 12);
     put_box(1, 1, 9, 10);
     for (i = 0; i < 4; ++i)
         put_word(3, 3 + (i << 1), names[i]);
@@ -101,18 +101,18 @@ static void ask_name(void) {
 
 void intro_run(void) {
     wGameMode = MODE_INTRO;
-    intro_page(&picture_keeper, TEXT_INTRO_1);
-    intro_page(&picture_mossling, TEXT_INTRO_2);
-    intro_page(&picture_tower, TEXT_INTRO_3);
+    intro_page(&INTRO_1, TEXT_INTRO_1);
+    intro_page(&INTRO_2, TEXT_INTRO_2);
+    intro_page(&INTRO_3, TEXT_INTRO_3);
     ask_name();
-    intro_page(&picture_keeper, TEXT_INTRO_4);
+    intro_page(&INTRO_1, TEXT_INTRO_4);
     text_close();
     event_set(EVENT_INTRO);
 }
 
 void ending_run(void) {
     wGameMode = MODE_ENDING;
-    wCurMap = MAP_TOWER;
+    wCurMap = MAP_GOAL;
     screen_begin(FAR_ending_tiles, UNITS_ending_tiles);
     picture_place(&picture_ending, 0, 0);
     put_word(2, 12, word_ending_1);

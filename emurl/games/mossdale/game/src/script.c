@@ -62,7 +62,7 @@ static void fight(uint8_t thing) {
     }
     event_set(trainer->event);
     say(TEXTBOX_FIRST + who->id, trainer->after);
-    if (who->of == TRAINER_ALDER) {
+    if (who->of == TRAINER_LEADER) {
         wObtainedBadges |= 1;
         say(TEXTBOX_EVENT, TEXT_BADGE);
         overworld_patch();
@@ -104,19 +104,19 @@ static void heal(const struct thing *who) {
 }
 
 static void lever(const struct thing *who) {
-    static const uint8_t minds[3] = {3, 7, 6};
+    static const uint8_t minds[] = LEVER_MINDS;
 
     say(TEXTBOX_FIRST + who->id, who->text);
     if (event_is_set(EVENT_PUZZLE))
         return;
     wLamps ^= minds[who->of];
     overworld_lamps();
-    if (wLamps == 7) {
+    if (wLamps == LAMPS_ALL) {
         event_set(EVENT_PUZZLE);
         overworld_patch();
     }
     camera_refresh_all(wXCoord, wYCoord);
-    if (wLamps == 7)
+    if (wLamps == LAMPS_ALL)
         say(TEXTBOX_EVENT, TEXT_GATE_OPENS);
 }
 

@@ -64,7 +64,7 @@ void view_open(uint8_t face) {
     screen_begin(FAR_bar_tiles, 0);
     far_copy(BG_TILES + TILE_BAR * 16, FAR_bar_tiles, UNITS_bar_tiles);
     face_load(face, TILE_FOE);
-    face_load(FACE_MOSSLING_BACK + partner->species - 1, TILE_OWN);
+    face_load(FACE_BACK + partner->species - 1, TILE_OWN);
     face_put(FOE_X, FOE_Y, TILE_FOE);
     face_put(OWN_X, OWN_Y, TILE_OWN);
     view_own_numbers();

@@ -119,7 +119,7 @@ void overworld_run(void) {
             continue;
         if (wFading) {
             fade_out();
-            if (next_warp->map == MAP_TOWER) {
+            if (next_warp->map == MAP_GOAL) {
                 wFading = 0;
                 return;
             }

@@ -33,6 +33,7 @@ from emurl.games.mossdale.broadcast.look import Look, look_of
 from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
 from emurl.games.mossdale.broadcast.server import Board, Server
 from emurl.games.settings import BroadcastSettings
+from emurl.screen import ScreenSpec
 
 VERSION = 2  # of the way plays and pictures are made: another one, another cache
 GAME_ID, GAME, ABBREVIATION = "m05sd4le", "Mossdale", "mossdale"
@@ -182,14 +183,14 @@ class Broadcast:
         entry = next((one for one in self.entries if one.id == run_id), None)
         if entry is None:
             return None
-        return Recording(entry.look.format.fps, entry.look.power_on, lambda: self._screens(entry))
+        return Recording(entry.look.format.fps, entry.look.power_on, lambda spec: self._screens(entry, spec))
 
     def _render(self, entry: Entry, path: Path) -> None:
         told = compose.Show(GAME, CATEGORY, entry.play.time_s, entry.play.split_times())
         compose.render(path, entry.look, told, self._screens(entry))
 
-    def _screens(self, entry: Entry) -> Iterator[np.ndarray]:
-        return screens(self.rom, entry.play, entry.look.format.fps, entry.look.after_s)
+    def _screens(self, entry: Entry, spec: ScreenSpec | None = None) -> Iterator[np.ndarray]:
+        return screens(self.rom, entry.play, entry.look.format.fps, entry.look.after_s, spec)
 
     def _entry(self, number: int) -> Entry:
         seed = self.settings.seed * 1000 + number

@@ -1,8 +1,8 @@
 """One pass of ffmpeg over a video, straight into canonical frames.
 
 ffmpeg drops the pictures between two wanted times, takes the luma plane (all planes, for frames in color) and cuts the window
-out, all before a byte crosses the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because a rectangle found to a
-fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
+out, all before a byte crosses the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because
+a rectangle found to a fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def decode(
 ) -> Generator[Chunk, None, None]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
 
-    Four shades are the console's, by the palette of each way; on any other `screen` frames show what the video does, see `colors`. No time passes where the file's clock jumps by more than `longest_gap_s` or back, see `clock`.
+    Four shades are the console's, by the palette of each way; on any other `screen` frames show what the video does, see `colors`.
+
+    No time passes where the file's clock jumps by more than `longest_gap_s` or back, see `clock`.
 
     Raises:
         NotAVideo: ffmpeg fails before the first frame; a damaged tail only ends the frames early.
@@ -132,7 +134,9 @@ def decode(
     same_levels = noise if screen.shades == 256 else 0
     previous: np.ndarray | None = None
     first = 0
-    command = _command(path, fps, layout, coding.formats if layout.step else PLANAR, longest_gap_s, facts.turn, room if several else None)
+    command = _command(
+        path, fps, layout, coding.formats if layout.step else PLANAR, longest_gap_s, facts.turn, room if several else None
+    )
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, bufsize=0)
         _widen(process)

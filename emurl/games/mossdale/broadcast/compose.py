@@ -109,7 +109,8 @@ class Show:
 def stream(look: Look, show: Show, screens: Iterable[np.ndarray]) -> Iterator[Canvas]:
     """The stream's pictures, `look.format.fps` a second: first a card and a console without power, then one for each of `screens`.
 
-    `screens` are uint8 (144, 160) ranks or (144, 160, 3) RGB, one for each video frame since power-on. Every picture is the same object, changed.
+    `screens` are uint8 (144, 160) ranks or (144, 160, 3) RGB, one for each video frame since power-on. Every picture is the
+    same object, changed.
     """
     canvas = Canvas(paint.background_cached(look))
     camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]  # half as many will do

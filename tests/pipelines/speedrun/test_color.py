@@ -60,7 +60,7 @@ def test_every_stage_is_in_color(done):
     assert {"title", "goal"} <= {name.lower() for name in results["milestones"]}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)
 def test_what_is_shown_is_in_color(done):
     store = Store(done.store)
     for stage, name, least in (

@@ -90,7 +90,7 @@ def _ffmpeg(config: Config) -> Check:
 
 
 def _rom(config: Config) -> Check:
-    from emurl.envs.gameboy.console import GameBoy, has_clock, read_rom, rom_title
+    from emurl.envs.gameboy.console import GameBoy, has_clock, is_color, read_rom, rom_title
     from emurl.games import game_of_title
     from emurl.games.settings import rom_path
 
@@ -101,6 +101,11 @@ def _rom(config: Config) -> Check:
     if not doubts:
         with GameBoy(path) as console:
             console.tick(60)
+    if is_color(data) and config.screen.by_palette:
+        return Check(
+            "rom", "warning", f"{path.name}: a color game, and screen.reading is palette: a video's shades will not be the emulator's",
+            "set screen.channels: 3 for color, or screen.reading: luminance for four shades",
+        )  # fmt: skip
     clock = "; its clock stands still, so it is always the same time of day" if has_clock(data) else ""
     if game is None or game.reader is None:
         return Check(

@@ -16,6 +16,7 @@ from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
 from emurl.games.settings import EmulatorSettings, game_of, rom_path
 from emurl.report.film import write_mp4
+from emurl.screen import to_gray
 
 STEP_TICKS = 16  # of a random action: one cell of walking
 VIDEO_EVERY = 2  # of the console's frames, one is filmed
@@ -61,7 +62,7 @@ def play_bot(emulator: EmulatorSettings, seed: int, video: str | None = None) ->
 
         def look(gameboy: GameBoy) -> None:
             if gameboy.frames % VIDEO_EVERY == 0:
-                seen.append(gameboy.frame())
+                seen.append(_shown(gameboy))
 
         record = game.bot(console, seed, look if video else None, render_every=VIDEO_EVERY if video else 0)
     finally:
@@ -99,7 +100,7 @@ def play_random(emulator: EmulatorSettings, seed: int, steps: int, video: str | 
             console.step(action, STEP_TICKS)
             pressed.append(BUTTONS[action])
             if video:
-                seen.append(console.frame())
+                seen.append(_shown(console))
             if reader:
                 for name in reader.reached(reader.read(console)):
                     reached.setdefault(name, console.frames)
@@ -119,8 +120,13 @@ def play_random(emulator: EmulatorSettings, seed: int, steps: int, video: str | 
     }
 
 
-def _large(frames: Iterable[np.ndarray], times: int = 3) -> Iterator[np.ndarray]:
-    """Canonical frames as uint8 (H, W, 3), enlarged."""
-    for frame in frames:
-        gray = (frame * 85).repeat(times, 0).repeat(times, 1)
-        yield np.repeat(gray[..., None], 3, axis=2)
+def _shown(console: GameBoy) -> np.ndarray:
+    """The screen as it is, uint8 (144, 160, 3) of a color game, else (144, 160)."""
+    return console.pixels[..., :3].copy() if console.color else to_gray(console.frame())
+
+
+def _large(pictures: Iterable[np.ndarray], times: int = 3) -> Iterator[np.ndarray]:
+    """Screens as uint8 (H, W, 3), enlarged."""
+    for picture in pictures:
+        large = picture.repeat(times, 0).repeat(times, 1)
+        yield large if large.ndim == 3 else np.repeat(large[..., None], 3, axis=2)

@@ -30,7 +30,19 @@ class ScreenSettings(Settings):
     """What a frame holds: 1 channel of 4 shades by default."""
 
     channels: Literal[1, 3] = 1  # 1: gray, 3: color
-    shades: Literal[4, 256] = 4  # 4: the console's own, 256: any
+    shades: Literal[4, 256] = 4  # of a channel; 4: the console's own, 256: any
+    # How a video's grays become four shades: a gray console's game by the palette that is found, a color game by luminance.
+    reading: Literal["palette", "luminance"] = "palette"
+
+    @property
+    def spec(self) -> ScreenSpec:
+        """The frame."""
+        return ScreenSpec(channels=self.channels, shades=self.shades)
+
+    @property
+    def by_palette(self) -> bool:
+        """Whether frames of a video are read by a palette."""
+        return self.spec == ScreenSpec() and self.reading == "palette"
 
 
 @dataclass(frozen=True)
@@ -109,12 +121,15 @@ def from_emulator(rgba: np.ndarray, spec: ScreenSpec | None = None) -> np.ndarra
         color = rgba[..., :3]
         return color.copy() if spec.shades == 256 else quantize(color, EMULATOR_THRESHOLDS)
     gray = cv2.cvtColor(rgba, cv2.COLOR_RGBA2GRAY if rgba.shape[-1] == 4 else cv2.COLOR_RGB2GRAY)
-    if spec.shades == 256:
-        return gray
+    return gray if spec.shades == 256 else by_luminance(gray)
+
+
+def by_luminance(gray: np.ndarray, noise: int = 0) -> np.ndarray:
+    """Brightness ranks of a screen's luminance, uint8 (144, 160); a screen whose luminances are less than `noise` apart is of one."""
     ranks = quantize(gray, EMULATOR_THRESHOLDS)
     low, high = int(gray.min()), int(gray.max())
     # Never so on a gray console, whose four grays are four shades.
-    if low < high and ranks.min() == ranks.max():
+    if low + noise < high and ranks.min() == ranks.max():
         return quantize(((gray - float(low)) * (255 / (high - low))).astype(np.uint8), EMULATOR_THRESHOLDS)
     return ranks
 

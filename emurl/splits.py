@@ -138,7 +138,9 @@ def _watch(
         if not ways:
             raise WorkError(f"{path}: no screen that could be trusted ({segments[0].reason}); see frames.crop_config")
         model = Tokenizer.from_pretrained(tokenizer.path("model"), device)
-        chunks = closing(decode(path, ways, fps, settings.flags, settings.sampling.longest_gap_s))
+        # What the tokenizer reads; how a video becomes that is the settings' matter.
+        screen = settings.screen.model_copy(update={"channels": model.channels, "shades": model.shades})
+        chunks = closing(decode(path, ways, fps, settings.flags, settings.sampling.longest_gap_s, screen))
         with chunks as coming, tracker.progress(max(1, round(duration * fps)), f"splits of {path.name}", "frames") as bar:
             for chunk in coming:
                 game = np.flatnonzero(chunk.flags & NOT_GAME == 0)

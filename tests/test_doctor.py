@@ -8,6 +8,7 @@ from emurl import doctor
 from emurl.core.config import load_config
 from emurl.games.mossdale import rom_path
 from tests.fixtures.board import Board, a_run
+from tests.fixtures.color_rom import write_color_rom
 from tests.fixtures.http_server import Answer, scripted
 from tests.fixtures.rom import clock_rom_bytes, rom_bytes
 
@@ -41,6 +42,14 @@ def test_another_rom_of_a_known_name_is_doubted(tmp_path):
     file.write_bytes(rom_bytes("POKEMON RED"))
     check = checked(file)
     assert check.verdict == "warning" and "MD5" in check.seen and "a6924ce1f9ad2228e1c6580779b23878" in check.seen
+
+
+def test_a_color_game_read_by_a_palette_is_told(tmp_path):
+    file = write_color_rom(tmp_path)
+    check = checked(file)
+    assert check.verdict == "warning" and "a color game" in check.seen and "screen.channels: 3" in check.mend
+    for settings in ("screen.channels=3", "screen.reading=luminance"):
+        assert doctor._rom(load_config(None, [f"emulator.rom={file}", settings])).verdict == "ok"
 
 
 def test_a_game_nobody_described_runs(tmp_path):

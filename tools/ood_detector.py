@@ -37,6 +37,7 @@ from emurl.rewards.ood import CALIBRATED, OODDetector, describe, load_models, mo
 
 if TYPE_CHECKING:
     from emurl.footage.dataset import FrameReader
+    from emurl.screen import ScreenSettings
 
 # What reads footage and plays is imported where it is needed: whoever wants the detector alone need not wait for it.
 
@@ -240,7 +241,7 @@ def _look(options: argparse.Namespace, detector: OODDetector, target: Path) -> i
 
     footage = float(detector.usual.get("fps", FPS))
     fps = options.fps if options.fps and target.is_dir() else footage
-    seen = watch(target, fps, _box(options.crop))
+    seen = watch(target, fps, _box(options.crop), _screen(detector))
     stride = max(1, round(detector.frame_stride * fps / footage))
     count = len(seen.frames)
     if count <= stride:
@@ -265,6 +266,13 @@ def _look(options: argparse.Namespace, detector: OODDetector, target: Path) -> i
     row = {"frames": float(count), "flagged": float(flagged.mean()), "game": float(seen.game.mean())}
     _print(options, {target.name: row | {f"{name}_median": float(np.nanmedian(values)) for name, values in scores.items()}})
     return 0
+
+
+def _screen(detector: OODDetector) -> ScreenSettings:
+    """What the tokenizer reads. Whether four shades are by a palette nothing says: then a gray console's game is meant."""
+    from emurl.screen import ScreenSettings
+
+    return ScreenSettings(channels=detector.tokenizer.channels, shades=detector.tokenizer.shades)
 
 
 def _box(text: str | None) -> tuple[float, float, float, float] | None:
@@ -301,7 +309,7 @@ def _write_chart(
     table = detector.calibration.tables.get("combined")
     finest = 1.0 / len(table) if table is not None else 1e-4
     filled = {name: np.nan_to_num(values, nan=0.0) for name, values in scores.items()}
-    strip_chart(times, filled, flagged, to_gray(frames), detector.threshold, finest, title).save(file)
+    strip_chart(times, filled, flagged, to_gray(frames, _screen(detector).spec), detector.threshold, finest, title).save(file)
 
 
 if __name__ == "__main__":

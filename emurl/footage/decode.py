@@ -1,8 +1,8 @@
-"""One pass of ffmpeg over a video, straight into frames of four shades.
+"""One pass of ffmpeg over a video, straight into canonical frames.
 
-ffmpeg drops the pictures between two wanted times, takes the luma plane and cuts the window out, all before a byte crosses
-the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because a rectangle found to a
-fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
+ffmpeg drops the pictures between two wanted times, takes the luma plane (all planes, for frames in color) and cuts the window
+out, all before a byte crosses the pipe; the resampling to 160×144 is two small matrix products a frame (see `resample`), because
+a rectangle found to a fraction of a pixel is worth keeping to a fraction of a pixel. Nothing is written to disk on the way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from emurl.core.errors import WorkError
 from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
+from emurl.footage.colors import Layout, Reading, differing, is_plain
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME
 from emurl.footage.screen_finder.finder import Segment
 from emurl.footage.screen_finder.resample import Resampler
@@ -30,9 +31,10 @@ from emurl.footage.screen_finder.thresholds import DEFAULTS as FINDER
 from emurl.footage.screen_finder.thresholds import FinderSettings
 from emurl.footage.video import DEFAULTS as SAMPLING
 from emurl.footage.video import PLANAR, NotAVideo, Turn, probe
-from emurl.screen import HEIGHT, WIDTH
+from emurl.screen import HEIGHT, WIDTH, ScreenSettings
 
 CHUNK = 16  # frames handed over at a time: few enough to stay near the processor until they are packed
+SCREEN = ScreenSettings()  # the four shades, which are read by a palette
 PIPE = 1 << 20  # bytes a pipe may hold, where the system lets us say so; the usual 64 KiB wake both ends for every few rows
 
 
@@ -43,6 +45,7 @@ class FlagSettings(Settings):
     same_pixels: Natural = (
         8  # that may differ where a frame repeats the one before it: fewer than a letter has, compression noise
     )
+    same_levels: Natural = 24  # of 255 by which a pixel may differ and be the same, where frames hold more than four shades
     # Distance from the shades (see `Calibration.residual`) that no game frame has: this many times the video's mean, within these.
     foreign_ratio: NonNegative = 4.0
     foreign_min: Share = 0.2  # at least
@@ -75,7 +78,7 @@ class Chunk:
     """Consecutive frames of a video."""
 
     first: int  # index of the first frame
-    frames: np.ndarray  # uint8 (n, 144, 160), ranks 0…3
+    frames: np.ndarray  # uint8 (n, 144, 160[, 3]), see `ScreenSpec`
     flags: np.ndarray  # uint8 (n,): BLANK | DUPLICATE | NOT_GAME
 
 
@@ -107,8 +110,11 @@ def decode(
     fps: float,
     settings: FlagSettings = DEFAULTS,
     longest_gap_s: float = SAMPLING.longest_gap_s,
+    screen: ScreenSettings = SCREEN,
 ) -> Generator[Chunk, None, None]:
     """Frames of the video, `fps` a second from its first picture on. Times outside all ways are flagged `NOT_GAME`.
+
+    Four shades are the console's, by the palette of each way; on any other `screen` frames show what the video does, see `colors`.
 
     No time passes where the file's clock jumps by more than `longest_gap_s` or back, see `clock`.
 
@@ -118,23 +124,27 @@ def decode(
     """
     if not ways:
         raise ValueError("no way from video to frames: find the screen first")
-    boxes = np.array([way.resampler.window for way in ways])
-    x, y = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    width, height = int(right - x), int(bottom - y)
-    size = width * height
+    facts, room = probe(path), ways[0].room
+    several = room is not None and not facts.turn.filters
+    coding = replace(facts.coding, size=room) if several and room is not None else facts.coding
+    layout = Layout.around([way.resampler.window for way in ways], screen.spec, coding)
+    places = [way.segment.rect for way in ways if way.segment.rect is not None]
+    noise = settings.same_levels
+    readings = None if screen.by_palette else [Reading.of(screen.spec, coding, noise, layout, rect) for rect in places]
+    same_levels = noise if screen.shades == 256 else 0
     previous: np.ndarray | None = None
     first = 0
-    command = _command(path, fps, (int(x), int(y), width, height), longest_gap_s, probe(path).turn, ways[0].room)
+    command = _command(
+        path, fps, layout, coding.formats if layout.step else PLANAR, longest_gap_s, facts.turn, room if several else None
+    )
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, bufsize=0)
         _widen(process)
         try:
-            for crops in _ahead(process, size):
-                count = len(crops)
-                crops = crops.reshape(count, height, width)
-                frames, flags = _convert(crops, (int(x), int(y)), ways, (first + np.arange(count)) / fps, settings)
-                flags |= DUPLICATE * _repeats(frames, previous, settings.same_pixels)
+            for pictures in _ahead(process, layout.size):
+                count = len(pictures)
+                frames, flags = _convert(pictures, layout, ways, readings, (first + np.arange(count)) / fps, settings)
+                flags |= DUPLICATE * _repeats(frames, previous, settings.same_pixels, same_levels)
                 yield Chunk(first, frames, flags)
                 previous = frames[-1]
                 first += count
@@ -185,35 +195,34 @@ def _widen(process: subprocess.Popen[bytes]) -> None:
 def _command(
     path: Path,
     fps: float,
-    window: tuple[int, int, int, int],
+    layout: Layout,
+    formats: tuple[str, ...],
     longest_gap_s: float,
     turn: Turn,
     room: tuple[int, int] | None,
 ) -> list[str]:
-    x, y, width, height = window
-    several = room is not None and not turn.filters
     # `file:` keeps ffmpeg from reading a protocol into a name. Its own ways to turn pictures and to mend clocks are not those that
     # the screen was looked for with; where the size of the pictures changes it would begin anew, at time 0 and in the old size.
-    options = {"noautorotate": None, "copyts": None, "threads": 1, **({"reinit_filter": 0} if several else {})}
+    options = {"noautorotate": None, "copyts": None, "threads": 1, **({"reinit_filter": 0} if room is not None else {})}
     since = "PTS-PREV_INPTS"
     stream = (
         ffmpeg.input(f"file:{path}", **options)
         .video.filter("setpts", f"if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+({since})*between(({since})*TB,0,{longest_gap_s}))")
         .filter("fps", fps=fps, start_time=0, round="up")
-        .filter("format", "|".join(PLANAR))
+        .filter("format", "|".join(formats))
     )
     for name, how in turn.filters:
         stream = stream.filter(name, how) if how else stream.filter(name)
-    if room is not None and several:
+    if room is not None:
         stream = stream.filter("pad", w=f"max(iw,{room[0]})", h=f"max(ih,{room[1]})", x=0, y=0, eval="frame")
-    stream = (
-        # Before the plane is taken out, for that copies it, and cutting only moves a pointer.
-        stream.filter("crop", width, height, x, y, exact=1)
-        .filter("extractplanes", "y")
-        .output("pipe:", format="rawvideo", pix_fmt="gray", loglevel="error", sn=None, dn=None, an=None)
-        .global_args("-nostdin", "-hide_banner")
-    )
-    return list(ffmpeg.compile(stream, cmd=imageio_ffmpeg.get_ffmpeg_exe()))
+    # Before the plane is taken out, for that copies it, and cutting only moves a pointer.
+    stream = stream.filter("crop", layout.width, layout.height, layout.x, layout.y, exact=1)
+    if layout.step == 0:
+        stream = stream.filter("extractplanes", "y")
+    # Planes leave as they are: a format that is asked for might be of another range.
+    gray = {"pix_fmt": "gray"} if layout.step == 0 else {}
+    stream = stream.output("pipe:", format="rawvideo", **gray, loglevel="error", sn=None, dn=None, an=None)
+    return list(ffmpeg.compile(stream.global_args("-nostdin", "-hide_banner"), cmd=imageio_ffmpeg.get_ffmpeg_exe()))
 
 
 def _fill(pipe: IO[bytes], buffer: bytearray) -> int:
@@ -229,11 +238,17 @@ def _fill(pipe: IO[bytes], buffer: bytearray) -> int:
 
 
 def _convert(
-    crops: np.ndarray, corner: tuple[int, int], ways: list[Way], times: np.ndarray, settings: FlagSettings
+    pictures: np.ndarray,
+    layout: Layout,
+    ways: list[Way],
+    readings: list[Reading] | None,
+    times: np.ndarray,
+    settings: FlagSettings,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Window pictures → frames and flags, each by the way its time falls into."""
-    frames = np.zeros((len(crops), HEIGHT, WIDTH), np.uint8)
-    flags = np.full(len(crops), NOT_GAME, np.uint8)
+    """Window pictures uint8 (n, bytes) → frames and flags, each by the way its time falls into; with `readings` not by its palette."""
+    luma, *chroma = layout.planes(pictures)
+    frames = np.zeros((len(luma), *(readings[0].spec if readings else SCREEN.spec).shape), np.uint8)
+    flags = np.full(len(luma), NOT_GAME, np.uint8)
     for number, way in enumerate(ways):
         # Before the first and after the last sampled picture the nearest layout holds.
         start = way.segment.start if number or way.segment.start > settings.lead_in_s else -1.0
@@ -242,10 +257,19 @@ def _convert(
         if first == last:
             continue
         x, y, width, height = way.resampler.window
-        x, y = x - corner[0], y - corner[1]
-        gray = way.resampler(crops[first:last, y : y + height, x : x + width])
-        frames[first:last] = way.calibration.ranks(gray)
-        flags[first:last] = _marks(gray, frames[first:last], way, settings)
+        x, y = x - layout.x, y - layout.y
+        gray = way.resampler(luma[first:last, y : y + height, x : x + width])
+        ranks = way.calibration.ranks(gray)
+        flags[first:last] = _marks(gray, ranks, way, settings)
+        if readings is None:
+            frames[first:last] = ranks
+        else:
+            frames[first:last] = readings[number].frames(gray, [plane[first:last] for plane in chroma])
+            # A palette has few levels, and much that is drawn in color lies near one of them.
+            flags[first:last] &= ~np.uint8(BLANK)
+            levels = settings.same_levels if readings[number].spec.shades == 256 else 0
+            plain = is_plain(frames[first:last], levels, settings.blank_share)
+            flags[first:last] |= BLANK * plain.astype(np.uint8)
     return frames, flags
 
 
@@ -281,10 +305,14 @@ def _mixed(found: np.ndarray, ranks: np.ndarray, calibration: Calibration, setti
     return between / np.maximum(edges, settings.min_edges)
 
 
-def _repeats(frames: np.ndarray, previous: np.ndarray | None, most: int) -> np.ndarray:
-    """Whether each frame shows what the one before it showed: `most` pixels may differ."""
+def _repeats(frames: np.ndarray, previous: np.ndarray | None, most: int, levels: int) -> np.ndarray:
+    """Whether each frame shows what the one before it showed: `most` pixels may differ by more than `levels`."""
     before = np.concatenate([frames[:1] if previous is None else previous[None], frames[:-1]])
-    same = (frames != before).sum(axis=(1, 2)) <= most
+    if levels or frames.ndim == 4:
+        flat = (-1, HEIGHT * WIDTH, frames[0].size // (HEIGHT * WIDTH))
+        same = differing(frames.reshape(flat), before.reshape(flat), levels).sum(axis=1) <= most
+    else:
+        same = (frames != before).sum(axis=(1, 2)) <= most
     if previous is None:
         same[0] = False
     return same.astype(np.uint8)

@@ -17,7 +17,7 @@ CHUNK = 128  # frames at a time
 
 
 def same_moments(reader: FrameReader, settings: BroadcastSettings, count: int = PAIRS) -> tuple[np.ndarray, np.ndarray] | None:
-    """About `count` usable held-out frames and the emulator's screens at the same moments: each uint8 (n, 144, 160).
+    """About `count` usable held-out frames and the emulator's screens at the same moments: each uint8 (n, 144, 160[, 3]).
 
     None if no held-out video is of the demo leaderboard. Only frames that fall on a picture of the video are taken.
     """
@@ -33,7 +33,7 @@ def same_moments(reader: FrameReader, settings: BroadcastSettings, count: int = 
         wanted = dict(zip(moments.tolist(), shown[exact].tolist(), strict=True))
         chosen = sorted(moment for moment in wanted if moment >= 0)[:: max(1, len(wanted) * len(known) // count)]
         taken = set(chosen)
-        found = {number: screen.copy() for number, screen in enumerate(recording.screens()) if number in taken}
+        found = {number: screen.copy() for number, screen in enumerate(recording.screens(reader.spec)) if number in taken}
         kept = [moment for moment in chosen if moment in found]
         if kept:
             streamed.append(reader.read(place, [wanted[moment] for moment in kept]))
@@ -42,7 +42,7 @@ def same_moments(reader: FrameReader, settings: BroadcastSettings, count: int = 
 
 
 def token_agreement(tokenizer: Tokenizer, pair: tuple[np.ndarray, np.ndarray]) -> float:
-    """Share of tokens that are the same for `pair[0]` and `pair[1]`, each (N, 144, 160)."""
+    """Share of tokens that are the same for `pair[0]` and `pair[1]`, each (N, 144, 160[, 3])."""
     equal = [
         (tokenizer.encode(pair[0][start : start + CHUNK]) == tokenizer.encode(pair[1][start : start + CHUNK])).float().mean((1, 2)).cpu()
         for start in range(0, len(pair[0]), CHUNK)

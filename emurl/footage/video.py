@@ -16,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
+from av.video.reformatter import ColorRange, Colorspace
 
 from emurl.core.settings import NonNegative, Positive, Rate, Settings
 from emurl.footage.clock import Clock, clock_of
@@ -31,6 +32,10 @@ class SamplingSettings(Settings):
 
 
 DEFAULTS = SamplingSettings()
+
+# Weights of red and blue in luma (ITU-R BT.601 and BT.709). A video that does not say which it was made with is taken for the former,
+# as ffmpeg does.
+BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
 
 
 class NotAVideo(Exception):
@@ -58,6 +63,27 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Coding:
+    """How pictures are coded.
+
+    Attributes:
+        size: width and height of the upright picture, in pixels. step: pixels, across and down, that share one number of chroma, once
+            they are of `formats`: 2, or 1.
+        full_range: black is 0 and white 255, not 16 and 235. weights: of red and blue in luma.
+    """
+
+    size: tuple[int, int] = (0, 0)
+    step: int = 2
+    full_range: bool = False
+    weights: tuple[float, float] = BT601
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """ffmpeg's names of what its planes are to be, all of them wanted."""
+        return HALVED if self.step == 2 else ("yuvj444p" if self.full_range else "yuv444p",)
+
+
+@dataclass(frozen=True)
 class Probe:
     """What a file says of itself: size of its upright pictures in pixels, seconds, pictures a second (0 when unknown), container."""
 
@@ -69,6 +95,7 @@ class Probe:
     container: str
     has_audio: bool
     turn: Turn = Turn()
+    coding: Coding = Coding()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +143,7 @@ def probe(path: Path) -> Probe:
                 container=container.format.name,
                 has_audio=bool(container.streams.audio),
                 turn=turn,
+                coding=_coding(first, (width, height)),
             )
     except StopIteration:
         raise NotAVideo("no picture can be decoded") from None
@@ -172,7 +200,8 @@ def luma(frame: av.VideoFrame) -> np.ndarray:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width].copy()
 
 
-PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")  # the first plane is luma, 8 bits
+HALVED = ("yuv420p", "yuvj420p")  # 8 bits, chroma half as fine across and down
+PLANAR = (*HALVED, "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")  # the first plane is luma, 8 bits
 
 
 class _Look:
@@ -261,6 +290,14 @@ def _pictures(container: av.container.InputContainer, stream: av.VideoStream) ->
                 continue
     except av.FFmpegError:
         return
+
+
+def _coding(frame: av.VideoFrame, size: tuple[int, int]) -> Coding:
+    halved = frame.format.name in HALVED
+    # Pictures of red, green and blue have no matrix of their own; as planes of luma they are made by ffmpeg's usual one.
+    weights = BT709 if frame.colorspace == Colorspace.ITU709 and not frame.format.is_rgb else BT601
+    full = frame.format.name.startswith("yuvj") or (frame.color_range == ColorRange.JPEG and not frame.format.is_rgb)
+    return Coding(size, 2 if halved else 1, full, weights)
 
 
 def _turn(frame: av.VideoFrame) -> Turn:

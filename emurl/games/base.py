@@ -11,6 +11,7 @@ import numpy as np
 
 from emurl.envs.gameboy.console import GameBoy
 from emurl.envs.gameboy.memory import GameReader
+from emurl.screen import ScreenSpec
 
 
 class BotRun(Protocol):
@@ -53,12 +54,12 @@ class Recording:
     Attributes:
         fps: pictures a second of its video.
         power_on_frame: the picture of the video at which the console is switched on.
-        screens: the screens since then, `fps` a second, uint8 (144, 160) each.
+        screens: the screens since then, `fps` a second, as canonical frames of the screen that it is given.
     """
 
     fps: float
     power_on_frame: int
-    screens: Callable[[], Iterator[np.ndarray]]
+    screens: Callable[[ScreenSpec], Iterator[np.ndarray]]
 
 
 class DemoLeaderboard(Protocol):

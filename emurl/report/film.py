@@ -11,11 +11,15 @@ from PIL import Image
 from emurl.core.errors import WorkError
 from emurl.core.files import write_atomically
 
+FEW, MANY = 32, 256  # colors of a palette
+SAME_LEVELS, ODD = 32, 0.002  # of 255 that a color may be off; share of the pixels that may be off by more
 LAST_STAYS_MS = 2000  # of an endless film, so that its end is seen
 
 
 def write_gif(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80) -> None:
-    """Write an endless GIF of few colors; the last picture stays for two seconds.
+    """Write an endless GIF; the last picture stays for two seconds.
+
+    The grays and inks of the first picture are those of every other of a gray game; what has more colors gets a palette of its own.
 
     Args:
         pictures: uint8 (H, W, 3), all of one size. milliseconds: how long each stays.
@@ -26,13 +30,19 @@ def write_gif(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80
     frames: list[Image.Image] = []
     for picture in pictures:
         image = Image.fromarray(picture)
-        # One palette for all: the grays and inks of the first picture are those of every other.
-        frames.append(image.quantize(palette=frames[0], dither=Image.Dither.NONE) if frames else image.quantize(32))
+        few = image.quantize(palette=frames[0], dither=Image.Dither.NONE) if frames else image.quantize(FEW)
+        frames.append(few if _is_like(few, picture) else image.quantize(MANY))
     if not frames:
         raise WorkError(f"{path}: there is nothing to film, expected at least one picture")
     durations = [milliseconds] * (len(frames) - 1) + [LAST_STAYS_MS]
     with write_atomically(path) as aside:
         frames[0].save(aside, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)
+
+
+def _is_like(few: Image.Image, picture: np.ndarray) -> bool:
+    """Whether a picture of few colors shows what `picture` does, but for the odd pixel."""
+    apart = np.abs(np.asarray(few.convert("RGB")).astype(np.int16) - picture).max(axis=2) > SAME_LEVELS
+    return float(apart.mean()) <= ODD
 
 
 def write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:

@@ -30,7 +30,7 @@ def strip_chart(
 
     Args:
         times: seconds, ascending (N,). scores: by name, each (N,), 0 … 1. strange: which moments are flagged, bool (N,).
-        frames: of the moments, gray uint8 (N, 144, 160) with 0–255. threshold: score from which on they are. finest: smallest share
+        frames: of the moments, uint8 (N, 144, 160[, 3]) with 0–255. threshold: score from which on they are. finest: smallest share
             that scores resolve.
     """
     plot, pictures = WIDTH - LEFT - RIGHT, (WIDTH - LEFT - RIGHT) // (PICTURE[0] + 4)

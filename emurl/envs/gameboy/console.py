@@ -38,6 +38,7 @@ _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
 _CARTRIDGE_TYPE = 0x147
+_COLOR_FLAG, _COLOR = 0x143, 0x80
 _WITH_CLOCK = (0x0F, 0x10)  # MBC3 with a timer (Pan Docs, "The Cartridge Header")
 _SILENT = 5  # above all of PyBoy's levels, of which "INFO" is the highest: it goes to stdout, where a program reads JSON
 _STATE_ERROR = "a save state of this cartridge was expected"
@@ -87,6 +88,11 @@ def has_clock(data: bytes) -> bool:
     return data[_CARTRIDGE_TYPE] in _WITH_CLOCK
 
 
+def is_color(data: bytes) -> bool:
+    """Whether a ROM's header says that it shows colors where it can: a Game Boy Color's game, or one for both consoles."""
+    return bool(data[_COLOR_FLAG] & _COLOR)
+
+
 def _emulator() -> Any:
     """PyBoy's class, imported where a console is switched on: commands that switch none on need not wait for it."""
     with warnings.catch_warnings():
@@ -112,6 +118,8 @@ class GameBoy:
         """Ticks (1/59.7 s of game time) since this object was made; save states do not carry it."""
         data = read_rom(self.rom)
         self.title = rom_title(data)
+        self.color = is_color(data)
+        """Whether the console is a Game Boy Color, as it is for every cartridge that knows colors."""
         # The emulator's own states do not say of which game they are, and it would play on in another one's memory.
         self._state_head = _STATE_MARK + hashlib.sha256(data).digest()
         try:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from emurl.core.errors import InputError, WorkError
+from emurl.core.errors import WorkError
 from emurl.core.files import write_atomically
 from emurl.core.progress import Progress
 from emurl.core.settings import NOT_IN_FINGERPRINT, PathText, Positive, Rate, Settings, Share
@@ -78,14 +78,10 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     """Decode the videos that were downloaded, `settings.fps` frames a second. Videos already decoded survive a kill in scratch.
 
     Raises:
-        InputError: the crop file is wrong, or the screen settings ask for what video cannot give.
+        InputError: the crop file is wrong.
         WorkError: not one video shows a screen that could be trusted.
     """
-    spec = ScreenSpec(channels=settings.screen.channels, shades=settings.screen.shades)
-    if spec != ScreenSpec():
-        raise InputError(
-            f"frames.screen: {spec.channels} channels of {spec.shades} shades; footage is calibrated to 1 channel of 4 shades"
-        )
+    spec = settings.screen.spec
     crops = crops_of(settings)
     table = pd.read_parquet(inputs["videos"].path("videos.parquet"))
     rows = [{str(k): v for k, v in row.items()} for row in table[table["status"] == "ok"].to_dict("records")]
@@ -181,7 +177,7 @@ def _video(
             raise NotAVideo(segments[0].reason)
         flags = []
         with ShardWriter(work / f"{name}.bin", spec) as shard:
-            for chunk in decode(path, ways, settings.fps, settings.flags, settings.sampling.longest_gap_s):
+            for chunk in decode(path, ways, settings.fps, settings.flags, settings.sampling.longest_gap_s, settings.screen):
                 stop.check()
                 shard.add(chunk.frames)
                 flags.append(chunk.flags)

@@ -15,6 +15,7 @@ import numpy as np
 from emurl.core.settings import Natural, Positive, Settings
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.catalog import evenly_spread
+from emurl.footage.colors import differing
 from emurl.footage.dataset import CHUNK, FrameReader
 from emurl.footage.transitions import transitions
 from emurl.games.base import Game
@@ -50,6 +51,7 @@ class OffRouteSettings(Settings):
     same_pixels: Natural = (
         64  # pixels of 23,040, at most, in which a frame may differ from one of the footage and still be that frame
     )
+    same_levels: Natural = 48  # of 255 by which a pixel of the footage may be off, where frames hold more than four shades
 
 
 def heldout(reader: FrameReader, stride: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +148,7 @@ def play_offroute(
     if not now:
         return np.zeros((0, *spec.shape), np.uint8), np.zeros((0, *spec.shape), np.uint8)
     first, second = np.stack(now), np.stack(later)
-    strange = ~shown(second, reader, settings.same_pixels)
+    strange = ~shown(second, reader, settings.same_pixels, settings.same_levels)
     return first[strange], second[strange]
 
 
@@ -169,30 +171,37 @@ def _states(game: Game, rom: Path, spec: ScreenSpec, seed: int, ticks: int) -> S
     return states
 
 
-def shown(frames: np.ndarray, reader: FrameReader, same_pixels: int) -> np.ndarray:
-    """Whether any frame of any video is the same as each of `frames` (N, …) but for `same_pixels`: bool (N,)."""
+def shown(frames: np.ndarray, reader: FrameReader, same_pixels: int, same_levels: int = 0) -> np.ndarray:
+    """Whether any frame of any video is the same as each of `frames` (N, …) but for `same_pixels`: bool (N,).
+
+    Of 256 shades a pixel is the same that is no more than `same_levels` off in any channel: so much is compression.
+    """
     found = np.zeros(len(frames), bool)
     if not len(frames):
         return found
+    levels = same_levels if reader.spec.shades == 256 else 0
     sums = _cell_sums(frames)
-    # Where few pixels differ, the sums over cells do so by little: most frames need not be looked at pixel by pixel.
-    most = same_pixels * (reader.spec.shades - 1) * reader.spec.channels
+    # What the sums over a cell differ by says how many of its pixels do, at least: most frames need not be looked at one by one.
+    free, each = levels * CELL * CELL, reader.spec.shades - 1 - levels
     for place, video in enumerate(reader.videos):
         for start in range(0, video.count, CHUNK):
             footage = reader.read(place, np.arange(start, min(start + CHUNK, video.count)))
             theirs = _cell_sums(footage)
             for one in np.flatnonzero(~found):
-                near = np.flatnonzero(np.abs(theirs - sums[one]).sum(axis=1) <= most)
+                least = np.maximum(np.abs(theirs - sums[one]).max(axis=2) - free, 0).sum(axis=1)
+                near = np.flatnonzero(least <= same_pixels * each)
                 if len(near):
-                    differ = (footage[near] != frames[one]).reshape(len(near), *frames.shape[1:3], -1).any(axis=-1)
+                    shape = (-1, *frames.shape[1:3], reader.spec.channels)
+                    differ = differing(footage[near].reshape(shape), frames[one].reshape(shape), levels)
                     found[one] = bool((differ.sum(axis=(1, 2)) <= same_pixels).any())
     return found
 
 
 def _cell_sums(frames: np.ndarray) -> np.ndarray:
-    """Sum of the values in each cell: int32 (N, 90)."""
+    """Sum of the values in each cell, channel by channel: int32 (N, 90, channels)."""
     n, height, width = frames.shape[:3]
-    return frames.reshape(n, height // CELL, CELL, width // CELL, -1).sum(axis=(2, 4), dtype=np.int32).reshape(n, -1)
+    cut = frames.reshape(n, height // CELL, CELL, width // CELL, CELL, -1)
+    return cut.sum(axis=(2, 4), dtype=np.int32).reshape(n, GRID[0] * GRID[1], -1)
 
 
 def heldout_signs(

@@ -177,8 +177,8 @@ def new_tokenizer(settings: TokenizerSettings, spec: ScreenSpec, frames: Callabl
 def known_game(settings: TokenizerSettings, model: Tokenizer, held_out: np.ndarray, reader: FrameReader, output: Output) -> None:
     """`text_legibility` and `token_agreement`, null where the game's font and its runs are not known."""
     legibility = agreement = None
-    if settings.broadcast is None or reader.spec.shades != 4:
-        output.note("text_legibility and token_agreement are null: they need a game with a font and a demo leaderboard")
+    if settings.broadcast is None or reader.spec != ScreenSpec():
+        output.note("text_legibility and token_agreement are null: they need four shades, a font, and a demo leaderboard")
     else:
         font = broadcasting(settings.broadcast).font
         legibility = None if font is None else text_legibility(model, held_out, font())

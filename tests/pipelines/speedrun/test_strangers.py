@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from emurl.footage.dataset import FrameReader
+from emurl.footage.dataset import FrameReader, ShardWriter, write_index
 from emurl.games.settings import EmulatorSettings, game_of
 from emurl.pipelines.speedrun import strangers
 from emurl.pipelines.speedrun.strangers import METRICS, OffRouteSettings
 from emurl.rewards.calibration import Calibration, OODSettings
 from emurl.rewards.ood import OODDetector
+from emurl.screen import ScreenSpec
 from tests.fixtures.detecting import models
 from tests.fixtures.learning import walks, write_frames
 
@@ -26,6 +27,21 @@ def test_a_frame_is_shown_where_few_pixels_differ(reader):
         frames[place].reshape(-1)[pixels] ^= 3
     assert strangers.shown(frames, reader, 64).tolist() == [True, True, False]
     assert strangers.shown(frames[:0], reader, 64).shape == (0,)
+
+
+def test_a_frame_in_color_is_shown_where_no_more_than_compression_differs(reader, tmp_path):
+    rng = np.random.default_rng(0)
+    screens = rng.integers(0, 256, (4, 9, 10, 3), np.uint8).repeat(16, axis=1).repeat(16, axis=2)
+    spec, noise = ScreenSpec(channels=3, shades=256), rng.integers(-40, 41, screens.shape)
+    with ShardWriter(tmp_path / "shards" / "a.bin", spec) as shard:
+        shard.add(np.clip(screens + noise, 0, 255).astype(np.uint8))
+    row = {"video_id": "a", "run_id": "a", "split": "train", "frames": 4, "fps": 8.0, "duration_s": 0.5}
+    write_index(tmp_path, spec, [row], [np.zeros(4, np.uint8)])
+    footage, few = FrameReader(tmp_path), screens.copy()
+    few[1].reshape(-1, 3)[rng.choice(144 * 160, 64, replace=False)] += 128
+    few[2, :16, :16, 1] += 128  # one cell's green, all 256 pixels of it
+    assert strangers.shown(few, footage, 64, 48).tolist() == [True, True, False, True]
+    assert not strangers.shown(few, footage, 64, 8).any()
 
 
 def test_disorder_moves_tiles_and_no_more():

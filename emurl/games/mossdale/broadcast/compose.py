@@ -51,31 +51,36 @@ def patch_of(picture: np.ndarray) -> Planes:
 
 
 class GamePainter:
-    """Scales a screen of four shades to its place on the canvas, in the runner's colors."""
+    """Scales a screen to its place on the canvas: four shades in the runner's colors, or a color screen as it is."""
 
     def __init__(self, look: Look) -> None:
         self.look = look
         flat = cv2.cvtColor(np.array(look.colors, np.uint8)[None], cv2.COLOR_RGB2YUV)[0]
         # cv2's YUV is full range for single pixels; video is 16…235 and 16…240.
-        self.luma = np.round(16 + flat[:, 0] * (219 / 255)).astype(np.uint8)
-        self.chroma = np.round(128 + (flat[:, 1:].astype(np.float32) - 128) * (224 / 255)).astype(np.uint8)
+        self.luma = _limited(flat[:, 0], 16, 219)
+        self.chroma = _limited(flat[:, 1:], 128, 224, 128)
         self.tinted = bool((self.chroma != 128).any())
         x, y, self.width, self.height = look.game
         self.half = ((x + self.width + 1) // 2 - x // 2, (y + self.height + 1) // 2 - y // 2)
         self._last: np.ndarray | None = None
 
     def paint(self, canvas: Canvas, screen: np.ndarray) -> None:
-        """Draw `screen`, uint8 (144, 160) ranks; nothing to do when it is the one drawn last."""
+        """Draw `screen`, uint8 (144, 160) ranks or (144, 160, 3) RGB; nothing to do when it is the one drawn last."""
         if self._last is not None and np.array_equal(screen, self._last):
             return
         self._last = screen.copy()
         how = SMOOTHING[self.look.smoothing]
-        luma = cv2.resize(self.luma[screen], (self.width, self.height), interpolation=how)
+        if screen.ndim == 3:
+            flat = cv2.cvtColor(screen, cv2.COLOR_RGB2YUV)
+            levels, hues, tinted = _limited(flat[..., 0], 16, 219), _limited(flat[..., 1:], 128, 224, 128), True
+        else:
+            levels, hues, tinted = self.luma[screen], self.chroma[screen], self.tinted
+        luma = cv2.resize(levels, (self.width, self.height), interpolation=how)
         x, y = self.look.game[:2]
         canvas.planes[0][y : y + self.height, x : x + self.width] = luma
-        for plane, table in zip(canvas.planes[1:], self.chroma.T, strict=True):
+        for number, plane in enumerate(canvas.planes[1:]):
             place = plane[y // 2 : y // 2 + self.half[1], x // 2 : x // 2 + self.half[0]]
-            place[:] = cv2.resize(table[screen], self.half, interpolation=cv2.INTER_AREA) if self.tinted else 128
+            place[:] = cv2.resize(hues[..., number], self.half, interpolation=cv2.INTER_AREA) if tinted else 128
 
     def switch_off(self, canvas: Canvas) -> None:
         """The dark glass of a console without power."""
@@ -84,6 +89,11 @@ class GamePainter:
         for plane in canvas.planes[1:]:
             plane[y // 2 : y // 2 + self.half[1], x // 2 : x // 2 + self.half[0]] = 128
         self._last = None
+
+
+def _limited(values: np.ndarray, start: int, span: int, zero: int = 0) -> np.ndarray:
+    """Full-range values as video has them: `zero` becomes `start`, 255 of them `span`."""
+    return np.round(start + (values.astype(np.float32) - zero) * (span / 255)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,8 @@ class Show:
 def stream(look: Look, show: Show, screens: Iterable[np.ndarray]) -> Iterator[Canvas]:
     """The stream's pictures, `look.format.fps` a second: first a card and a console without power, then one for each of `screens`.
 
-    `screens` are uint8 (144, 160) ranks, one for each video frame since power-on. Every picture is the same object, changed.
+    `screens` are uint8 (144, 160) ranks or (144, 160, 3) RGB, one for each video frame since power-on. Every picture is the
+    same object, changed.
     """
     canvas = Canvas(paint.background_cached(look))
     camera = [patch_of(paint.camera_frame(look, number)) for number in range(0, paint.CAMERA_FRAMES, 2)]  # half as many will do

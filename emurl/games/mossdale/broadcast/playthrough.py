@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from emurl.envs.gameboy.console import FRAMES_PER_SECOND, GameBoy
+from emurl.envs.gameboy.console import FRAMES_PER_SECOND, GameBoy, is_color, read_rom
+from emurl.screen import ScreenSpec
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,20 @@ class Playthrough:
         return cls(presses, int(values["ticks"]), tuple((str(name), int(tick)) for name, tick in values["splits"]))
 
 
-def screens(rom: Path, run: Playthrough, per_second: float, after_s: float) -> Iterator[np.ndarray]:
-    """The game's screens since power-on, `per_second` times a second until `after_s` past the end: uint8 (144, 160) ranks.
+def as_shown(rom: Path) -> ScreenSpec:
+    """What a console shows of a cartridge: RGB of one that knows colors, else the four shades."""
+    return ScreenSpec(channels=3, shades=256) if is_color(read_rom(rom)) else ScreenSpec()
+
+
+def screens(
+    rom: Path, run: Playthrough, per_second: float, after_s: float, spec: ScreenSpec | None = None
+) -> Iterator[np.ndarray]:
+    """The game's screens since power-on, `per_second` times a second until `after_s` past the end: uint8 frames of `spec` (None:
+    as the console shows them).
 
     Screen n is the one that stands at n / per_second seconds.
     """
-    console = GameBoy(rom)
+    console = GameBoy(rom, spec or as_shown(rom))
     try:
         due = 0
         for number in range(int((run.ticks / FRAMES_PER_SECOND + after_s) * per_second)):

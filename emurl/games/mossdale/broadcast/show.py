@@ -34,6 +34,7 @@ from emurl.games.mossdale.broadcast.playthrough import Playthrough, screens
 from emurl.games.mossdale.broadcast.server import Board, Server
 from emurl.games.mossdale.cartridge import MOSSDALE, Cartridge
 from emurl.games.settings import BroadcastSettings
+from emurl.screen import ScreenSpec
 
 VERSION = 2  # of the way plays and pictures are made: another one, another cache
 CATEGORY_ID, CATEGORY = "any00001", "Any%"
@@ -188,14 +189,14 @@ class Broadcast:
         entry = next((one for one in self.entries if one.id == run_id), None)
         if entry is None:
             return None
-        return Recording(entry.look.format.fps, entry.look.power_on, lambda: self._screens(entry))
+        return Recording(entry.look.format.fps, entry.look.power_on, lambda spec: self._screens(entry, spec))
 
     def _render(self, entry: Entry, path: Path) -> None:
         told = compose.Show(self.of.name.title(), CATEGORY, entry.play.time_s, entry.play.split_times())
         compose.render(path, entry.look, told, self._screens(entry))
 
-    def _screens(self, entry: Entry) -> Iterator[np.ndarray]:
-        return screens(self.rom, entry.play, entry.look.format.fps, entry.look.after_s)
+    def _screens(self, entry: Entry, spec: ScreenSpec | None = None) -> Iterator[np.ndarray]:
+        return screens(self.rom, entry.play, entry.look.format.fps, entry.look.after_s, spec)
 
     def _entry(self, number: int) -> Entry:
         seed = self.settings.seed * 1000 + number

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, find_pipeline
+from flows.plan import deployment_name
 from flows.stale import EVERY_S, HEARTBEAT_S
 
 POOLS = ("docker", "kubernetes", "ecs")  # beside the process pool
@@ -54,9 +54,9 @@ def prefect_yaml(root: Path, pool: str = "process") -> str:
         deployments.append(_flow(file.stem.replace("_", "-"), told, [table.name], {"config": place}))
     for name, table in tables.items():
         for stage in table.stages:
-            own = stage.name if name == DEFAULT_PIPELINE else f"{name}-{stage.name}"
+            own = deployment_name(table, stage)
             parameters = {"config": first[name], "stages": [stage.name], "force": True}
-            deployments.append(_flow(own.replace("_", "-"), f"{stage.summary} (this stage alone)", [name, "stage"], parameters))
+            deployments.append(_flow(own, f"{stage.summary} (this stage alone)", [name, "stage"], parameters))
     names = [one["name"] for one in deployments]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -89,9 +89,9 @@ def emurl_flow(
             return_state=True,
         )
         if not state.is_completed():
-            error = state.result(raise_on_failure=False)
+            cause = state.result(raise_on_failure=False)
             return _failed(
-                explain(plan, row, state, group), error if isinstance(error, Exception) else RuntimeError(state.message)
+                explain(plan, row, state, group), cause if isinstance(cause, Exception) else RuntimeError(state.message)
             )
         states[row.name], rows[row.name] = state, state.result()
     show_run(list(rows.values()))
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         plan = Plan.of(args.config, args.stages, args.set, args.force, args.input)  # what is wrong is said before a server starts
         require_server()
         with told_when_it_goes(), leashed_server():
-            rows = emurl_flow(args.config, args.stages, args.set, args.force, args.input, None)
+            rows: Any = emurl_flow(args.config, args.stages, args.set, args.force, args.input, None)
     except EmurlError as error:
         log.failed(" ".join(str(error).split()))
         return error.exit_code

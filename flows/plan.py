@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emurl.core import engine
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config, load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline
@@ -82,3 +84,19 @@ class Plan:
             if engine.key_of(artifact, self.pipeline) in stage.parents:
                 words += ["--input", artifact.ref]
         return shlex.join(words)
+
+    def deployed_again(self, stage: Stage) -> str:
+        """The same as a run of the stage's own deployment."""
+        words = ["prefect", "deployment", "run", f"emurl/{deployment_name(self.pipeline, stage)}", "--param"]
+        words.append(f"config={json.dumps(self.config)}")
+        pins = [one.ref for one in self.pinned.values() if engine.key_of(one, self.pipeline) in stage.parents]
+        for name, values in (("overrides", list(self.overrides)), ("inputs", pins)):
+            if values:
+                words += ["--param", f"{name}={json.dumps(values)}"]
+        return shlex.join(words)
+
+
+def deployment_name(pipeline: Pipeline, stage: Stage) -> str:
+    """What the deployment of one stage is called, as a ref names it: `reward`, or `vgc-league` for another pipeline than speedrun."""
+    own = stage.name if pipeline.name == DEFAULT_PIPELINE else f"{pipeline.name}-{stage.name}"
+    return own.replace("_", "-")

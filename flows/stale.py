@@ -118,9 +118,9 @@ def _sweep_silent(client: SyncPrefectClient, suspects: list[FlowRun]) -> int:
 
 
 def _silence(client: SyncPrefectClient, run: FlowRun) -> float:
-    """Seconds since anything was heard of a run, by the server's clock (the heartbeat's is the run's: they may differ)."""
+    """Seconds since anything was heard of a run (when the server heard it: the run's own clock may be another)."""
     last = _last_heartbeat(client, run.id)
-    heard = max((at for at in (run.start_time, last and last.received) if at is not None), default=None)
+    heard = last.received if last is not None else run.start_time
     return (datetime.now(UTC) - heard).total_seconds() if heard is not None else 0.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from prefect.states import Failed, State
 from prefect.tasks import exponential_backoff
 
 from emurl.core import engine, log
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import EmurlError, WorkError
 from emurl.core.pipeline import Stage
 from flows.plan import Plan
@@ -58,7 +58,7 @@ def make(plan: Plan, stage: str, parents: list[str], group: str) -> Any:
 
 def task_of(plan: Plan, stage: Stage, timeout_hours: float | None) -> Any:
     """The task that makes one stage of a plan."""
-    ref = stage.name if plan.pipeline.name == "speedrun" else f"{plan.pipeline.name}/{stage.name}"
+    ref = stage.name if plan.pipeline.name == DEFAULT_PIPELINE else f"{plan.pipeline.name}/{stage.name}"
     tags = [plan.pipeline.name, *(["network"] if stage.network else []), *([GPU] if plan.on_gpu(stage) else [])]
     return make.with_options(
         name=ref,
@@ -91,10 +91,13 @@ def explain(plan: Plan, stage: Stage, state: State[Any], group: str) -> list[str
     """Why a stage has failed, where its log is, and what runs it again: a line each."""
     again = plan.again(stage)
     if deployment.name:
-        words = ["prefect", "deployment", "run", f"{deployment.flow_name}/{deployment.name}"]
-        again += f", or as now: {shlex.join(words)} with the same parameters"
+        again += f", or {plan.deployed_again(stage)}"
     why = " ".join(str(state.message).split())
-    return [f"{stage.name} has {state.name.lower()}: {why}", f"its log: {log_of(plan, stage, group)}", f"again: {again}"]
+    return [
+        f"{stage.name} has {(state.name or state.type).lower()}: {why}",
+        f"its log: {log_of(plan, stage, group)}",
+        f"again: {again}",
+    ]
 
 
 @contextmanager

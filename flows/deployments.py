@@ -12,14 +12,15 @@ from typing import Any
 
 import yaml
 
+from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
-from emurl.core.pipeline import Pipeline, find_pipeline
-from flows.plan import deployment_name
-from flows.stale import EVERY_S, HEARTBEAT_S
+from emurl.core.pipeline import Pipeline, Stage, find_pipeline
 
 POOLS = ("docker", "kubernetes", "ecs")  # beside the process pool
 CHECKOUT = "/emurl"  # in the image
+SWEEP_EVERY_S = 120.0
+HEARTBEAT_S = 60  # of a deployed run
 HEAD = """\
 # Made by `python -m flows.deployments` of configs/ and the pipelines' tables. A settings file's first line is its description.
 """
@@ -66,7 +67,7 @@ def prefect_yaml(root: Path, pool: str = "process") -> str:
             "name": "sweep",
             "description": "mark runs whose process is gone as crashed",
             "entrypoint": "flows/stale.py:sweep_flow",
-            "schedules": [{"interval": EVERY_S}],
+            "schedules": [{"interval": SWEEP_EVERY_S}],
             "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},  # of those that were missed, one is enough
         }
     )
@@ -81,6 +82,12 @@ def prefect_yaml(root: Path, pool: str = "process") -> str:
     head = HEAD + (PROCESS if pool == "process" else IMAGE.format(pool=pool))
     dumped = yaml.dump(document | {"deployments": deployments}, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=130)
     return head + str(dumped)
+
+
+def deployment_name(pipeline: Pipeline, stage: Stage) -> str:
+    """What the deployment of one stage is called, as a ref names it: `reward`, or `vgc-league` for another pipeline than speedrun."""
+    own = stage.name if pipeline.name == DEFAULT_PIPELINE else f"{pipeline.name}-{stage.name}"
+    return own.replace("_", "-")
 
 
 class _Plain(yaml.SafeDumper):

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emurl.core import engine
-from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config, load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline
 from emurl.core.store import Artifact, Store
 from emurl.training.supervised import resolve_device
+from flows.deployments import deployment_name
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,3 @@ class Plan:
             if values:
                 words += ["--param", f"{name}={json.dumps(values)}"]
         return shlex.join(words)
-
-
-def deployment_name(pipeline: Pipeline, stage: Stage) -> str:
-    """What the deployment of one stage is called, as a ref names it: `reward`, or `vgc-league` for another pipeline than speedrun."""
-    own = stage.name if pipeline.name == DEFAULT_PIPELINE else f"{pipeline.name}-{stage.name}"
-    return own.replace("_", "-")

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import httpx
 import prefect
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
 from emurl.core import log
@@ -60,29 +59,28 @@ def require_server(within_s: float = 0.0) -> str:
     return shown
 
 
-class _LeashedServer(SubprocessASGIServer):
-    """Prefect's temporary server in a process that ends with this one, even when this one is killed.
+@contextmanager
+def leashed_server() -> Iterator[None]:
+    """Let Prefect take a server that ends with this process where it would start a temporary one; none, where one is named.
 
     Prefect itself ends it on the way out alone, and its children share nothing with it that would tell them.
     """
-
-    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
-        words = ["--app-dir", str(Path(prefect.__file__).parent), "--factory", "prefect.server.api.server:create_app"]
-        words += ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"]
-        told = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-        return subprocess.Popen(
-            [sys.executable, "-m", "flows.leash", str(os.getpid()), "uvicorn", *words],
-            env=os.environ | told | get_current_settings().to_environment_variables(exclude_unset=True),
-        )
-
-
-@contextmanager
-def leashed_server() -> Iterator[None]:
-    """Let Prefect take a server that ends with this process where it would start a temporary one; none, where one is named."""
     if get_current_settings().api.url:
         yield
         return
-    _LeashedServer()  # made once, Prefect takes it for its own, and starts it when it first needs one
+    from prefect.server.api.server import SubprocessASGIServer  # all of the server, which nobody else here needs
+
+    class Leashed(SubprocessASGIServer):
+        def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+            words = ["--app-dir", str(Path(prefect.__file__).parent), "--factory", "prefect.server.api.server:create_app"]
+            words += ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"]
+            told = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+            return subprocess.Popen(
+                [sys.executable, "-m", "flows.leash", str(os.getpid()), "uvicorn", *words],
+                env=os.environ | told | get_current_settings().to_environment_variables(exclude_unset=True),
+            )
+
+    Leashed()  # made once, Prefect takes it for its own, and starts it when it first needs one
     yield
 
 

@@ -4,7 +4,7 @@ Every run carries a tag that names its process. On the same machine that process
 machine, or another container, only Prefect's heartbeats tell: a run is over when the last is old *and* none comes while the
 sweep waits for the next, so that a server that was away for an hour crashes nothing that lives.
 
-    prefect deploy --all                 deploys the sweep, every `EVERY_S` on a worker; every flow sweeps when it begins, too
+    prefect deploy --all                 deploys the sweep, every two minutes on a worker; every flow sweeps when it begins, too
     python -m flows.stale [--every S]    without a worker: once, or again and again (beside the server, for example)
 """
 
@@ -41,11 +41,10 @@ from prefect.states import Crashed
 from emurl.core import log
 from emurl.core.errors import EmurlError
 from emurl.core.lease import process_start, this_machine
+from flows.deployments import HEARTBEAT_S
 from flows.server import require_server, told_when_it_goes
 
 FLOW = "emurl"
-EVERY_S = 120.0  # between two sweeps of the deployment
-HEARTBEAT_S = 60  # of a deployed run
 SILENT_S = 600.0  # after which a far run is looked at; three heartbeats of Prefect's own default of 180 s are less
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from emurl.core.store import Store
-from flows.stale import EVERY_S
+from flows.deployments import SWEEP_EVERY_S
 from tests.fixtures.processes import processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,7 +224,7 @@ def test_a_run_whose_worker_is_killed_does_not_stay_running(field, settings):
     assert field.running() == [run]
     third = field.worker()
     try:
-        message = field.wait(run, "CRASHED", within_s=EVERY_S + 60)["state"]["message"]
+        message = field.wait(run, "CRASHED", within_s=SWEEP_EVERY_S + 60)["state"]["message"]
         assert message.endswith("is gone; run again, it goes on from there")
         assert field.running() == [] and "RUNNING" not in field.tasks(run).values()
     finally:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import runpy
 import signal
+import stat
 import sys
 import threading
 import time
@@ -36,11 +37,22 @@ def hold(parent: int, tell: Callable[[str], None] = lambda line: None, grace_s: 
 def _watch(parent: int, tell: Callable[[str], None], grace_s: float) -> None:
     while os.getppid() == parent:
         time.sleep(EVERY_S)
-    with contextlib.suppress(Exception):  # the parent may have read what this prints
+    _let_go_of_pipes()
+    with contextlib.suppress(Exception):
         tell(f"process {parent} that started this one is gone: ending, too")
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_s)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _let_go_of_pipes() -> None:
+    """Print to nowhere what the parent would have read: with nobody at the other end, printing fails, and saving with it."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
 
 
 def main(argv: list[str]) -> None:

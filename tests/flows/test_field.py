@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from emurl.core.store import Store
-from flows.deployments import SWEEP_EVERY_S
+from flows.deployments import POOLS, SWEEP_EVERY_S
 from tests.fixtures.processes import processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,6 +180,16 @@ def test_all_is_deployed_a_demo_completes_and_shows_what_it_made(field, settings
     state = field.wait(wrong, "FAILED")["state"]
     assert state["message"] == f"{config['config']}: unknown key reward.epoch; did you mean epochs?"
     assert not field.tasks(wrong)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_server_takes_a_pools_template_and_none_that_refers_to_what_is_not_there(field, pool):
+    template = json.loads((ROOT / "deploy" / pool / "pool.json").read_text())
+    made = field.ask("work_pools/", {"name": f"emurl-{pool}", "type": pool, "base_job_template": template})
+    assert made["base_job_template"] == template
+    del template["variables"]["properties"]["image"]
+    with pytest.raises(urllib.error.HTTPError):
+        field.ask("work_pools/", {"name": f"wrong-{pool}", "type": pool, "base_job_template": template})
 
 
 def test_a_stage_alone_whose_process_is_killed_is_crashed_and_goes_on_when_it_is_run_again(field, settings):

@@ -68,7 +68,8 @@ def prefect_yaml(root: Path, pool: str = "process") -> str:
             "description": "mark runs whose process is gone as crashed",
             "entrypoint": "flows/stale.py:sweep_flow",
             "schedules": [{"interval": SWEEP_EVERY_S}],
-            "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},  # of those that were missed, one is enough
+            # Of those that were missed few are enough; one that died with its worker must not hold back the others.
+            "concurrency_limit": {"limit": 3, "collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
         }
     )
     for one in deployments:

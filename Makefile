@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)   ## the main job on the embedded game, through the Prefect flow
-	$(BIN)/python -m flows.pipeline --config configs/demo.yaml
+	$(BIN)/python -m flows.pipeline --config configs/demo.yaml --end-with-parent
 
 lint: $(STAMP)   ## ruff and mypy
 	$(BIN)/ruff check .

@@ -6,18 +6,22 @@ A library that uses emurl configures the logger `emurl` as any other; only the c
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import json
 import logging
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from emurl.core.files import is_disk_full
 
 LOGGER = logging.getLogger("emurl")
+LOGS = ".logs"  # in a store: `<run>/<stage>.log` of the stages that a flow has run
 _PLAIN = {"✓": "+", "✗": "x", "→": "->", "←": "<-", "…": "...", "─": "-", "↑": "^", "↓": "v", "≥": ">=", "≤": "<=", "×": "x"}
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__)
 
@@ -89,6 +93,30 @@ def start(as_json: bool = False) -> None:
     LOGGER.propagate = False
     warnings.showwarning = _warn
     threading.excepthook = _thread_failed
+
+
+@contextlib.contextmanager
+def to_file(path: Path) -> Iterator[None]:
+    """Log to a file, too, with times and with the traceback of what ends the block; `LOGS` of a store is the place for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setLevel(logging.INFO)
+    level = LOGGER.level
+    if LOGGER.getEffectiveLevel() > logging.INFO:
+        LOGGER.setLevel(logging.INFO)
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        handler.emit(
+            logging.makeLogRecord({"levelname": "ERROR", "msg": f"ended by {type(error).__name__}", "exc_info": sys.exc_info()})
+        )
+        raise
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        handler.close()
 
 
 def is_json() -> bool:

@@ -110,7 +110,9 @@ def test_a_comment_reruns_nothing_and_a_constant_the_stage_and_its_children(hous
 
 def test_a_deployment_is_made_of_its_settings_file(house):
     done = house.run("-c", "from pathlib import Path; from flows.deployments import prefect_yaml; print(prefect_yaml(Path('.')))")
-    (deployment,) = yaml.safe_load(done.stdout)["deployments"]
+    deployment, count, total, sweep = yaml.safe_load(done.stdout)["deployments"]
+    assert [one["name"] for one in (count, total, sweep)] == ["toy-count", "toy-total", "sweep"]
+    assert total["parameters"] == {"config": "configs/toy.yaml", "stages": ["total"], "force": True}
     assert (deployment["name"], deployment["description"], deployment["tags"]) == ("toy", "Count, and add up.", ["toy"])
     assert deployment["parameters"] == {"config": "configs/toy.yaml"}
 

@@ -1,20 +1,18 @@
 """Prefect over the table: one task a stage, deployments that deploy and run, stale runs swept."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.processes import processes_of
+
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 
 TOY = textwrap.dedent("""
     import os, signal, sys
@@ -23,7 +21,7 @@ TOY = textwrap.dedent("""
     def load(self):
         def run(settings, inputs, output, tracker):
             if os.environ.get("TOY_KILL") == self.name:
-                os.killpg(0, signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
             if os.environ.get("TOY_FAIL") == self.name:
                 raise InputError(f"{self.name}: bad footage, expected good")
             output.path("x.txt").write_text(self.name)
@@ -61,6 +59,14 @@ def toy(home, *words, **extra):
     return done.returncode, (folder / "out").read_text(), (folder / "err").read_text()
 
 
+def gone(folder, within_s=20.0):
+    """Whether no process of this home is left, soon."""
+    deadline = time.monotonic() + within_s
+    while (left := processes_of(folder / "prefect")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not left
+
+
 def runs_in(folder):
     import sqlite3
 
@@ -74,9 +80,13 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
     code, _, _ = toy(home, TOY_KILL="frames")
     assert code == -signal.SIGKILL
     assert runs_in(folder) == ["RUNNING"]
+    assert gone(folder)  # the server of its own
     code, _, err = toy(home, TOY_FAIL="reward")
     assert code == 2
     assert err.splitlines()[-1] == "emurl: reward: bad footage, expected good"
+    told = {line.strip().partition(": ")[0]: line.strip().partition(": ")[2] for line in err.splitlines()[-3:-1]}
+    assert told["again"] == f"emurl run reward --config {folder}/settings.yaml"
+    assert "InputError: reward: bad footage, expected good" in Path(told["its log"]).read_text()
     code, out, _ = toy(home)
     assert code == 0
     rows = {line.split()[0]: line for line in out.splitlines()[2:11]}
@@ -105,72 +115,6 @@ def test_a_server_that_is_named_and_not_there_is_one_line(home, environment, tol
     code, out, err = toy(home, **environment)
     assert code == 2 and out == "" and len(err.splitlines()) == 1 and err.startswith(told)
     assert not (home[0] / "store" / "speedrun").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_both_deployments_deploy_and_a_worker_runs_one(home):
-    folder, environment = home
-    # Both are held at once: the port after a free one need not be free.
-    with socket.socket() as one, socket.socket() as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        port, broadcast = (free.getsockname()[1] for free in (one, other))
-    api = f"http://127.0.0.1:{port}/api"
-    environment |= {"PREFECT_API_URL": api}
-    log = (folder / "server.log").open("w")
-    started = []
-
-    def start(*words):
-        started.append(
-            subprocess.Popen([BIN / "prefect", *words], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-        )
-
-    def prefect(*words):
-        done = subprocess.run([BIN / "prefect", *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
-        assert done.returncode == 0, done.stdout + done.stderr + (folder / "server.log").read_text()
-        return done.stdout
-
-    try:
-        start("server", "start", "--host", "127.0.0.1", "--port", str(port))
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"{api}/health", timeout=2):
-                    break
-            except OSError:
-                time.sleep(0.3)
-        prefect("work-pool", "create", "emurl", "--type", "process")
-        prefect("--no-prompt", "deploy", "--all")
-        names = json.loads(_post(f"{api}/deployments/filter", {}))
-        assert {one["name"] for one in names} == {"demo", "pokemon-red"}
-        assert {one["entrypoint"] for one in names} == {"flows/pipeline.py:emurl_flow"}
-        # The real first stage, on the embedded game's own leaderboard.
-        start("worker", "start", "--pool", "emurl")  # with --run-once it may look before there is anything to run
-        overrides = [
-            f"store={folder}/store",
-            "broadcast.runs=2",
-            f"broadcast.cache={folder}/broadcast",
-            "tracking.tensorboard=false",
-        ]
-        overrides += ["tracking.wandb=false", f"broadcast.port={broadcast}", f"runs.api_base=http://127.0.0.1:{broadcast}/api/v1"]
-        prefect(
-            "deployment", "run", "emurl/demo", "--watch", "--watch-timeout", "240",
-            "--param", 'stages=["runs"]', "--param", f"overrides={json.dumps(overrides)}",
-        )  # fmt: skip
-        assert json.loads((folder / "store/speedrun/runs/v1/manifest.json").read_text())["metrics"]["videos"] >= 1
-    finally:
-        for process in started:
-            os.killpg(process.pid, signal.SIGTERM)
-        for process in started:
-            process.wait(30)
-        log.close()
-
-
-def _post(url, body):
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.read()
 
 
 def test_prefect_is_imported_in_flows_only():

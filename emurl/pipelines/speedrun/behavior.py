@@ -39,6 +39,7 @@ from emurl.pipelines.speedrun.course import judge_in
 from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, load_perception, write_play
 from emurl.pipelines.speedrun.scouting import ScoutSettings, scout
 from emurl.screen import ScreenSpec
+from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.outputs import require_screen, write_history, write_screen
 from emurl.training.settings import OptimizerSettings, PlaySettings
 from emurl.training.supervised import FitResult, resolve_device, seeded
@@ -102,8 +103,8 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     results: dict[str, FitResult] = {}
     first_pairs = 1
 
-    def scouting(clone: TokenPolicy) -> Scouted | None:
-        return _scouted(settings, inputs, clone, device, tracker)
+    def scouting(clone: TokenPolicy, number: int) -> Scouted | None:
+        return _scouted(settings, inputs, clone, number, device, output, tracker)
 
     for number in range(1, settings.rounds + 1):
         fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, scouting)
@@ -166,7 +167,7 @@ class Scouted(NamedTuple):
 
 def gather(
     settings: BehaviorSettings, spec: ScreenSpec, samples: int, output: Output, tracker: Tracker, number: int,
-    tokenizer: Tokenizer, policy: TokenPolicy | None, scouting: Callable[[TokenPolicy], Scouted | None] = lambda clone: None,
+    tokenizer: Tokenizer, policy: TokenPolicy | None, scouting: Callable[[TokenPolicy, int], Scouted | None] = lambda clone, number: None,
 ) -> Pairs:  # fmt: skip
     """Play round `number`: chance in the first; later, chance from the places that the clone gets to, or mostly the clone. Kept in scratch.
 
@@ -184,13 +185,15 @@ def gather(
         rom_path(emulator), emulator.frame_skip, emulator.press_ticks, samples, settings.seed * 1000 + number, spec,
         settings.exploration,
     )  # fmt: skip
-    scouted = None if policy is None else scouting(policy)
+    scouted = None if policy is None else scouting(policy, number)
     if scouted is not None:
         explorer.begin_from(scouted.states)
-    act = None if policy is None or scouted else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
+    dice = np.random.default_rng([settings.seed, number, 0xAC])
+    act = None if policy is None or scouted else _acting(policy, tokenizer, dice)
     steps = settings.explore_steps if policy is None else int(settings.explore_steps * settings.exploration.later_rounds)
     try:
-        pairs = explorer.gather(steps, tracker, act)
+        aside = output.scratch / f"play_{number}.safetensors"
+        pairs = explorer.gather(steps, tracker, act, file=aside, dice=dice, saved=output.scratch_saved)
     finally:
         explorer.close()
     if scouted is not None:
@@ -203,8 +206,9 @@ def gather(
 
 
 def _scouted(
-    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, device: torch.device, tracker: Tracker
-) -> Scouted | None:
+    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, number: int, device: torch.device, output: Output,
+    tracker: Tracker,
+) -> Scouted | None:  # fmt: skip
     """Where the clone gets to with the judge of the reward artifact; None without one, or where the clone does not remember."""
     judge = judge_in(inputs, device)
     if judge is None or not isinstance(clone, RecurrentPolicy):
@@ -212,13 +216,22 @@ def _scouted(
     perception, spec = load_perception(inputs, device)
     rng, how = np.random.default_rng([settings.seed, 0xC011]), settings.exploration
     collector = Collector(spec, settings.scout.per_kind, how.min_changed_pixels, rng, how.episode_length)
+    found = output.scratch / f"scouted_{number}.safetensors"
+    parts: dict[str, dict[str, torch.Tensor]] = {"states": {}, "collector": {}}
+    signature = {"seed": settings.seed, **settings.scout.fingerprint_values()}
+    if read_checkpoint(found, parts, signature) is not None:
+        collector.restore(parts["collector"])
+        return Scouted([parts["states"][str(i)].numpy().tobytes() for i in range(len(parts["states"]))], collector.pairs())
     envs = consoles(settings.emulator, spec, settings.scout.consoles)
     try:
         states = scout(
-            clone, envs, perception, judge, settings.scout, watch=collector.watch, seed=settings.seed, tracker=tracker
+            clone, envs, perception, judge, settings.scout, collector=collector, seed=settings.seed, tracker=tracker,
+            file=output.scratch / f"scout_{number}.safetensors", saved=output.scratch_saved,
         )  # fmt: skip
     finally:
         envs.close()
+    kept = {str(i): torch.frombuffer(bytearray(state), dtype=torch.uint8) for i, state in enumerate(states)}
+    write_checkpoint(found, {"states": kept, "collector": collector.tensors()}, {}, signature, output.scratch_saved)
     return Scouted(states, collector.pairs())
 
 

@@ -159,10 +159,13 @@ class Explorer:
         with interrupt.saving() as asked, tracker.progress(rounds * length * len(self.consoles), "explore", "actions") as bar:
             first = 0 if file is None else self._take_up(file, signature, parts, dice)
             bar.start_at(first * length * len(self.consoles))
+            if first:
+                tracker.message(f"explore: goes on from {first * length * len(self.consoles)} actions")
             for number in range(first, rounds):
                 if asked():
                     if file is not None:
                         self._put_down(file, signature, parts, number, dice, saved)
+                        tracker.message(f"explore: saved after {number * length * len(self.consoles)} actions")
                     interrupt.leave()
                 parts += [self._pairs(episode, len(parts) + place) for place, episode in enumerate(self._round(act))]
                 bar.update(length * len(self.consoles), places=len(self.kept))

@@ -140,6 +140,8 @@ def train(
         while state.update < updates:
             if asked():
                 save()
+                if scratch is not None:
+                    tracker.message(f"{name}: saved at update {state.update} of {updates}")
                 interrupt.leave()
             rollout = source.collect()
             seen = learn(agent, rollout, normalizer, config, state.update / updates)

@@ -208,6 +208,7 @@ def fit(
             if asked():
                 save()
                 output.flush(UPLOAD_S)
+                tracker.message(f"train {name}: saved at step {state.step} of {steps}")
                 interrupt.leave()
             rate = learning_rate_at(state.step, steps, settings.learning_rate, settings.warmup_steps, settings.schedule)
             for one in optimizers.values():

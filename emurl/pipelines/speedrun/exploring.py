@@ -132,11 +132,14 @@ def explore(
                 told.seconds += time.monotonic() - began
                 save()
                 output.flush(UPLOAD_S)
+                assert explorer.under_way is not None
+                tracker.message(f"{name}: saved after {explorer.under_way.turns * explorer.n} of {how.steps} actions")
                 interrupt.leave()
 
         with interrupt.saving() as asked, tracker.progress(how.steps, name, "actions") as bar:
             if explorer.under_way is not None:
                 bar.start_at(explorer.under_way.turns * explorer.n)
+                tracker.message(f"{name}: goes on from {explorer.under_way.turns * explorer.n} of {how.steps} actions")
             ended = explorer.explore(
                 agent_of(policy), how, remembering(policy), lambda steps: bar.update(steps, frontier=explorer.frontier), pause=pause
             )

@@ -68,11 +68,14 @@ def scout(
         if file is not None:
             told = {name: json.loads(json.dumps(rng.bit_generator.state)) for name, rng in dice.items()}
             write_checkpoint(file, {"explorer": explorer.tensors(), "collector": collector.tensors()}, told, signature, saved)
+            assert explorer.under_way is not None
+            tracker.message(f"scout: saved after {explorer.under_way.turns * explorer.n} of {settings.steps} actions")
         interrupt.leave()
 
     with interrupt.saving() as asked, tracker.progress(settings.steps, "scout", "actions") as bar:
         if explorer.under_way is not None:
             bar.start_at(explorer.under_way.turns * explorer.n)
+            tracker.message(f"scout: goes on from {explorer.under_way.turns * explorer.n} of {settings.steps} actions")
         explorer.explore(
             agent_of(policy), settings, remembering(policy), lambda steps: bar.update(steps, frontier=explorer.frontier),
             collector.watch, pause,

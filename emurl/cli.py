@@ -369,7 +369,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         log.failed(f"the disk is full ({one_line(error)}); free some and run again")
         return 1
-    except KeyboardInterrupt:
-        return interrupt.say(signal.SIGINT)
-    except interrupt.Terminated:
-        return interrupt.say(signal.SIGTERM)
+    except (KeyboardInterrupt, interrupt.Terminated) as asked:
+        signum = signal.SIGINT if isinstance(asked, KeyboardInterrupt) else signal.SIGTERM
+        return interrupt.say(signum) if argv is not None else interrupt.end(signum)

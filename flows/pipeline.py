@@ -41,7 +41,7 @@ def run_stage(stage: str, parents: list[str], config: str, overrides: list[str],
     pipeline = find_pipeline(settings.pipeline)
     made = {engine.key_of(artifact, pipeline): artifact for artifact in map(store.get, parents)}
     result = engine.run_stage(settings, pipeline.by_name[stage], store, made, group=group, force=force)
-    return {**result.as_json(), "headline": result.headline}
+    return {**result.as_json(), "headline": result.headline, "group": result.group}
 
 
 @flow(name="emurl", persist_result=False, validate_parameters=True)
@@ -72,6 +72,7 @@ def emurl_flow(
             wait_for=[states[name] for name in row.parents if name in states], return_state=True,
         )  # fmt: skip
         states[row.name], rows[row.name] = state, state.result()
+        group = rows[row.name]["group"]  # of the first try, where the stage went on from it
     create_markdown_artifact(_as_markdown(list(rows.values())), key="emurl-run", description="what the run left in the store")
     return list(rows.values())
 

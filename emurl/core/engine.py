@@ -136,7 +136,7 @@ def run_stage(
             say(f"{stage.name}: {output.found.ref} was made meanwhile by another process, skipped")
             return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began, group=group)
         group, number = _try_of(output, group)
-        facts = {
+        facts: dict[str, Any] = {
             "pipeline": pipeline.name,
             "stage": stage.name,
             "fingerprint": fingerprint,

@@ -91,9 +91,9 @@ def handled(ends_process: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        for signum, before in _state.before.items():
+        for number, before in _state.before.items():
             # Who ends has been told; another Ctrl-C would only break off the ending with a traceback.
-            signal.signal(signum, signal.SIG_IGN if ends_process and _state.came is not None else before)
+            signal.signal(number, signal.SIG_IGN if ends_process and _state.came is not None else before)
         _state.before.clear()
         _state.handled = False
 
@@ -117,10 +117,7 @@ def _watch(signum: int, ends_process: bool) -> None:
     if not ends_process:
         return
     time.sleep(max(0.0, began + patience.to_end - time.monotonic()))
-    say(signum)
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
-    os._exit(patience.exit_code)
+    end(signum)
 
 
 def _expire() -> None:
@@ -143,6 +140,15 @@ def say(signum: int) -> int:
         _said.set()
         log.failed(patience.line)
     return patience.exit_code
+
+
+def end(signum: int) -> NoReturn:
+    """Say how to go on, and be gone: what the interpreter would still tidy up may take seconds on a busy machine."""
+    code = say(signum)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 @contextlib.contextmanager

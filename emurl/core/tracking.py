@@ -66,7 +66,14 @@ class Tracker:
                 tracker._board = SummaryWriter(str(folder / "tensorboard" / group / stage))
             if wandb:
                 name = f"{group}-{stage}" + (f"-try{number}" if number > 1 else "")
-                about = {"project": project, "group": group, "job_type": stage, "name": name, "config": config, "tags": list(tags)}
+                about = {
+                    "project": project,
+                    "group": group,
+                    "job_type": stage,
+                    "name": name,
+                    "config": config,
+                    "tags": list(tags),
+                }
                 tracker._wandb = _start_wandb(stage, folder, about)
             yield tracker
             exit_code = 0
@@ -289,10 +296,13 @@ def _tell_artifact(run: Any, told: lineage.Told, used: bool) -> None:
     """
     wandb = _wandb()
     from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+    from wandb.sdk.lib.paths import LogicalPath
 
     artifact = wandb.Artifact(told.name, told.kind, description=told.description, metadata=told.metadata)
     for one in told.references:
-        artifact.manifest.add_entry(ArtifactManifestEntry(path=one.name, digest=one.digest, ref=one.uri, size=one.size))
+        artifact.manifest.add_entry(
+            ArtifactManifestEntry(path=LogicalPath(one.name), digest=one.digest, ref=one.uri, size=one.size)
+        )
     if used:
         run._log_artifact(artifact, aliases=[told.alias], is_user_created=True, use_after_commit=True)
     else:

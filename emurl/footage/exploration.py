@@ -187,7 +187,9 @@ class Explorer:
             "packed": np.concatenate([np.zeros((0, 2, self.spec.frame_bytes), np.uint8), *(part.packed for part in parts)]),
             "actions": np.concatenate([np.zeros(0, np.int64), *(part.actions for part in parts)]),
             "sizes": np.array(sizes, np.int64),
-            "moments": encode(np.stack(self._moments), self.spec) if self._moments else np.zeros((0, self.spec.frame_bytes), np.uint8),
+            "moments": encode(np.stack(self._moments), self.spec)
+            if self._moments
+            else np.zeros((0, self.spec.frame_bytes), np.uint8),
             "keys": np.frombuffer(b"".join(self.kept), np.uint8).copy(),
             "states": np.frombuffer(b"".join(one.packed for one in kept), np.uint8).copy(),
             "state_sizes": np.array([len(one.packed) for one in kept], np.int64),

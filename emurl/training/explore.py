@@ -365,7 +365,9 @@ class Explorer:
             now = {name.removeprefix("now_"): tensor for name, tensor in tensors.items() if name.startswith("now_")}
             self.under_way = UnderWay.of(now, places)
             self._carry = {
-                name.removeprefix("carry_"): tensor.numpy().copy() for name, tensor in tensors.items() if name.startswith("carry_")
+                name.removeprefix("carry_"): tensor.numpy().copy()
+                for name, tensor in tensors.items()
+                if name.startswith("carry_")
             }
             pictures = tensors["cell_pictures"].numpy().tobytes()
             for place, (position, at) in enumerate(tensors["in_cells"].tolist()):

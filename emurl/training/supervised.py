@@ -170,7 +170,11 @@ def fit(
     if carried:
         parts["carried"] = carried
 
-    with reproducible(device, settings.seed), interrupt.saving() as asked, tracker.progress(steps, f"train {name}", "steps") as bar:
+    with (
+        reproducible(device, settings.seed),
+        interrupt.saving() as asked,
+        tracker.progress(steps, f"train {name}", "steps") as bar,
+    ):
         saved = read_checkpoint(file, parts, signature)
         if saved is not None:
             state = _State(**saved)

@@ -141,7 +141,11 @@ def explore(
                 bar.start_at(explorer.under_way.turns * explorer.n)
                 tracker.message(f"{name}: goes on from {explorer.under_way.turns * explorer.n} of {how.steps} actions")
             ended = explorer.explore(
-                agent_of(policy), how, remembering(policy), lambda steps: bar.update(steps, frontier=explorer.frontier), pause=pause
+                agent_of(policy),
+                how,
+                remembering(policy),
+                lambda steps: bar.update(steps, frontier=explorer.frontier),
+                pause=pause,
             )
         trials = [one for one in ended if one.trial]
         told.steps = explorer.steps

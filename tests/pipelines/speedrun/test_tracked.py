@@ -30,7 +30,7 @@ def synced(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory):
     home = tmp_path_factory.mktemp("home")
     job = write_tiny(tiny.settings.parent, "tracked")
     text = job.settings.read_text().replace("tracking: {wandb: false}", "tracking: {project: p, tags: [mine], media_s: 0}")
-    job.settings.write_text(text.replace("steps: 30,", "steps: 30, log_every: 1,"))
+    job.settings.write_text(text.replace("eval_every:", "log_every: 1, eval_every:"))
 
     def start() -> subprocess.Popen[bytes]:
         with job.out.open("w") as out, job.log.open("a") as log:
@@ -103,10 +103,14 @@ def test_the_history_is_whole_and_so_are_both_halves_of_the_killed_stage(synced:
 
 def test_pictures_the_film_and_the_report_are_there(synced: tuple[Store, WandbServer]) -> None:
     store, server = synced
-    media = {stage: [name for run in runs_of(server, stage) for name in run.files if name.startswith("media/")] for stage in STAGES}
+    media = {
+        stage: [name for run in runs_of(server, stage) for name in run.files if name.startswith("media/")] for stage in STAGES
+    }
     for stage in ("frames", "tokenizer", "dynamics", "reward"):
         assert any(name.endswith(".png") for name in media[stage]), (stage, media[stage])
-    assert any(name.endswith(".gif") for name in media["evaluation"]) and any(name.endswith(".html") for name in media["evaluation"])
+    assert any(name.endswith(".gif") for name in media["evaluation"]) and any(
+        name.endswith(".html") for name in media["evaluation"]
+    )
     (page,) = [data for run in runs_of(server, "evaluation") for name, data in run.files.items() if name.endswith(".html")]
     assert page == store.get("evaluation").path("report.html").read_bytes()
 

@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.fixtures.tiny import ROOT, Tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TERM_S, INT_S = 20.0, 3.0
 LONG = 1_000_000
@@ -91,7 +91,7 @@ class Job:
 
 
 def fit(stage: str, name: str, *sets: str) -> tuple[str, tuple[str, ...], str, str, str, str | None]:
-    """A case: stage, settings, the file of scratch that shows that it is at work, what is said when saved and gone on from, what is logged."""
+    """A case: stage, settings, the file of scratch that shows it is at work, what is said when saved and gone on from, what is logged."""
     every = tuple(f"{stage}.{one}" for one in ("log_every=1", "checkpoint_every=10"))
     says = rf"train {name}: saved at step (\d+)", rf"train {name}: goes on from step (\d+)"
     return stage, (*every, *sets), f"{name}.safetensors", *says, f"{name}/loss"
@@ -132,7 +132,7 @@ def test_a_training_stage_saves_and_goes_on(tiny: Tiny, store: Path, case: str) 
     job = Job(tiny, store, stage, sets)
     with job.running():
         # A file of the scratch shows that it is at work, or a line of progress: the first comes after ten seconds.
-        job.wait_for(lambda: job.scratch(at_work) if at_work else re.search(r"explore: \d+/\d+ actions", job.said()))
+        job.wait_for(lambda: job.scratch(at_work) if at_work else re.search(r"explore: \d+/\S+ actions", job.said()))
         time.sleep(2.0)
         seconds, code = job.end(signal.SIGTERM)
     assert code == 143 and seconds <= TERM_S, job.said()

@@ -190,6 +190,7 @@ MODES = {
 CLOUD = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own service, under its names
 ANSWER_S = 5.0  # for W&B's host to answer at all
 INIT_S = 30.0  # for it to take a run; W&B itself would wait for a minute and a half
+FLUSH_S = 1.0  # that a run which is killed loses at most: W&B keeps what it is told in memory, and its first half would be empty
 FINISH_S = 20.0  # for it to take the rest of a run, which is kept offline, too; W&B itself would wait for as long as it takes
 
 
@@ -278,6 +279,7 @@ def _init(stage: str, folder: Path, about: dict[str, Any], mode: str) -> Any:
     asked = {
         "silent": True, "console": "off", "x_disable_stats": True, "x_disable_meta": True, "disable_git": True, "save_code": False,
         "init_timeout": INIT_S, "finish_timeout": FINISH_S, "finish_timeout_raises": True,
+        "x_transaction_log_flush_interval": FLUSH_S, "transaction_log_flush_interval": FLUSH_S,
     }  # fmt: skip
     quiet = wandb.Settings(**{name: value for name, value in asked.items() if name in wandb.Settings.model_fields})
     run = wandb.init(

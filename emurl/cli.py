@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from emurl import __version__
-from emurl.core import log, proxies
+from emurl.core import interrupt, log, proxies
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
 from emurl.core.refusals import one_line
@@ -349,13 +350,14 @@ def _splits(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one word; returns the exit code: 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted."""
+    """Run one word; returns the exit code: 0 done, 1 the work failed, 2 the input is wrong, 130 interrupted, 143 terminated."""
     log.forgive_encodings()
     args = build_parser().parse_args(argv)
     log.start(as_json=args.log_json)
     proxies.spare_loopback()
     try:
-        return int(args.do(args))
+        with interrupt.handled(ends_process=argv is None):
+            return int(args.do(args))
     except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
         sys.stderr.close()
         return 0
@@ -367,6 +369,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         log.failed(f"the disk is full ({one_line(error)}); free some and run again")
         return 1
-    except KeyboardInterrupt:
-        log.failed("interrupted; the same command again goes on from here")
-        return 130
+    except (KeyboardInterrupt, interrupt.Terminated) as asked:
+        signum = signal.SIGINT if isinstance(asked, KeyboardInterrupt) else signal.SIGTERM
+        return interrupt.say(signum) if argv is not None else interrupt.end(signum)

@@ -94,6 +94,7 @@ def emurl_flow(
                 explain(plan, row, state, group), cause if isinstance(cause, Exception) else RuntimeError(state.message)
             )
         states[row.name], rows[row.name] = state, state.result()
+        group = rows[row.name]["group"]  # of the first try, where the stage went on from it
     show_run(list(rows.values()))
     return list(rows.values())
 

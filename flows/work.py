@@ -53,7 +53,7 @@ def make(plan: Plan, stage: str, parents: list[str], group: str) -> Any:
         return Failed(message=" ".join(str(error).split()), data=error)
     if not result.skipped:
         show(result)
-    return {**result.as_json(), "headline": result.headline}
+    return {**result.as_json(), "headline": result.headline, "group": result.group}
 
 
 def task_of(plan: Plan, stage: Stage, timeout_hours: float | None) -> Any:

@@ -162,7 +162,7 @@ def cli_page() -> str:
         "# Command line",
         parser.description or "",
         "Exit codes: 0 done, 1 the work failed, 2 the input or the settings are wrong (one line names the key, file or URL and"
-        " what was expected), 130 interrupted. With `--json` stdout holds one JSON document and nothing else; progress and"
+        " what was expected), 130 interrupted, 143 terminated. With `--json` stdout holds one JSON document and nothing else; progress and"
         " log lines go to stderr.",
         _arguments(parser),
     ]

@@ -13,19 +13,22 @@ import warnings
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
 from emurl.core.pipeline import Pipeline, find_pipeline
-from emurl.core.settings import Device, Natural, PathText, Settings
+from emurl.core.settings import Device, Natural, NonNegative, PathText, Settings
 from emurl.core.yaml_text import hint_for, read_yaml
 
 Checked = TypeVar("Checked", bound=Settings)
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=64)]  # W&B takes no others
 
 
 class RenamedKey(FutureWarning):
@@ -38,6 +41,8 @@ class TrackingSettings(Settings):
     tensorboard: bool = True  # event files in `<store>/.tracking/tensorboard`
     wandb: bool = True  # runs in W&B; offline unless a key is set
     project: str = "emurl"  # the W&B project
+    tags: Annotated[tuple[Tag, ...], Field(strict=False)] = ()  # of every W&B run, besides the pipeline's name and the stage's
+    media_s: NonNegative = 60.0  # least seconds between two pictures of one name; the last is always kept
 
 
 class Config(Settings):

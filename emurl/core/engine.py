@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -10,14 +12,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from emurl.core import interrupt, lineage
 from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
 from emurl.core.errors import InputError
+from emurl.core.files import write_atomically
+from emurl.core.output import Output
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
 from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
 from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file, split_ref
 from emurl.core.tracking import Tracker
+
+TRIES = "tries.json"  # in a stage's scratch: which pipeline run its first try was of, and how many there were
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Result:
     artifact: Artifact
     skipped: bool
     seconds: float
+    group: str = ""  # the pipeline run that it belongs to: of the first try, where this one went on from it
 
     @property
     def headline(self) -> str:
@@ -118,40 +126,54 @@ def run_stage(
     found = None if force else store.find(pipeline.name, stage.name, fingerprint)
     if found is not None:
         say(f"{stage.name}: {found.ref} is up to date, skipped")
-        return Result(stage, found, skipped=True, seconds=time.monotonic() - began)
+        return Result(stage, found, skipped=True, seconds=time.monotonic() - began, group=group)
 
     parents = ", ".join(artifact.ref for artifact in inputs.values())
     say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
-    tracking = config.tracking
     reads = [one.ref for one in inputs.values()]
-    with store.making(pipeline.name, stage.name, fingerprint, again=force, reads=reads) as output:
+    with interrupt.handled(), store.making(pipeline.name, stage.name, fingerprint, again=force, reads=reads) as output:
         if output.found is not None:
             say(f"{stage.name}: {output.found.ref} was made meanwhile by another process, skipped")
-            return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began)
+            return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began, group=group)
+        group, number = _try_of(output, group)
+        facts: dict[str, Any] = {
+            "pipeline": pipeline.name,
+            "stage": stage.name,
+            "fingerprint": fingerprint,
+            "code_digest": code,
+            "headline": stage.headline,
+            "settings": settings.model_dump(mode="json"),
+            "parents": {name: {"version": one.version, "digest": one.digest, "ref": one.ref} for name, one in inputs.items()},
+        }
+        asked = config.tracking
+        tags = (pipeline.name, stage.name, *(["resumed"] if number > 1 else []), *asked.tags)
         with Tracker.opened(
-            stage.name, store.root / ".tracking", group, settings.model_dump(),
-            tensorboard=tracking.tensorboard, wandb=tracking.wandb, project=tracking.project,
+            stage.name, store.root / ".tracking", group, lineage.config_of(facts["settings"], facts, group, number),
+            tensorboard=asked.tensorboard, wandb=asked.wandb, project=asked.project, media_s=asked.media_s, tags=tags, number=number,
         ) as tracker:  # fmt: skip
+            for one in inputs.values():
+                tracker.used(one, lineage.uri_of(store, one))
             function(settings, inputs, output, tracker)
             tracker.summary(output.metrics)
-        artifact = store.publish(
-            output,
-            {
-                "pipeline": pipeline.name,
-                "stage": stage.name,
-                "fingerprint": fingerprint,
-                "code_digest": code,
-                "headline": stage.headline,
-                "settings": settings.model_dump(mode="json"),
-                "parents": {name: {"version": one.version, "digest": one.digest, "ref": one.ref} for name, one in inputs.items()},
-                "duration_s": round(time.monotonic() - began, 3),
-            },
-        )
-    result = Result(stage, artifact, skipped=False, seconds=time.monotonic() - began)
+            artifact = store.publish(output, {**facts, "duration_s": round(time.monotonic() - began, 3)})
+            tracker.made(artifact, lineage.uri_of(store, artifact))
+    result = Result(stage, artifact, skipped=False, seconds=time.monotonic() - began, group=group)
     say(f"{stage.name}: {artifact.ref}, {result.headline}, {clock(result.seconds)}")
     for note in artifact.manifest["notes"]:
         say(f"  {note}")
     return result
+
+
+def _try_of(output: Output, group: str) -> tuple[str, int]:
+    """The pipeline run that this try belongs to, and which try it is: one that goes on from another belongs to where that belonged."""
+    file, tries = output.scratch / TRIES, 0
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none, or none that can be read: the first
+        told = json.loads(file.read_text(encoding="utf-8"))
+        group, tries = str(told["group"]), int(told["tries"])
+    with write_atomically(file) as aside:
+        aside.write_text(json.dumps({"group": group, "tries": tries + 1}), encoding="utf-8")
+    output.scratch_saved(file)
+    return group, tries + 1
 
 
 def newest(store: Store, parent: str, pipeline: Pipeline) -> Artifact:
@@ -198,6 +220,7 @@ def run_pipeline(config: Config, names: Iterable[str] = (), *, force: bool = Fal
     results = []
     for stage in stages:
         result = run_stage(config, stage, store, made, group=group, force=force)
+        group = result.group  # a stage that went on from an earlier try takes the stages after it along
         made.setdefault(stage.name, result.artifact)
         results.append(result)
     return results

@@ -1,7 +1,9 @@
 """Where numbers and pictures go: the console, TensorBoard and Weights & Biases. The one module that imports W&B.
 
 W&B runs offline unless it finds a key (`WANDB_API_KEY` or a login of any host) and its host answers, one group a pipeline run, one job
-type a stage. A resumed offline run would erase its first part when synced, so every try is a new run in the same group.
+type a stage. A resumed offline run would erase its first part when synced, so every try is a new run in the same group. What a stage
+reads and makes is told as artifacts by reference, with the store's digests, so that W&B draws the lineage; also offline, where `wandb
+sync` tells it later. Whatever goes wrong with a tracker is a line, and costs the stage seconds at most.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ import contextlib
 import netrc
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from emurl.core import lineage
+from emurl.core.artifact import Artifact
 from emurl.core.errors import InputError
 from emurl.core.progress import Progress, say
 from emurl.core.refusals import one_line
@@ -25,11 +31,14 @@ from emurl.core.refusals import one_line
 class Tracker:
     """What a stage reports to. Without sinks it still shows progress; `silent()` shows nothing."""
 
-    def __init__(self, stage: str = "", quiet: bool = False) -> None:
+    def __init__(self, stage: str = "", quiet: bool = False, media_s: float = 0.0) -> None:
         self.stage = stage
         self.quiet = quiet
+        self.media_s = media_s
         self._board: Any = None
         self._wandb: Any = None
+        self._shown: dict[str, float] = {}  # when a picture of a name was last told
+        self._held: dict[str, tuple[np.ndarray, int]] = {}  # the newest of those that came too soon
 
     @classmethod
     def silent(cls) -> Tracker:
@@ -39,10 +48,16 @@ class Tracker:
     @classmethod
     @contextlib.contextmanager
     def opened(
-        cls, stage: str, folder: Path, group: str, settings: dict[str, Any], *, tensorboard: bool, wandb: bool, project: str
-    ) -> Iterator[Tracker]:
-        """A tracker with its sinks open; `folder` is where they write, `group` names the pipeline run."""
-        tracker = cls(stage)
+        cls, stage: str, folder: Path, group: str, config: dict[str, Any], *, tensorboard: bool, wandb: bool, project: str,
+        media_s: float = 0.0, tags: Sequence[str] = (), number: int = 1,
+    ) -> Iterator[Tracker]:  # fmt: skip
+        """A tracker with its sinks open.
+
+        Args:
+            folder: where they write. group: names the pipeline run. config: by which runs are compared, JSON-ready.
+            media_s: least seconds between two pictures of one name. tags: of the run. number: which try of the stage it is.
+        """
+        tracker = cls(stage, media_s=media_s)
         exit_code = 1
         try:
             if tensorboard:
@@ -50,13 +65,24 @@ class Tracker:
 
                 tracker._board = SummaryWriter(str(folder / "tensorboard" / group / stage))
             if wandb:
-                tracker._wandb = _start_wandb(stage, folder, group, settings, project)
+                name = f"{group}-{stage}" + (f"-try{number}" if number > 1 else "")
+                about = {
+                    "project": project,
+                    "group": group,
+                    "job_type": stage,
+                    "name": name,
+                    "config": config,
+                    "tags": list(tags),
+                }
+                tracker._wandb = _start_wandb(stage, folder, about)
             yield tracker
             exit_code = 0
         finally:
+            for held, (color, step) in tracker._held.items():
+                tracker._show(held, color, step)
             if tracker._board is not None:
                 tracker._board.close()
-            tracker._tell(lambda run: run.finish(exit_code=exit_code))
+            tracker._tell(lambda run: _within(FINISH_S + 5.0, lambda: run.finish(exit_code=exit_code)))
 
     def _tell(self, what: Callable[[Any], Any]) -> None:
         """Tell W&B's run something; where that fails, nothing more: numbers must not end the work."""
@@ -83,8 +109,17 @@ class Tracker:
             self._tell(lambda run: run.log(numbers | {self._axis: step}))
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
-        """A picture, uint8 (H, W) or (H, W, 3)."""
+        """A picture, uint8 (H, W) or (H, W, 3). What comes too soon after another of its name waits, and gives way to a newer one."""
         color = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
+        now = time.monotonic()
+        if name in self._shown and now - self._shown[name] < self.media_s:
+            self._held[name] = color, step
+            return
+        self._shown[name] = now
+        self._held.pop(name, None)
+        self._show(name, color, step)
+
+    def _show(self, name: str, color: np.ndarray, step: int) -> None:
         if self._board is not None:
             self._board.add_image(f"{self.stage}/{name}", color, step, dataformats="HWC")
         if self._wandb is not None:
@@ -92,12 +127,14 @@ class Tracker:
             self._tell(lambda run: run.log({f"{self.stage}/{name}": wandb.Image(color), self._axis: step}))
 
     def file(self, name: str, path: Path) -> None:
-        """A finished file worth looking at: a GIF, an MP4 or an HTML page."""
+        """A finished file worth looking at: a PNG, a GIF, an MP4 or an HTML page."""
         if self._wandb is None:
             return
         wandb = _wandb()
         if path.suffix in (".gif", ".mp4"):
             self._tell(lambda run: run.log({f"{self.stage}/{name}": wandb.Video(str(path))}))
+        elif path.suffix == ".png":
+            self._tell(lambda run: run.log({f"{self.stage}/{name}": wandb.Image(str(path))}))
         elif path.suffix == ".html":
             self._tell(lambda run: run.log({f"{self.stage}/{name}": wandb.Html(str(path), inject=False)}))
 
@@ -109,6 +146,23 @@ class Tracker:
         if self._board is not None:
             for name, value in numbers.items():
                 self._board.add_scalar(f"{self.stage}/final/{name}", float(value), 0)
+
+    def used(self, artifact: Artifact, where: str) -> None:
+        """The stage reads `artifact`, whose files lie below the URI `where`."""
+        self._lineage(artifact, where, used=True)
+
+    def made(self, artifact: Artifact, where: str) -> None:
+        """The stage has published `artifact`, whose files lie below the URI `where`."""
+        self._lineage(artifact, where, used=False)
+        self._tell(lambda run: run.summary.update({"ref": artifact.ref, "digest": artifact.digest}))
+
+    def _lineage(self, artifact: Artifact, where: str, used: bool) -> None:
+        if self._wandb is None:
+            return
+        try:
+            _within(ANSWER_S, lambda: _tell_artifact(self._wandb, lineage.told(artifact, where), used))
+        except Exception as error:  # numbers are still taken
+            say(f"  W&B: {type(error).__name__}: {one_line(error)}: is not told of {artifact.ref}")
 
     @contextlib.contextmanager
     def progress(self, total: float, description: str, unit: str = "it") -> Iterator[Progress]:
@@ -136,6 +190,8 @@ MODES = {
 CLOUD = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own service, under its names
 ANSWER_S = 5.0  # for W&B's host to answer at all
 INIT_S = 30.0  # for it to take a run; W&B itself would wait for a minute and a half
+FLUSH_S = 1.0  # that a run which is killed loses at most: W&B keeps what it is told in memory, and its first half would be empty
+FINISH_S = 20.0  # for it to take the rest of a run, which is kept offline, too; W&B itself would wait for as long as it takes
 
 
 def has_wandb_key() -> bool:
@@ -181,7 +237,7 @@ def wandb_mode() -> tuple[str, str]:
     return (mode, "W&B has a key") if has_wandb_key() else ("offline", "W&B has no key")
 
 
-def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any], project: str) -> Any:
+def _start_wandb(stage: str, folder: Path, about: dict[str, Any]) -> Any:
     """A run of W&B, offline where its host cannot be had; None where W&B is disabled or fails here. Numbers must not end the work."""
     mode, why = wandb_mode()
     if mode == "disabled":
@@ -195,7 +251,7 @@ def _start_wandb(stage: str, folder: Path, group: str, settings: dict[str, Any],
             say(f"  W&B: {trouble}: the run is kept offline (wandb sync later)")
     for way in dict.fromkeys((mode, "offline")):
         try:
-            return _init(stage, folder, group, settings, project, way)
+            return _init(stage, folder, about, way)
         except Exception as error:
             kept = "kept offline (wandb sync later)" if way != "offline" else "not told to W&B"
             say(f"  W&B: {type(error).__name__}: {one_line(error)}: the run is {kept}")
@@ -217,17 +273,62 @@ def _no_answer() -> str:
     return ""
 
 
-def _init(stage: str, folder: Path, group: str, settings: dict[str, Any], project: str, mode: str) -> Any:
+def _init(stage: str, folder: Path, about: dict[str, Any], mode: str) -> Any:
     wandb = _wandb()
     folder.mkdir(parents=True, exist_ok=True)
-    quiet = wandb.Settings(
-        silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True, save_code=False,
-        init_timeout=INIT_S,
-    )  # fmt: skip
+    asked = {
+        "silent": True, "console": "off", "x_disable_stats": True, "x_disable_meta": True, "disable_git": True, "save_code": False,
+        "init_timeout": INIT_S, "finish_timeout": FINISH_S, "finish_timeout_raises": True,
+        "x_transaction_log_flush_interval": FLUSH_S, "transaction_log_flush_interval": FLUSH_S,
+    }  # fmt: skip
+    quiet = wandb.Settings(**{name: value for name, value in asked.items() if name in wandb.Settings.model_fields})
     run = wandb.init(
         # An id of its own: with WANDB_RUN_ID set, all stages would be one run. Resumed by nobody, see the module's docstring.
-        project=project, group=group, job_type=stage, name=f"{group}-{stage}", dir=str(folder), id=secrets.token_hex(4), resume="never",
-        config=settings, mode=mode, settings=quiet,  # type: ignore[arg-type]
+        **about, dir=str(folder), id=secrets.token_hex(4), resume="never", mode=mode, settings=quiet,  # type: ignore[arg-type]
     )  # fmt: skip
     run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
     return run
+
+
+def _tell_artifact(run: Any, told: lineage.Told, used: bool) -> None:
+    """Log an artifact as what the run makes, or as what it uses.
+
+    A run that uses one tells it whole: W&B knows by its digest that it is what another run has made. `use_artifact` would do so as well, but
+    not offline, and online it waits for an answer.
+    """
+    wandb = _wandb()
+    from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+    from wandb.sdk.lib.paths import LogicalPath
+
+    artifact = wandb.Artifact(told.name, told.kind, description=told.description, metadata=told.metadata)
+    for one in told.references:
+        artifact.manifest.add_entry(
+            ArtifactManifestEntry(path=LogicalPath(one.name), digest=one.digest, ref=one.uri, size=one.size)
+        )
+    if used:
+        run._log_artifact(artifact, aliases=[told.alias], is_user_created=True, use_after_commit=True)
+    else:
+        run.log_artifact(artifact, aliases=["latest", told.alias])
+
+
+def _within(seconds: float, what: Callable[[], Any]) -> None:
+    """Do something that may ask a network that is gone; after `seconds` it is left behind.
+
+    Raises:
+        TimeoutError: it was.
+    """
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            what()
+        except BaseException as error:  # told to whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="wandb")
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if failed:
+        raise failed[0]

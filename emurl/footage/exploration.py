@@ -8,23 +8,28 @@ are.
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+import torch
 from pydantic import Field, field_validator, model_validator
 
+from emurl.core import interrupt
 from emurl.core.recall import key_of
 from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.pairs import Pairs, changed
-from emurl.screen import ScreenSpec, encode
+from emurl.screen import ScreenSpec, decode, encode
+from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 
 # B often enough to be told from A: at 3 % the inverse model called nearly every B of the footage "A".
 PROBABILITIES = {"a": 0.24, "b": 0.10, "up": 0.15, "down": 0.15, "left": 0.15, "right": 0.15, "start": 0.10, "select": 0.01}
@@ -134,17 +139,34 @@ class Explorer:
         for console in self.consoles:
             console.close()
 
-    def gather(self, actions: int, tracker: Tracker, act: Act | None = None) -> Pairs:
+    def gather(
+        self, actions: int, tracker: Tracker, act: Act | None = None, *, file: Path | None = None, dice: np.random.Generator | None = None,
+        saved: Callable[[Path], None] | None = None,
+    ) -> Pairs:  # fmt: skip
         """Play about `actions` actions and return the pairs in which something changed.
 
         With `act`, it chooses `policy_share` of the buttons (tapped, as the agent does) and chance the others.
+
+        Args:
+            file: where what was played is kept when somebody asks to end, and is gone on from; the result is the same. dice: `act`'s.
+            saved: called with the file.
         """
         parts: list[Pairs] = []
         self._moments = []
         length = self.settings.episode_length
         rounds = max(1, round(actions / (length * len(self.consoles))))
-        with tracker.progress(rounds * length * len(self.consoles), "explore", "actions") as bar:
-            for _ in range(rounds):
+        signature = {"actions": actions, "act": act is not None, **self.settings.fingerprint_values()}
+        with interrupt.saving() as asked, tracker.progress(rounds * length * len(self.consoles), "explore", "actions") as bar:
+            first = 0 if file is None else self._take_up(file, signature, parts, dice)
+            bar.start_at(first * length * len(self.consoles))
+            if first:
+                tracker.message(f"explore: goes on from {first * length * len(self.consoles)} actions")
+            for number in range(first, rounds):
+                if asked():
+                    if file is not None:
+                        self._put_down(file, signature, parts, number, dice, saved)
+                        tracker.message(f"explore: saved after {number * length * len(self.consoles)} actions")
+                    interrupt.leave()
                 parts += [self._pairs(episode, len(parts) + place) for place, episode in enumerate(self._round(act))]
                 bar.update(length * len(self.consoles), places=len(self.kept))
         return Pairs(
@@ -154,6 +176,52 @@ class Explorer:
             encode(np.stack(self._moments), self.spec),
             self.spec,
         )
+
+    def _put_down(
+        self, file: Path, signature: dict[str, Any], parts: list[Pairs], number: int, dice: np.random.Generator | None,
+        saved: Callable[[Path], None] | None,
+    ) -> None:  # fmt: skip
+        """Keep what was played in `number` rounds: every round begins with loading states, so no console need be kept."""
+        kept, sizes = list(self.kept.values()), [len(part) for part in parts]
+        arrays = {
+            "packed": np.concatenate([np.zeros((0, 2, self.spec.frame_bytes), np.uint8), *(part.packed for part in parts)]),
+            "actions": np.concatenate([np.zeros(0, np.int64), *(part.actions for part in parts)]),
+            "sizes": np.array(sizes, np.int64),
+            "moments": encode(np.stack(self._moments), self.spec)
+            if self._moments
+            else np.zeros((0, self.spec.frame_bytes), np.uint8),
+            "keys": np.frombuffer(b"".join(self.kept), np.uint8).copy(),
+            "states": np.frombuffer(b"".join(one.packed for one in kept), np.uint8).copy(),
+            "state_sizes": np.array([len(one.packed) for one in kept], np.int64),
+            "counts": np.array([one.count for one in kept], np.int64),
+        }
+        rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
+        state = {"number": number, "rngs": [json.loads(json.dumps(rng.bit_generator.state)) for rng in rngs]}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        write_checkpoint(file, {"play": tensors}, state, signature, saved)
+
+    def _take_up(self, file: Path, signature: dict[str, Any], parts: list[Pairs], dice: np.random.Generator | None) -> int:
+        """Read what `_put_down` kept, if there is anything; returns the rounds that were played."""
+        play: dict[str, torch.Tensor] = {}
+        state = read_checkpoint(file, {"play": play}, signature)
+        if state is None:
+            return 0
+        rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
+        for rng, told in zip(rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = told
+        ends = np.cumsum([0, *play["sizes"].tolist()])
+        nothing = np.zeros((0, self.spec.frame_bytes), np.uint8)
+        for number, (first, last) in enumerate(itertools.pairwise(ends.tolist())):
+            actions = play["actions"][first:last].numpy().copy()
+            packed = play["packed"][first:last].numpy().copy()
+            parts.append(Pairs(packed, actions, np.full(len(actions), number, np.int64), nothing, self.spec))
+        self._moments = list(decode(play["moments"].numpy(), self.spec))
+        keys, states, at = play["keys"].numpy().tobytes(), play["states"].numpy().tobytes(), 0
+        self.kept = {}
+        for number, (size, count) in enumerate(zip(play["state_sizes"].tolist(), play["counts"].tolist(), strict=True)):
+            self.kept[keys[16 * number : 16 * number + 16]] = Kept(states[at : at + size], count)
+            at += size
+        return int(state["number"])
 
     def _round(self, act: Act | None) -> list[_Episode]:
         count, settings = len(self.consoles), self.settings

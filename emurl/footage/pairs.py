@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from emurl.core.files import write_atomically
 from emurl.screen import ScreenSpec, decode, encode
+
+PARTS = 3 * 4  # of the screen, by which kinds of changes are told apart
 
 
 @dataclass
@@ -86,6 +89,28 @@ class Collector:
                 episode = i + len(before) * (self.steps // self.block)
                 kept[place : place + 1] = [(encode(np.stack([before[i], after[i]]), self.spec), int(actions[i]), int(episode))]
         self.steps += 1
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything but the dice, for a checkpoint."""
+        pairs = self.pairs()
+        return {
+            "kinds": torch.from_numpy(np.frombuffer(b"".join(self.kinds), np.uint8).copy().reshape(-1, PARTS)),
+            "sizes": torch.tensor([len(kept) for kept in self.kinds.values()], dtype=torch.int64),
+            "met": torch.tensor([self.met[kind] for kind in self.kinds], dtype=torch.int64),
+            "packed": torch.from_numpy(pairs.packed),
+            "actions": torch.from_numpy(pairs.actions),
+            "episode": torch.from_numpy(pairs.episode),
+            "steps": torch.tensor(self.steps),
+        }
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The inverse of `tensors`."""
+        rows = list(zip(tensors["packed"].numpy(), tensors["actions"].tolist(), tensors["episode"].tolist(), strict=True))
+        self.kinds, self.met, self.steps, first = {}, {}, int(tensors["steps"]), 0
+        for kind, size, met in zip(tensors["kinds"].numpy(), tensors["sizes"].tolist(), tensors["met"].tolist(), strict=True):
+            key = kind.tobytes()
+            self.kinds[key], self.met[key] = [(row.copy(), *rest) for row, *rest in rows[first : first + size]], met
+            first += size
 
     def pairs(self) -> Pairs:
         """All that is kept."""

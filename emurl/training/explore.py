@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
-from emurl.rewards.splits import SplitJudge, Standing
+from emurl.rewards.splits import SplitJudge
+from emurl.training.explore_episode import GRID, Ended, Episode, UnderWay
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
-from emurl.training.restless import Chosen
 from emurl.training.settings import PlaySettings
 from emurl.training.ways import Place, pack, unpack
 
@@ -32,49 +31,6 @@ Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
 """Frames (n, 144, 160[, 3]) before an action, the actions played (n,), and the frames after it."""
 Remember = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Grids (n, 9, 10) of a way to what an agent remembers at its end: a carry without its first axis."""
-
-
-@dataclass
-class Ended:
-    """An episode: whether it was a trial, whether from power-on, share of actions left to chance, where it got, and whether to the end."""
-
-    trial: bool
-    from_power_on: bool
-    chance: float
-    furthest: int
-    passed: int
-    steps: int
-    finished: bool
-
-
-@dataclass
-class _Episode:
-    """What goes on on one console."""
-
-    start: Place | None
-    place: Place | None
-    standing: Standing
-    steps: int
-    chance: float
-    patience: int
-    since: int = 0  # steps without progress
-    begun_at: int = 0  # position at the last split, or at the beginning
-    trial: bool = False
-    grids: list[np.ndarray] = field(default_factory=list)
-    actions: list[int] = field(default_factory=list)
-    played: list[int] = field(default_factory=list)
-    progress: list[int] = field(default_factory=list)
-    meant: list[bool] = field(default_factory=list)
-    restless: float = 0.0  # nats that an action loses for each time it was chosen in the same picture
-    chosen: Chosen = field(default_factory=Chosen)
-
-    def place_after(self, count: int, packed: bytes = b"") -> Place:
-        """The place that the first `count` steps since the last one led to."""
-        return Place(
-            packed, self.standing.copy(), self.place, np.array(self.grids[:count], np.int16).reshape(-1, 9, 10),
-            np.array(self.actions[:count], np.int64), np.array(self.played[:count], np.int64),
-            np.array(self.progress[:count], np.int64), np.array(self.meant[:count], bool), self.steps - len(self.actions) + count,
-        )  # fmt: skip
 
 
 class Explorer:
@@ -104,7 +60,9 @@ class Explorer:
         self.tried: dict[int, list[float]] = {}
         self.frontier = 0
         self.steps = 0  # actions made, in all phases
+        self.under_way: UnderWay | None = None  # the phase that is on
         self._earned = 0.0
+        self._carry: dict[str, np.ndarray] = {}
 
     def success(self, position: int) -> float:
         """Share of the episodes that stood at a position and passed the next split, with one success and one failure besides."""
@@ -121,28 +79,30 @@ class Explorer:
 
     def explore(
         self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None,
-        watch: Watch | None = None,
+        watch: Watch | None = None, pause: Callable[[], object] = lambda: None,
     ) -> list[Ended]:  # fmt: skip
-        """Play `phase.steps` actions; returns the episodes that ended, and the trials that did not, too.
+        """Play `phase.steps` actions, or what is left of them; returns the episodes that ended, and the trials that did not, too.
 
         Args:
             agent: who acts; its network does not change meanwhile. remember: what it remembers of a way. tick: called with the
-                actions made. watch: shown each of them.
+                actions made. watch: shown each of them. pause: called between two actions; whoever raises there can keep `tensors`
+                before, and go on from them.
         """
-        for tried in self.tried.values():
-            tried[:] = [value * self.settings.forgets for value in tried]
-        self.losses = {position: count * self.settings.forgets for position, count in self.losses.items()}
-        for places in self.pool.values():
-            for place in places:
-                place.begun, place.led = place.begun * self.settings.forgets, place.led * self.settings.forgets
         self._phase, self._remember, self._actions = phase, remember, agent.actions
-        self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
         self.envs.reset()
-        frames = self.envs.frames.copy()
-        episodes = [self._begin(i, frames, trial=i < phase.trials) for i in range(self.n)]
-        ended: list[Ended] = []
-        played: np.ndarray | None = None
-        for _ in range(phase.steps // self.n):
+        if self.under_way is None:
+            self._forget()
+            self._carry = {name: value.copy() for name, value in agent.initial(self.n).items()}
+            frames = self.envs.frames.copy()
+            self.under_way = UnderWay([self._begin(i, frames, trial=i < phase.trials) for i in range(self.n)], frames)
+        else:
+            for i, state in enumerate(self.under_way.states):
+                self.envs.load_state(i, state)
+        now = self.under_way
+        episodes, ended, frames, played = now.episodes, now.ended, now.frames, now.played
+        for turn in range(now.turns, phase.steps // self.n):
+            now.turns, now.frames, now.played = turn, frames, played
+            pause()
             grids = self.perception.encode(frames)
             before = [episode.standing.passed for episode in episodes]
             gained = self.judge.update([episode.standing for episode in episodes], grids)
@@ -187,11 +147,21 @@ class Explorer:
             if phase.enough and len(self.done) >= phase.enough and not any(episode.trial for episode in episodes):
                 break
         self.cells.clear()  # they are of this phase's frontier
+        self.under_way = None
         return ended + [self._ended(episode, False) for episode in episodes if episode.trial]
+
+    def _forget(self) -> None:
+        """What is known of success counts less from phase to phase."""
+        for tried in self.tried.values():
+            tried[:] = [value * self.settings.forgets for value in tried]
+        self.losses = {position: count * self.settings.forgets for position, count in self.losses.items()}
+        for places in self.pool.values():
+            for place in places:
+                place.begun, place.led = place.begun * self.settings.forgets, place.led * self.settings.forgets
 
     # --- one episode -------------------------------------------------------------------------------------------------
 
-    def _begin(self, i: int, frames: np.ndarray, trial: bool = False) -> _Episode:
+    def _begin(self, i: int, frames: np.ndarray, trial: bool = False) -> Episode:
         place = None if trial else self._choose()
         if place is None:
             self.envs.restart(i)
@@ -215,7 +185,7 @@ class Explorer:
             for name, value in self._remember(known.way().grids).items():
                 self._carry[name][i] = value
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
-        episode = _Episode(place, place, standing, steps, chance, self._phase.patience, begun_at=standing.furthest, trial=trial)
+        episode = Episode(place, place, standing, steps, chance, self._phase.patience, begun_at=standing.furthest, trial=trial)
         episode.restless = self.how.restless if trial else self._phase.restless
         if place is not None and place.lost:
             episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
@@ -250,7 +220,7 @@ class Explorer:
         chances = np.array(weights)
         return int(self.rng.choice(len(chances), p=chances / chances.sum()))
 
-    def _look(self, i: int, episode: _Episode, grid: np.ndarray, gained: bool, before: int) -> None:
+    def _look(self, i: int, episode: Episode, grid: np.ndarray, gained: bool, before: int) -> None:
         """Keep what is worth it of an episode that was just shown its next grid, and had passed `before` splits by then."""
         position = episode.standing.furthest
         if gained:
@@ -298,7 +268,7 @@ class Explorer:
         if len(kept) > self.settings.per_position:
             kept.pop(int(np.argmin([one.promise + 1e-6 * self.rng.random() for one in kept[:-1]])))
 
-    def _keep(self, i: int, episode: _Episode) -> Place:
+    def _keep(self, i: int, episode: Episode) -> Place:
         save = episode.place is None or episode.place.unsaved + len(episode.played) > self.settings.replayed
         place = episode.place_after(len(episode.actions), self._packed(i) if save else b"")
         episode.place, episode.grids, episode.actions, episode.played, episode.progress, episode.meant = place, [], [], [], [], []
@@ -307,7 +277,7 @@ class Explorer:
     def _packed(self, i: int) -> bytes:
         return zlib.compress(self.envs.save_state(i), 1)
 
-    def _end(self, i: int, episode: _Episode, finished: bool) -> Ended:
+    def _end(self, i: int, episode: Episode, finished: bool) -> Ended:
         if finished:
             self.done.append(self._keep(i, episode))
             del self.done[: -self.settings.ways]
@@ -317,7 +287,7 @@ class Explorer:
             self._lose(episode)
         return self._ended(episode, finished)
 
-    def _lose(self, episode: _Episode) -> None:
+    def _lose(self, episode: Episode) -> None:
         """Keep a moment, any one, of what an episode did after its last progress."""
         if episode.place is None:  # nothing was kept on the way, so there is no way back there
             return
@@ -333,7 +303,7 @@ class Explorer:
         newest.append(place)
         del newest[: -self.settings.lost]
 
-    def _ended(self, episode: _Episode, finished: bool) -> Ended:
+    def _ended(self, episode: Episode, finished: bool) -> Ended:
         standing = episode.standing
         return Ended(
             episode.trial, episode.start is None, episode.chance, standing.furthest, standing.passed, episode.steps, finished
@@ -347,15 +317,27 @@ class Explorer:
     # --- keeping -------------------------------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Everything between two phases."""
+        """Everything, also of the phase that is on when it is between two actions."""
         groups = {
             "pool": self.pool, "ways": self.ways, "firm": self.firm, "done": {0: self.done}, "recovered": self.recovered,
             "lost": self.lost,
         }  # fmt: skip
-        saved, number = pack(place for group in groups.values() for places in group.values() for place in places)
+        kept = [place for group in groups.values() for places in group.values() for place in places]
+        now = self.under_way
+        if now is not None:
+            now.keep([self.envs.save_state(i) for i in range(self.n)])
+            kept += [*now.places(), *self.cells.values()]
+        saved, number = pack(kept)
         for name, group in groups.items():
             rows = [(key, number[id(place)]) for key, places in group.items() for place in places]
             saved[f"in_{name}"] = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2)
+        if now is not None:
+            saved |= {f"now_{name}": tensor for name, tensor in now.tensors(number).items()}
+            saved |= {f"carry_{name}": torch.from_numpy(value.copy()) for name, value in self._carry.items()}
+            cells = [(position, number[id(place)]) for (position, _), place in self.cells.items()]
+            saved["in_cells"] = torch.tensor(cells, dtype=torch.int64).reshape(-1, 2)
+            pictures = b"".join(picture for _, picture in self.cells)
+            saved["cell_pictures"] = torch.from_numpy(np.frombuffer(pictures, np.uint8).copy())
         tried = [[float(position), *values] for position, values in self.tried.items()]
         saved["tried"] = torch.tensor(tried, dtype=torch.float64).reshape(-1, 3)
         losses = [[float(position), count] for position, count in self.losses.items()]
@@ -364,7 +346,7 @@ class Explorer:
         return saved
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """The inverse of `tensors`."""
+        """The inverse of `tensors`; `explore` then goes on with the phase that was on."""
         places = unpack(tensors)
         groups: dict[str, dict[int, list[Place]]] = {}
         for name in ("pool", "ways", "firm", "done", "recovered", "lost"):
@@ -378,3 +360,15 @@ class Explorer:
         frontier, self._earned, steps = tensors["counters"].tolist()
         self.frontier, self.steps = int(frontier), int(steps)
         self.cells.clear()
+        self.under_way = None
+        if "in_cells" in tensors:
+            now = {name.removeprefix("now_"): tensor for name, tensor in tensors.items() if name.startswith("now_")}
+            self.under_way = UnderWay.of(now, places)
+            self._carry = {
+                name.removeprefix("carry_"): tensor.numpy().copy()
+                for name, tensor in tensors.items()
+                if name.startswith("carry_")
+            }
+            pictures = tensors["cell_pictures"].numpy().tobytes()
+            for place, (position, at) in enumerate(tensors["in_cells"].tolist()):
+                self.cells[position, pictures[place * GRID : (place + 1) * GRID]] = places[at]

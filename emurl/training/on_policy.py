@@ -1,4 +1,8 @@
-"""On-policy training: collect, learn, look, raise an alarm, keep a checkpoint; a killed run goes on to the same weights."""
+"""On-policy training: collect, learn, look, raise an alarm, keep a checkpoint; a killed run goes on to the same weights.
+
+Who is asked to end (Ctrl-C, SIGTERM) writes a checkpoint after the update that is on, so nothing of it is lost. That is at another update
+than a killed run's checkpoints, and consoles go on from saved states: the weights then differ a little from those of a run nobody ended.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ import torch
 
 from emurl.agents.base import Agent, OnPolicySettings
 from emurl.agents.ppo.buffer import RolloutBuffer
+from emurl.core import interrupt
 from emurl.core.errors import WorkError
 from emurl.core.tracking import Tracker
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
@@ -35,6 +40,7 @@ class State:
     update: int = 0
     seconds: float = 0.0
     blind: int = 0
+    due: bool = False  # the trial after this update was broken off, and is to be held when the run goes on
     best: float = -math.inf
     best_update: int = 0
     trials: list[list[float]] = field(default_factory=list)
@@ -102,7 +108,13 @@ def train(
     def hold_trial() -> None:
         assert selection is not None
         selection.around()
-        result = selection.trial(agent)
+        state.due = True
+        try:
+            result = selection.trial(agent)
+        except (KeyboardInterrupt, interrupt.Terminated):  # a trial changes nothing of the training
+            save()
+            raise
+        state.due = False
         selection.around()
         state.trials.append([state.update, result])
         tracker.log({"trial_return": result}, state.update)
@@ -110,12 +122,27 @@ def train(
             state.best, state.best_update = result, state.update
             best.update({key: value.clone() for key, value in policy.state_dict().items()})
 
-    with tracker.progress(updates, f"train {name}", "updates") as bar:
+    def save() -> None:
+        if scratch is None:
+            return
+        places.clear()
+        places.update(source.tensors())
+        state.normalizer = normalizer.state()
+        state.rng = json.loads(json.dumps(source.rng.bit_generator.state))
+        write_checkpoint(scratch / FILE, parts, asdict(state), signature or {})
+        saved(scratch / FILE)
+
+    with interrupt.saving() as asked, tracker.progress(updates, f"train {name}", "updates") as bar:
         bar.start_at(state.update)
         began = time.monotonic()
-        if not state.trials and trial_at and trial_at[0] == 0:
+        if state.due or (not state.trials and trial_at and trial_at[0] == 0):
             hold_trial()
         while state.update < updates:
+            if asked():
+                save()
+                if scratch is not None:
+                    tracker.message(f"{name}: saved at update {state.update} of {updates}")
+                interrupt.leave()
             rollout = source.collect()
             seen = learn(agent, rollout, normalizer, config, state.update / updates)
             episodes(rollout.episodes)
@@ -133,13 +160,8 @@ def train(
             if state.update in trial_at:
                 hold_trial()
                 began = time.monotonic()
-            if scratch is not None and (state.update % config.checkpoint_every == 0 or state.update == updates):
-                places.clear()
-                places.update(source.tensors())
-                state.normalizer = normalizer.state()
-                state.rng = json.loads(json.dumps(source.rng.bit_generator.state))
-                write_checkpoint(scratch / FILE, parts, asdict(state), signature or {})
-                saved(scratch / FILE)
+            if state.update % config.checkpoint_every == 0 or state.update == updates:
+                save()
     if selection is not None:
         policy.load_state_dict(best)
     for part in trained.values():

@@ -2,8 +2,8 @@
 
 A run is counted in steps, never in seconds, and every random draw comes from the seed: on a CPU the same call gives the same weights,
 bit for bit. State is written to `scratch` now and then (one file, one rename) and only read back when the process was
-killed: a checkpoint changes nothing of what is computed, so a killed and resumed run ends where an unkilled one does. On a remote
-store each checkpoint is uploaded, so the run may go on on another machine.
+killed: a checkpoint changes nothing of what is computed, so a killed and resumed run ends where an unkilled one does. Who is asked to
+end (Ctrl-C, SIGTERM) writes one first. On a remote store each checkpoint is uploaded, so the run may go on on another machine.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from emurl.core import interrupt
 from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
@@ -31,6 +32,7 @@ from emurl.training.settings import OptimizerSettings
 
 Evaluate = Callable[[Any], dict[str, float]]
 Picture = Callable[[Any], dict[str, np.ndarray]]
+UPLOAD_S = 10.0  # that whoever is asked to end waits for a bucket to have the checkpoint
 
 
 @dataclass
@@ -61,6 +63,7 @@ class _State:
     stopped: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
     since_best: int = 0  # evaluations
+    due: bool = False  # the evaluation of this step was broken off, and is to be made when the run goes on
     rng: dict[str, Any] = field(default_factory=dict)
 
 
@@ -167,7 +170,11 @@ def fit(
     if carried:
         parts["carried"] = carried
 
-    with reproducible(device, settings.seed), tracker.progress(steps, f"train {name}", "steps") as bar:
+    with (
+        reproducible(device, settings.seed),
+        interrupt.saving() as asked,
+        tracker.progress(steps, f"train {name}", "steps") as bar,
+    ):
         saved = read_checkpoint(file, parts, signature)
         if saved is not None:
             state = _State(**saved)
@@ -176,7 +183,37 @@ def fit(
             bar.start_at(state.step)
         seen = average if average is not None else model
         began = time.monotonic()
+
+        def save() -> None:
+            nonlocal began
+            now = time.monotonic()
+            state.seconds, began = state.seconds + now - began, now
+            state.rng = _save_rng(rng, device, parts)
+            write_checkpoint(file, parts, asdict(state), signature, output.scratch_saved)
+
+        def look_at_held_out() -> None:
+            if evaluate is None:
+                return
+            rows = len(state.history)
+            try:
+                _evaluate(seen, evaluate, picture, state, tracker, device)
+            except (KeyboardInterrupt, interrupt.Terminated):  # nothing of the run has changed since the step
+                del state.history[rows:]
+                state.due = True
+                save()
+                raise
+            state.due = False
+            _judge(seen, best, best_by, settings.patience, state)
+            model.train()
+
+        if state.due:
+            look_at_held_out()
         while state.step < steps and not state.stopped:
+            if asked():
+                save()
+                output.flush(UPLOAD_S)
+                tracker.message(f"train {name}: saved at step {state.step} of {steps}")
+                interrupt.leave()
             rate = learning_rate_at(state.step, steps, settings.learning_rate, settings.warmup_steps, settings.schedule)
             for one in optimizers.values():
                 for group in one.param_groups:
@@ -201,15 +238,10 @@ def fit(
             last = state.step == steps
             if state.step % settings.log_every == 0 or last:
                 _look(name, state, loss, norm, rate, metrics, tracker, bar, state.seconds + time.monotonic() - began)
-            if evaluate is not None and (state.step % eval_every == 0 or last):
-                _evaluate(seen, evaluate, picture, state, tracker, device)
-                _judge(seen, best, best_by, settings.patience, state)
-                model.train()
+            if state.step % eval_every == 0 or last:
+                look_at_held_out()
             if state.step % settings.checkpoint_every == 0 or last or state.stopped:
-                now = time.monotonic()
-                state.seconds, began = state.seconds + now - began, now
-                state.rng = _save_rng(rng, device, parts)
-                write_checkpoint(file, parts, asdict(state), signature, output.scratch_saved)
+                save()
 
     if best and state.best is not None:
         model.load_state_dict(best)

@@ -19,6 +19,7 @@ from emurl.core.config import load_config
 from emurl.core.errors import InputError
 from emurl.core.tracking import Tracker, wandb_mode
 from tests.fixtures.http_server import Answer, scripted
+from tests.fixtures.wandb_server import environment, sync, wandb_server
 
 KEY = "0" * 40
 DEAD = "http://127.0.0.1:9"
@@ -240,3 +241,66 @@ def test_a_run_that_breaks_does_not_end_the_work(capsys, tmp_path):
     for step in (1, 2):
         tracker.log({"loss": 1.0}, step)
     assert tracker._wandb is None
+
+
+# --- a host that is there, and one that goes away ---------------------------------------------------------------------------------
+
+ONLINE = """
+import json, sys, time
+from pathlib import Path
+from emurl.core import log, tracking
+from emurl.core.artifact import Artifact
+log.start()
+tracking.FINISH_S, tracking.ANSWER_S = 3.0, 3.0
+facts = {"pipeline": "speedrun", "stage": "reward", "version": 3, "digest": "d", "fingerprint": "f", "parents": {}, "files": []}
+slowest = 0.0
+with tracking.Tracker.opened("reward", Path("tracked"), "g", {"seed": 1}, tensorboard=False, wandb=True, project="p") as tracker:
+    assert not tracker._wandb.offline
+    for step in range(400):
+        if step == 200:
+            print("half", flush=True)
+            sys.stdin.readline()
+        began = time.monotonic()
+        tracker.log({"loss": 1.0 / (step + 1)}, step)
+        slowest = max(slowest, time.monotonic() - began)
+    tracker.summary({"accuracy": 0.5})
+    tracker.made(Artifact(Path("x"), facts), "file:///x")
+print(json.dumps({"slowest": slowest}))
+"""
+
+
+@pytest.mark.parametrize("goes_away", [False, True])
+def test_a_host_that_goes_away_in_the_middle_costs_seconds_and_nothing_is_lost(tmp_path, goes_away):
+    with wandb_server() as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ONLINE], env=environment(server.url, tmp_path), cwd=tmp_path, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout.readline() == "half\n", process.stderr.read()
+        if goes_away:
+            server.close()
+        began = time.monotonic()
+        out, err = process.communicate("\n", timeout=120)
+        seconds = time.monotonic() - began
+    assert process.returncode == 0 and "Traceback" not in err, err
+    assert json.loads(out)["slowest"] < 1.0 and seconds < 30, (seconds, err)
+    if goes_away:
+        assert "W&B: " in err, err
+        with wandb_server() as server:
+            sync(server, tmp_path / "tracked", tmp_path)
+    (run,) = server.runs.values()
+    assert [row["reward/step"] for row in run.history if "reward/loss" in row] == list(range(400))
+    assert run.summary["reward/accuracy"] == 0.5 and run.config["seed"] == 1 and run.group == "g"
+    if not goes_away:
+        assert len(server.artifacts) == 1, (err, server.unknown, server.asked)
+        assert run.summary["ref"] == "reward@v3"
+
+
+def test_pictures_that_come_too_soon_wait_and_the_last_is_kept(tmp_path):
+    with Tracker.opened("dynamics", tmp_path, "g", {}, tensorboard=True, wandb=False, project="p", media_s=3600.0) as tracker:
+        for step in (1, 2, 3):
+            tracker.image("dream", np.full((4, 4), step, np.uint8), step)
+            tracker.image("other", np.full((4, 4), step, np.uint8), step)
+    board = EventAccumulator(str(tmp_path / "tensorboard" / "g" / "dynamics")).Reload()
+    for name in ("dream", "other"):
+        assert [event.step for event in board.Images(f"dynamics/{name}")] == [1, 3]

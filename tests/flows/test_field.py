@@ -35,7 +35,8 @@ class Field:
         self.api = f"http://127.0.0.1:{port}/api"
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
         self.environment = kept | {
-            "PREFECT_HOME": str(self.home), "PREFECT_API_URL": self.api, "PREFECT_SERVER_API_PORT": str(port), "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PREFECT_HOME": str(self.home), "PREFECT_API_URL": self.api, "PREFECT_SERVER_API_PORT": str(port),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1",
         }  # fmt: skip
 

@@ -32,6 +32,10 @@ def test_rare_changes_are_all_kept_and_common_ones_are_not(tmp_path):
     assert menus.sum() == 5 and (~menus).sum() == 10
     assert (pairs.actions[menus] == 2).all()
     assert set(pairs.episode[menus] % 3) == {2} and set((pairs.episode // 3).tolist()) == {0, 1, 2, 3}  # consoles, blocks of five
+    again = Collector(ScreenSpec(), 10, 24, rng, block=5)
+    again.restore(collector.tensors())
+    assert again.met == collector.met and again.steps == 20
+    assert np.array_equal(again.pairs().packed, pairs.packed) and np.array_equal(again.pairs().episode, pairs.episode)
     pairs.save(tmp_path / "pairs.npz")
     assert (Pairs.load(tmp_path / "pairs.npz", ScreenSpec()).packed == pairs.packed).all()
 

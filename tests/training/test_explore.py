@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from emurl.core import interrupt
 from emurl.core.errors import InputError
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.dataset import FrameReader
+from emurl.footage.pairs import Collector
 from emurl.footage.tokens import write_tokens
 from emurl.games.settings import EmulatorSettings
 from emurl.models.position import PositionModel
@@ -390,6 +394,108 @@ def test_a_killed_exploration_ends_with_the_same_weights(tmp_path: Path, monkeyp
         assert (whole.folder / name).read_text() == (killed.folder / name).read_text()
 
 
+@pytest.mark.parametrize(("what", "call"), [("phase", 10), ("phase", 55), ("learn", 3)])
+def test_who_is_asked_to_end_goes_on_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, call: int) -> None:
+    """SIGTERM in the first phase, in a later one, and while a round learns: not one action and not one batch is made again."""
+    rom, inputs = rl_fixtures.rom(tmp_path), inputs_with_footage(tmp_path / "store")
+    whole = rl_fixtures.output(tmp_path / "whole")
+    made = {"phase": 0, "learn": 0}
+    act, noise = Explorer.explore, exploring.wrong_tokens
+
+    def explore(self: Explorer, *arguments: Any, **named: Any) -> Any:
+        step = self.envs.step
+
+        def counted(*actions: Any) -> Any:
+            made["phase"] += 1
+            if what == "phase" and made["phase"] == call:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(*actions)
+
+        monkeypatch.setattr(self.envs, "step", counted)
+        try:
+            return act(self, *arguments, **named)
+        finally:
+            monkeypatch.setattr(self.envs, "step", step)
+
+    def following(*arguments: Any) -> Any:
+        made["learn"] += 1
+        if what == "learn" and made["learn"] == call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return noise(*arguments)
+
+    monkeypatch.setattr(Explorer, "explore", explore)
+    monkeypatch.setattr(exploring, "wrong_tokens", following)
+    ended = rl_fixtures.output(tmp_path / "ended")
+    with pytest.raises(interrupt.Terminated), interrupt.handled():
+        stage.run(settings(rom), inputs, ended, Tracker.silent())
+    assert made[what] == call
+    stage.run(settings(rom), inputs, ended, Tracker.silent())
+    counts = dict(made)
+    made.update(phase=-(10**6), learn=-(10**6))
+    stage.run(settings(rom), inputs, whole, Tracker.silent())
+    assert counts == {name: number + 10**6 for name, number in made.items()}
+    assert ended.metrics["env_steps"] == whole.metrics["env_steps"] and ended.metrics["updates"] == whole.metrics["updates"]
+    if what == "learn":  # networks see the same batches again: to the bit
+        files = [load_file(one.folder / "policy" / "model.safetensors") for one in (whole, ended)]
+        assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+
+
+def put_down_and_taken_up(folder: Path, every: int) -> tuple[list[Any], dict[str, torch.Tensor], int]:
+    """A phase that is put down after `every` turns (0: never): the episodes that ended, everything it leaves, and the turns."""
+    folder.mkdir()
+    phase = PhaseSettings(
+        steps=300,
+        from_power_on=0.5,
+        from_lost=0.5,
+        from_cells=0.5,
+        patience=12,
+        random_actions=(0.3,),
+        sticky=0.2,
+        trials=1,
+        restless=0.5,
+    )
+    turns = 0
+    tensors: dict[str, torch.Tensor] = {}
+
+    def new() -> Explorer:
+        rom = rl_fixtures.rom(folder)
+        envs = ThreadedVectorEnv(rom, 3, SKIP, 4, facts=False, autoreset_mode=AutoresetMode.DISABLED, copy=False)
+        perception = Perception(Cells(), lambda frames: torch.zeros(len(frames)))
+        return Explorer(envs, perception, Columns(), ArchiveSettings(per_position=3), np.random.default_rng(0), wait_ticks=4)  # type: ignore[arg-type]
+
+    def pause() -> None:
+        nonlocal turns
+        turns += 1
+        if every and turns % every == 0:
+            tensors.clear()
+            tensors.update(here.tensors())
+            raise KeyboardInterrupt
+
+    here = new()
+    while True:
+        try:
+            ended = here.explore(RandomAgent(8), phase, nothing, pause=pause)
+        except KeyboardInterrupt:
+            before, here = here, new()
+            here.rng.bit_generator.state = before.rng.bit_generator.state
+            here.restore({name: tensor.clone() for name, tensor in tensors.items()})
+            before.envs.close()
+            continue
+        left = here.tensors()
+        here.envs.close()
+        return ended, left, turns
+
+
+def test_a_phase_put_down_and_taken_up_is_the_phase(tmp_path: Path) -> None:
+    """The same episodes, places, ways and counters as of a phase that nobody put down."""
+    ended, left, turns = put_down_and_taken_up(tmp_path / "whole", 0)
+    again, same, more = put_down_and_taken_up(tmp_path / "parts", 17)
+    assert turns == 100 and more == 100 + 6  # a turn that is put down is seen twice, and played once
+    assert ended == again and left.keys() == same.keys()
+    for name in ("in_pool", "in_ways", "in_lost", "tried", "losses", "counters", "actions", "progress", "steps"):
+        assert torch.equal(left[name], same[name]), name
+
+
 def test_only_a_policy_that_remembers_explores(tmp_path: Path) -> None:
     inputs = rl_fixtures.tiny_inputs(tmp_path / "store")
     with pytest.raises(
@@ -405,8 +511,10 @@ def test_exploring_goes_on_from_what_was_scouted_with_the_same_judge(tmp_path: P
     envs = consoles(settings(rom).emulator, spec, 2)
     how = ScoutSettings(steps=120, consoles=2, patience=12, archive=EXPLORE.archive)
     judge = load_judge(inputs["reward"], torch.device("cpu"))
-    _, places = scout(clone, envs, perception, judge, how, watch=lambda *seen: None, seed=0, tracker=Tracker.silent())
-    _, more = scout(clone, envs, perception, judge, how, watch=lambda *seen: None, seed=0, tracker=Tracker.silent(), known=places)
+    collector = Collector(spec, 10, 1, np.random.default_rng(0), 60)
+    options = {"collector": collector, "seed": 0, "tracker": Tracker.silent()}
+    places = scout(clone, envs, perception, judge, how, **options)  # type: ignore[arg-type]
+    more = scout(clone, envs, perception, judge, how, known=places, **options)  # type: ignore[arg-type]
     assert more["counters"][2] == 2 * places["counters"][2] == 240  # steps: it went on from there
     envs.close()
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from emurl.core import interrupt
 from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
@@ -110,6 +111,40 @@ def test_a_run_that_stops_half_way_ends_as_if_it_had_not(tmp_path, options):
     resumed, again = train(tmp_path / "broken", **options)
     assert same(whole, resumed)
     assert result.history == again.history and result.best_step == again.best_step
+
+
+@pytest.mark.parametrize("at", ["step", "evaluation"])
+def test_who_is_asked_to_end_saves_that_very_step(tmp_path, at):
+    """SIGTERM while step 7 is made, or Ctrl-C twice in the evaluation after step 5: nothing is made again, and the result is the same."""
+    evaluations, steps, broken = [], [], []
+
+    def evaluate(model):
+        if at == "evaluation" and not broken and len(steps) == 5:
+            broken.append(1)
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        with torch.no_grad():
+            evaluations.append(len(steps))
+            return {"loss": float(model.reconstruction_error(cells(np.random.default_rng(9))).mean())}
+
+    def sample(rng):
+        steps.append(1)
+        if at == "step" and len(steps) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return cells(rng)
+
+    options = {"evaluate": evaluate, "eval_every": 5, "checkpoint_every": 1000}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises((KeyboardInterrupt, interrupt.Terminated)), interrupt.handled():
+            train(tmp_path / "ended", sample=sample, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(steps) == (7 if at == "step" else 5)
+    resumed, again = train(tmp_path / "ended", sample=sample, **options)
+    assert len(steps) == 12
+    whole, result = train(tmp_path / "whole", **(options | {"evaluate": evaluate}))
+    assert same(whole, resumed) and result.history == again.history
 
 
 @pytest.mark.slow

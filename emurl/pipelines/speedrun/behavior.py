@@ -41,7 +41,7 @@ from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_
 from emurl.pipelines.speedrun.course import judge_in
 from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, load_perception, write_play
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
-from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, write_scouted
+from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, states_of, write_scouted
 from emurl.screen import ScreenSpec
 from emurl.training.outputs import require_screen, write_history, write_screen
 from emurl.training.settings import OptimizerSettings, PlaySettings
@@ -105,11 +105,10 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     inverse: InverseModel | None = None
     results: dict[str, FitResult] = {}
 
+    def scouting(clone: TokenPolicy, number: int) -> Scouted | None:
+        return _scouted(settings, inputs, clone, number, device, output, tracker)
+
     for number in range(1, settings.rounds + 1):
-
-        def scouting(clone: TokenPolicy, number: int = number) -> Scouted | None:
-            return _scouted(settings, inputs, clone, number, device, output, tracker)
-
         fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, scouting)
         play = fresh if play is None else play.join(fresh)
         inverse, results[f"inverse_{number}"] = learn_inverse(
@@ -172,7 +171,7 @@ class Scouted(NamedTuple):
 
 def gather(
     settings: BehaviorSettings, spec: ScreenSpec, samples: int, output: Output, tracker: Tracker, number: int,
-    tokenizer: Tokenizer, policy: TokenPolicy | None, scouting: Callable[[TokenPolicy], Scouted | None] = lambda clone: None,
+    tokenizer: Tokenizer, policy: TokenPolicy | None, scouting: Callable[[TokenPolicy, int], Scouted | None] = lambda clone, number: None,
 ) -> Pairs:  # fmt: skip
     """Play round `number`: chance in the first; later, chance from the places that the clone gets to, or mostly the clone. Kept in scratch.
 
@@ -190,13 +189,15 @@ def gather(
         rom_path(emulator), emulator.frame_skip, emulator.press_ticks, samples, settings.seed * 1000 + number, spec,
         settings.exploration,
     )  # fmt: skip
-    scouted = None if policy is None else scouting(policy)
+    scouted = None if policy is None else scouting(policy, number)
     if scouted is not None:
         explorer.begin_from(scouted.states)
-    act = None if policy is None or scouted else _acting(policy, tokenizer, np.random.default_rng([settings.seed, number, 0xAC]))
+    dice = np.random.default_rng([settings.seed, number, 0xAC])
+    act = None if policy is None or scouted else _acting(policy, tokenizer, dice)
     steps = settings.explore_steps if policy is None else int(settings.explore_steps * settings.exploration.later_rounds)
     try:
-        pairs = explorer.gather(steps, tracker, act)
+        aside = output.scratch / f"play_{number}.safetensors"
+        pairs = explorer.gather(steps, tracker, act, file=aside, dice=dice, saved=output.scratch_saved)
     finally:
         explorer.close()
     if scouted is not None:
@@ -226,16 +227,21 @@ def _scouted(
     perception, spec = load_perception(inputs, device)
     rng, how = np.random.default_rng([settings.seed, number, 0xC011]), settings.exploration
     collector = Collector(spec, settings.scout.per_kind, how.min_changed_pixels, rng, how.episode_length)
+    found = _scouted_file(output, number)
+    places = read_scouted(found, inputs, collector)
+    if places is not None:
+        return Scouted(states_of(places, settings.scout.per_position), collector.pairs())
     envs = consoles(settings.emulator, spec, settings.scout.consoles)
     try:
-        states, places = scout(
-            clone, envs, perception, judge, settings.scout, watch=collector.watch, seed=settings.seed + number, tracker=tracker,
-            known=read_scouted(_scouted_file(output, number - 1), inputs),
+        places = scout(
+            clone, envs, perception, judge, settings.scout, collector=collector, seed=settings.seed + number, tracker=tracker,
+            known=read_scouted(_scouted_file(output, number - 1), inputs), file=output.scratch / f"scout_{number}.safetensors",
+            saved=output.scratch_saved,
         )  # fmt: skip
     finally:
         envs.close()
-    write_scouted(_scouted_file(output, number), places, inputs, output.scratch_saved)
-    return Scouted(states, collector.pairs())
+    write_scouted(found, places, inputs, collector, output.scratch_saved)
+    return Scouted(states_of(places, settings.scout.per_position), collector.pairs())
 
 
 def _acting(policy: TokenPolicy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:

@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 
+from emurl.core import interrupt
 from emurl.core.output import Output
 from emurl.core.recall import recall
 from emurl.core.settings import Natural, Positive, Rate, Settings, Share
@@ -33,11 +34,12 @@ from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
 from emurl.training.augment import wrong_tokens
 from emurl.training.checkpoint import read_checkpoint, write_checkpoint
-from emurl.training.explore import Ended, Explorer
+from emurl.training.explore import Explorer
+from emurl.training.explore_episode import Ended
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
 from emurl.training.settings import OptimizerSettings, PlaySettings
-from emurl.training.supervised import fit
+from emurl.training.supervised import UPLOAD_S, fit
 from emurl.training.ways import Place, Way, without_loops
 
 FILE = "explore.safetensors"
@@ -74,7 +76,10 @@ class ExploreSettings(Settings):
 
 @dataclass
 class Explored:
-    """What came of it. `rounds` is one row a round; `trials` how far on the course the policy got before any round and after each."""
+    """What came of it. `rounds` is one row a round; `trials` how far on the course the policy got before any round and after each.
+
+    `learned` is of a round that explores: what it learned from before, and its last loss.
+    """
 
     rounds: list[dict[str, float]] = field(default_factory=list)
     trials: list[float] = field(default_factory=list)
@@ -82,6 +87,7 @@ class Explored:
     best_round: int = 0
     steps: int = 0
     seconds: float = 0.0
+    learned: dict[str, float] = field(default_factory=dict)
 
 
 def explore(
@@ -91,7 +97,8 @@ def explore(
 ) -> Explored:  # fmt: skip
     """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
 
-    A killed run goes on from the last whole phase, to the same weights.
+    A killed run goes on from the last whole phase, to the same weights; one that was asked to end (Ctrl-C, SIGTERM) from where it was,
+    with nothing lost, to weights that are as good but not the same: what networks made of frames is made anew, in other batches.
 
     Args:
         envs: the consoles that explore. labels: of the footage, as `label` gives them. stride: footage frames an action takes.
@@ -123,9 +130,26 @@ def explore(
         """Explore; keep the weights if their trials, which are returned, did best."""
         perception.forget()
         began = time.monotonic()
-        with tracker.progress(how.steps, name, "actions") as bar:
+
+        def pause() -> None:
+            if asked():
+                told.seconds += time.monotonic() - began
+                save()
+                output.flush(UPLOAD_S)
+                assert explorer.under_way is not None
+                tracker.message(f"{name}: saved after {explorer.under_way.turns * explorer.n} of {how.steps} actions")
+                interrupt.leave()
+
+        with interrupt.saving() as asked, tracker.progress(how.steps, name, "actions") as bar:
+            if explorer.under_way is not None:
+                bar.start_at(explorer.under_way.turns * explorer.n)
+                tracker.message(f"{name}: goes on from {explorer.under_way.turns * explorer.n} of {how.steps} actions")
             ended = explorer.explore(
-                agent_of(policy), how, remembering(policy), lambda steps: bar.update(steps, frontier=explorer.frontier)
+                agent_of(policy),
+                how,
+                remembering(policy),
+                lambda steps: bar.update(steps, frontier=explorer.frontier),
+                pause=pause,
             )
         trials = [one for one in ended if one.trial]
         told.steps = explorer.steps
@@ -140,24 +164,26 @@ def explore(
         phase("explore", settings.first)
         save()
     for number in range(len(told.rounds) + 1, settings.rounds + 1):
-        began = time.monotonic()
-        sequences = learnable(explorer, settings.learn)
-        loss = learn_ways(
-            policy, sequences, explorer, tokens, labels, stride, settings.learn, name=f"round_{number}", seed=seed + number,
-            device=device, output=output, tracker=tracker,
-        )  # fmt: skip
-        told.seconds += time.monotonic() - began
+        if not told.learned:
+            began = time.monotonic()
+            sequences = learnable(explorer, settings.learn)
+            loss = learn_ways(
+                policy, sequences, explorer, tokens, labels, stride, settings.learn, name=f"round_{number}", seed=seed + number,
+                device=device, output=output, tracker=tracker,
+            )  # fmt: skip
+            told.learned = {"loss": loss, "ways": float(len(sequences))}
+            told.seconds += time.monotonic() - began
         trials = phase(f"explore, round {number}", settings.later)
         row = {
             "step": float(told.steps),
-            "loss": loss,
-            "ways": float(len(sequences)),
+            **told.learned,
             "finished_ways": float(len(explorer.done)),
             "frontier": explorer.frontier / (judge.positions - 1),
             "trial": told.trials[-1],
             "trial_finished": float(np.mean([one.finished for one in trials])),
         }
         told.rounds.append(row)
+        told.learned = {}
         tracker.log(row, number)
         save()
     policy.load_state_dict(best)
@@ -206,30 +232,43 @@ def learnable(explorer: Explorer, settings: WaysSettings) -> list[Way]:
 
 
 class WayStreams:
-    """`count` streams over ways, `window` steps at a time; each begins anywhere, and then at the beginning of another way."""
+    """`count` streams over ways, `window` steps at a time; each begins anywhere, and then at the beginning of another way.
 
-    def __init__(self, ways: Sequence[Way], weight: Callable[[int], float], count: int, window: int, hidden: int) -> None:
-        self.ways, self.weight, self.window = ways, weight, window
-        self.at: list[tuple[int, int] | None] = [None] * count
-        self.begun = [False] * count
-        self.state = torch.zeros(count, hidden)
+    Attributes:
+        kept: everything a stream goes on from, tensors by name; `way_state` float32 (count, hidden) is written into by whoever learns.
+    """
+
+    def __init__(
+        self, ways: Sequence[Way], weight: Callable[[int], float], count: int, window: int, hidden: int,
+        kept: dict[str, torch.Tensor] | None = None,
+    ) -> None:  # fmt: skip
+        self.ways, self.weight, self.window, self.count = ways, weight, window, count
+        self.kept = {} if kept is None else kept
+        self.kept |= {
+            "way": torch.full((count,), -1, dtype=torch.int64),
+            "way_at": torch.zeros(count, dtype=torch.int64),
+            "way_begun": torch.zeros(count, dtype=torch.bool),
+            "way_state": torch.zeros(count, hidden),
+        }
 
     def next(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Grids int64 (T, B, 9, 10), actions int64 (T, B) and weights float32 (T, B); `state` is zero where a way begins."""
-        shape = (self.window, len(self.at))
+        """Grids int64 (T, B, 9, 10), actions int64 (T, B) and weights float32 (T, B); the state is zero where a way begins."""
+        shape, kept = (self.window, self.count), self.kept
         grids, actions, weights = np.zeros((*shape, 9, 10), np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-        for stream, where in enumerate(self.at):
-            if where is None:
+        for stream in range(self.count):
+            if int(kept["way"][stream]) < 0:
                 way = int(rng.integers(len(self.ways)))
                 windows = max(1, len(self.ways[way].actions) // self.window)
-                where = way, 0 if self.begun[stream] else int(rng.integers(windows)) * self.window
-                self.begun[stream], self.state[stream] = True, 0.0
-            way, first = where
+                first = 0 if kept["way_begun"][stream] else int(rng.integers(windows)) * self.window
+                kept["way"][stream], kept["way_at"][stream] = way, first
+                kept["way_begun"][stream], kept["way_state"][stream] = True, 0.0
+            way, first = int(kept["way"][stream]), int(kept["way_at"][stream])
             seen, done, progress, _, meant = (part[first : first + self.window] for part in self.ways[way])
             grids[: len(done), stream], actions[: len(done), stream] = seen, done
             weights[: len(done), stream] = meant * [self.weight(int(position)) for position in progress]
-            over = first + len(done) >= len(self.ways[way].actions)
-            self.at[stream] = None if over else (way, first + len(done))
+            kept["way_at"][stream] = first + len(done)
+            if first + len(done) >= len(self.ways[way].actions):
+                kept["way"][stream] = -1
         return grids, actions, weights
 
 
@@ -241,7 +280,8 @@ def learn_ways(
     sequences = labeled_sequences(labels, tokens, "train", stride)
     even = {video: np.ones(tokens.reader.videos[video].count) for video in {one.video for one in sequences}}
     footage = Streams(sequences, tokens, np.ones(policy.actions), even, settings.batch_size, settings.window, policy.hidden)
-    streams = WayStreams(ways, explorer.weakness, settings.batch_size, settings.window, policy.hidden)
+    kept = footage.kept  # of both kinds of streams
+    streams = WayStreams(ways, explorer.weakness, settings.batch_size, settings.window, policy.hidden, kept)
 
     def noisy(rng: np.random.Generator, grids: np.ndarray) -> np.ndarray:
         return wrong_tokens(rng, grids, settings.token_noise, policy.vocab)
@@ -249,13 +289,13 @@ def learn_ways(
     def sample(rng: np.random.Generator) -> tuple[Any, ...]:
         if not ways or rng.random() < settings.footage:
             window = footage.next(rng)
-            return noisy(rng, window.grids), window.actions, window.weights, footage.kept["state"]
+            return noisy(rng, window.grids), window.actions, window.weights, kept["state"]
         grids, actions, weights = streams.next(rng)
-        return noisy(rng, grids), actions, weights, streams.state
+        return noisy(rng, grids), actions, weights, kept["way_state"]
 
-    # A round is short and begun anew after a kill: there is no checkpoint in the middle of one.
+    # A round is short and begun anew after a kill: there is a checkpoint in the middle of one only for who is asked to end.
     whole = settings.model_copy(update={"seed": seed, "checkpoint_every": settings.steps})
-    result = fit(policy, sample, whole, output=output, tracker=tracker, name=name, device=device)
+    result = fit(policy, sample, whole, output=output, tracker=tracker, name=name, device=device, carried=kept)
     (output.scratch / f"{name}.safetensors").unlink(missing_ok=True)
     return float(result.history[-1]["loss"])
 

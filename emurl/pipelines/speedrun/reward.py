@@ -128,7 +128,9 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     output.metrics.update({f"neighbor_{name}": value for name, value in measure(neighbors, asked).items()})
     output.metrics["frames_per_second"] = 2 * result.frames_per_second  # two frames a pair
     model.save_pretrained(output.path("model"))
-    write_picture(output, "progress.png", progress_picture(scores))
+    drawn = progress_picture(scores)
+    write_picture(output, "progress.png", drawn)
+    tracker.image("progress", drawn, result.steps)
     write_history(output, reward=result)
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     fps = reader.videos[0].fps

@@ -1,6 +1,8 @@
 """The behavior stage on the embedded cartridge: play, named buttons, a clone; and its parts by hand."""
 
 import json
+import os
+import signal
 import zlib
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from emurl.core import interrupt
 from emurl.core.config import load_config
 from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
@@ -217,6 +220,35 @@ def test_play_is_of_its_dice_and_new_places_are_kept():
     frames = one.frames(np.arange(len(one)))
     assert changed(frames[:, 0], frames[:, 1], 24).all()
     assert one.actions.min() >= 0 and one.actions.max() <= 7 and (np.diff(one.episode) >= 0).all()
+
+
+def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
+    def play(file: Path, end_at: int) -> Pairs:
+        player, dice = explorer(1), np.random.default_rng(5)
+        player.begin_from([zlib.compress(player.consoles[0].save())])
+        turns = []
+
+        def act(frames: np.ndarray, begun: np.ndarray) -> np.ndarray:
+            turns.append(1)
+            if len(turns) == end_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return dice.integers(0, 8, len(frames))
+
+        try:
+            return player.gather(300, Tracker.silent(), act, file=file, dice=dice)
+        finally:
+            player.close()
+            made.append(len(turns))
+
+    made: list[int] = []
+    whole = play(tmp_path / "whole.safetensors", 0)
+    with pytest.raises(interrupt.Terminated), interrupt.handled():
+        play(tmp_path / "ended.safetensors", 30)
+    again = play(tmp_path / "ended.safetensors", 0)
+    assert made == [72, 48, 24]  # three rounds of 24 turns: the one that was on is played to its end
+    for one, other in ((whole.packed, again.packed), (whole.actions, again.actions), (whole.moments, again.moments)):
+        assert len(one) and np.array_equal(one, other)
+    assert np.array_equal(whole.episode, again.episode)
 
 
 def test_pairs_are_saved_and_joined(tmp_path):

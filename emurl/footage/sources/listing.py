@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 import yt_dlp
-from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import YoutubeDLError
 
 from emurl.core.errors import InputError, WorkError
@@ -32,6 +32,7 @@ NESTED = (
     "TwitchCollection",
 )  # extractors of listings that stand in a listing: tabs, collections
 DEEPEST = 3  # listings in listings; a channel's tabs are one step
+LONGEST_PAUSE_S = 30.0  # of our own; a site may ask for more
 REDIRECTS = 5  # an address may lead to another, but not for ever
 TAKEN_AWAY = {"[private video]": "private", "[deleted video]": "removed"}  # what a playlist calls videos that it cannot show
 CLOSED = {
@@ -72,7 +73,7 @@ class Listings:
         self._cookies = read_cookies(cookies, "runs.cookies") if cookies is not None else None
         self._options: dict[str, Any] = {
             "quiet": True, "no_warnings": True, "noprogress": True, "no_color": True, "logger": Silent(), "cachedir": False,
-            "socket_timeout": timeout_s, "extractor_retries": retries, "retry_sleep_functions": {"extractor": self._backoff},
+            "socket_timeout": timeout_s, "extractor_retries": min(retries, 1),
             "sleep_interval_requests": pause_s, "nocheckcertificate": False, "skip_download": True,
         }  # fmt: skip
 
@@ -84,7 +85,7 @@ class Listings:
             WorkError: the site kept failing.
         """
         require_usable(address if "://" in address else "https://www.youtube.com")
-        with _Counting(self._session_options(), self._count) as session:
+        with _Patient(self) as session:
             try:
                 for info in islice(self._videos(session, address, None, DEEPEST), most):
                     entry = self._entry(info)
@@ -100,10 +101,11 @@ class Listings:
             Refused: it cannot be had, or not now.
         """
         require_usable(address)
-        with _Counting(self._session_options(), self._count) as session:
+        with _Patient(self) as session:
             return self._extract(session, address, None)
 
-    def _session_options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
+        """What yt-dlp is told; cookies are of one session, and what a site sets is forgotten with it."""
         return {
             **self._options, **({"proxy": ""} if is_any_broken() else {}),
             **({"cookiefile": io.StringIO(self._cookies)} if self._cookies is not None else {}),
@@ -122,6 +124,8 @@ class Listings:
                 one = next(entries, None)  # may ask for the next page
             except (YoutubeDLError, RequestError, OSError) as error:
                 raise _refusal(error) from None
+            except Exception as error:
+                raise _surprise(error) from None
             if one is None:
                 return
             if one.get("_type") in LISTS:
@@ -135,30 +139,22 @@ class Listings:
     def _extract(self, session: yt_dlp.YoutubeDL, address: str, extractor: str | None) -> dict[str, Any]:
         """What yt-dlp says of an address, behind the addresses that it leads to."""
         for _ in range(REDIRECTS):
-            info = self._patiently(session, address, extractor)
+            info = self._asked(session, address, extractor)
             if info.get("_type") not in LINKS:
                 return info
             address, extractor = info["url"], info.get("ie_key")
         raise Refused("not_video", "leads from one address to another without end")
 
-    def _patiently(self, session: yt_dlp.YoutubeDL, address: str, extractor: str | None) -> dict[str, Any]:
-        for number in range(self.retries + 1):
-            try:
-                info: dict[str, Any] | None = session.extract_info(address, download=False, ie_key=extractor, process=False)
-            except (YoutubeDLError, RequestError, OSError) as error:
-                refused, wait_s = _refusal(error), _wait(error)
-                if wait_s is None or number == self.retries:
-                    raise refused from None
-                pause = max(self._backoff(number), wait_s)
-                self.report(f"{address}: {refused.reason}, trying again in {pause:.0f} s")
-                self.sleep(pause)
-                continue
-            except Exception as error:  # an extractor met a page its author never thought of
-                raise Refused("outdated", f"yt-dlp cannot read it ({type(error).__name__}: {one_line(str(error))})") from None
-            if info is None:
-                raise Refused("not_video", "yt-dlp finds nothing there")
-            return info
-        raise AssertionError("the last try returns or raises")
+    def _asked(self, session: yt_dlp.YoutubeDL, address: str, extractor: str | None) -> dict[str, Any]:
+        try:
+            info: dict[str, Any] | None = session.extract_info(address, download=False, ie_key=extractor, process=False)
+        except (YoutubeDLError, RequestError, OSError) as error:
+            raise _refusal(error) from None
+        except Exception as error:  # an extractor met a page its author never thought of
+            raise _surprise(error) from None
+        if info is None:
+            raise Refused("not_video", "yt-dlp finds nothing there")
+        return info
 
     def _entry(self, info: dict[str, Any]) -> Entry | None:
         """A video as its listing tells it; None for what has no address of its own."""
@@ -182,25 +178,31 @@ class Listings:
             return WorkError(f"{address}: {refused.reason} (network); the same command tries again")
         return WorkError(f"{address}: {refused.reason} ({refused.status}); pip install -U yt-dlp may help")
 
-    def _count(self) -> None:
-        self.requests += 1
 
-    @staticmethod
-    def _backoff(n: int) -> float:
-        return float(min(0.5 * 2**n, 30.0))
+class _Patient(yt_dlp.YoutubeDL):
+    """Counts requests, and sends one again that failed on the network: an extractor that fails on its tenth page has forgotten nine."""
 
-
-class _Counting(yt_dlp.YoutubeDL):
-    """Tells of every request that leaves."""
-
-    def __init__(self, options: dict[str, Any], told: Callable[[], None]) -> None:
-        super().__init__(options)
-        self._told = told
+    def __init__(self, listings: Listings) -> None:
+        super().__init__(listings.options())
+        self._listings = listings
 
     def urlopen(self, req: Any) -> Any:
-        """As yt-dlp's, counted."""
-        self._told()
-        return super().urlopen(req)
+        """As yt-dlp's, with patience."""
+        of = self._listings
+        for number in range(of.retries + 1):
+            of.requests += 1
+            try:
+                return super().urlopen(req)
+            except RequestError as error:
+                wait_s = _wait(error)
+                if wait_s is None or number == of.retries:
+                    raise
+                if isinstance(error, HTTPError):
+                    error.close()
+                pause = max(min(0.5 * 2**number, LONGEST_PAUSE_S), wait_s)
+                of.report(f"{one_line(str(error))}, trying again in {pause:.0f} s")
+                of.sleep(pause)
+        raise AssertionError("the last try returns or raises")
 
 
 def length_of(info: dict[str, Any]) -> float | None:
@@ -241,6 +243,10 @@ def live(info: dict[str, Any]) -> str:
 def _refusal(error: Exception) -> Refused:
     chain = causes(error)
     return Refused(sort_failure(chain, str(error)), one_line(str(error)))
+
+
+def _surprise(error: Exception) -> Refused:
+    return Refused("outdated", f"yt-dlp cannot read it ({type(error).__name__}: {one_line(str(error))})")
 
 
 def _wait(error: Exception) -> float | None:

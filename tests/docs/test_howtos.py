@@ -89,7 +89,7 @@ def test_bringing_pokemon_red(copy):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_bringing_footage_from_anywhere(tmp_path):
     """With the sites that the page names on loopback, and short videos of a game on them."""
     house = build_house(tmp_path / "house").folder

@@ -42,12 +42,13 @@ def examine(config: Config) -> list[Check]:
 
     speedrun = config.pipeline == DEFAULT_PIPELINE
     plays = isinstance(getattr(config, "emulator", None), EmulatorSettings)
-    left_out = {
-        look for look, meant in ((_rom, plays), (_leaderboard, speedrun), (_space, speedrun), (_sites, speedrun)) if not meant
-    }
+    board = speedrun and config.runs.source == "speedrun.com"
+    meant = {
+        _rom: plays, _leaderboard: board, _source: speedrun and not board, _space: speedrun, _sites: speedrun,
+    }  # fmt: skip
     checks = []
-    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _sites, _store, _space, _prefect, _device, _tracking):
-        if look in left_out:
+    for look in (_python, _ffmpeg, _rom, _proxy, _leaderboard, _source, _sites, _store, _space, _prefect, _device, _tracking):
+        if not meant.get(look, True):
             continue
         try:
             checks.append(look(config))
@@ -167,6 +168,29 @@ def _leaderboard(config: Config) -> Check:
     return Check("leaderboard", "ok", f"{base} knows {game.name} ({game.id}), {', '.join(one.name for one in chosen)}")
 
 
+def _source(config: Config) -> Check:
+    """Where the videos are that no leaderboard lists; of a site's listing the first is looked for."""
+    from dataclasses import replace
+
+    from emurl.footage.leaderboard.pages import Shelf
+    from emurl.footage.sources import addresses, folder
+    from emurl.footage.sources.gather import gather
+    from emurl.footage.sources.listing import Listings
+    from emurl.pipelines.speedrun.runs import wanted_of
+
+    runs, wanted = config.runs, wanted_of(config.runs)
+    if runs.source == "folder":
+        return Check("source", "ok", f"{runs.path}: {len(folder.videos_in(Path(runs.path)))} videos, used where they are")
+    if runs.source == "urls":
+        return Check("source", "ok", f"{runs.path}: {len(addresses.read_addresses(Path(runs.path)))} addresses")
+    listings = Listings(cookies=runs.cookies, pause_s=runs.pause_s, timeout_s=10.0, retries=1)
+    found = gather(replace(wanted, listed=LOOKED_AT, bounds=replace(wanted.bounds, runs=1)), listings, Shelf(None))
+    if not found.rows:
+        told = f"of the first {found.runs} videos none can be had" if found.runs else "nothing is listed"
+        return Check("source", "warning", f"{found.game}: {told}", "see runs.query, runs.shortest_s and runs.longest_s")
+    return Check("source", "ok", f"{found.game}: {found.rows[0].url} and maybe more")
+
+
 def _proxy(config: Config) -> Check:
     from emurl.core.proxies import require_proxy, variables
 
@@ -189,24 +213,26 @@ def _store(config: Config) -> Check:
     return Check("store", "ok", f"{config.store}: {len(store.all())} artifacts, all sound")
 
 
+LOOKED_AT = 20  # videos of a listing, for one that can be had
 OLD_DAYS = 90  # after which a site has most likely changed since
 
 
 def _sites(config: Config) -> Check:
-    """What yt-dlp needs for the sites that a real leaderboard links to; the demo's videos need nothing."""
+    """What yt-dlp needs for the sites that a real leaderboard links to; the demo's videos and a folder's need nothing."""
     import datetime
     import importlib.metadata
 
     from emurl.footage.download import youtube
 
+    asked = config.broadcast is None and config.runs.source != "folder"
     version = importlib.metadata.version("yt-dlp")
     with contextlib.suppress(ValueError):
         year, month, day = (int(part) for part in version.split(".")[:3])
         age = (datetime.date.today() - datetime.date(year, month, day)).days
-        if age > OLD_DAYS and config.broadcast is None:
+        if age > OLD_DAYS and asked:
             return Check("sites", "warning", f"yt-dlp {version} is {age} days old, and sites change", youtube.INSTALL)
     lacking = youtube.missing()
-    if lacking and config.broadcast is None:
+    if lacking and asked and config.runs.source not in ("twitch", "archive"):
         return Check(
             "sites", "warning", f"yt-dlp lacks {' and '.join(lacking)}: YouTube will offer few formats or none", youtube.INSTALL
         )
@@ -222,7 +248,8 @@ MINUTES_A_RUN = {True: 1.5, False: 120.0}  # of a demo leaderboard, of a real on
 
 def _space(config: Config) -> Check:
     minutes = MINUTES_A_RUN[config.broadcast is not None] * min(config.runs.max_runs, config.videos.max_videos)
-    need = minutes * (VIDEO_BYTES_A_MINUTE + config.frames.fps * 60 * 5760) + 1e9
+    fetched = 0.0 if config.runs.source == "folder" else VIDEO_BYTES_A_MINUTE  # a folder's are second names of what is there
+    need = minutes * (fetched + config.frames.fps * 60 * 5760) + 1e9
     free = shutil.disk_usage(_existing(config)).free
     seen = f"{free / 1e9:.0f} GB free; about {need / 1e9:.0f} GB will be wanted"
     return Check(

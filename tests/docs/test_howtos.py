@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from emurl.bench.synthetic import synthetic_screens
 from emurl.core.artifact import sha256_of
 from emurl.core.store import Store
 from tests.extending.test_pipeline import COUNT, TABLE, TOTAL
+from tests.fixtures.drawn_videos import make
 from tests.fixtures.house import ROOT, build_house
+from tests.fixtures.http_server import ranged
 from tests.fixtures.learning import walks, write_frames
 from tests.fixtures.rom import rom_bytes
+from tests.fixtures.shard_videos import RATE, stream, write_video
+from tests.fixtures.sites import CUSTOMIZE, sites
 from tests.fixtures.store import CREDENTIALS, facts, make_bucket, s3_server
+from tests.fixtures.video_sites import Archive, Clip, Twitch, YouTube
 from tests.fixtures.walkthrough import Block, blocks, follow, shows
 
 PAGES = {page.stem: page.read_text() for page in sorted((ROOT / "docs/howto").glob("*.md"))}
@@ -80,6 +86,31 @@ def test_troubleshooting(copy, bucket):
 @pytest.mark.slow
 def test_bringing_pokemon_red(copy):
     assert follow(PAGES["pokemon-red"], copy) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_bringing_footage_from_anywhere(tmp_path):
+    """With the sites that the page names on loopback, and short videos of a game on them."""
+    house = build_house(tmp_path / "house").folder
+    shutil.copytree(ROOT / "configs", house / "configs")
+    (house / "sitecustomize.py").write_text(CUSTOMIZE)
+    (house / "my-runs").mkdir()
+    for number in range(2):
+        write_video(house / f"my-runs/{number}.mp4", map(stream, synthetic_screens(6 * RATE, number)))
+        make(house / f"{number}.ts", "-i", str(house / f"my-runs/{number}.mp4"), "-c", "copy")
+    videos = [(house / f"my-runs/{number}.mp4").read_bytes() for number in range(2)]
+    youtube = YouTube([Clip(f"aaaaaaaaaa{number + 1}", data, 6) for number, data in enumerate(videos)])
+    twitch = Twitch("red", [Clip(f"1{number}", (house / f"{number}.ts").read_bytes(), 6) for number in range(2)])
+    archive = Archive("speedruns", {f"item{number}": [Clip("v.mp4", data, 6)] for number, data in enumerate(videos)})
+    by_host = {
+        **youtube.sites(),
+        **twitch.sites(),
+        **archive.sites(),
+        "files.example": lambda request: ranged(videos[1], request),
+    }
+    with sites(tmp_path, by_host) as world:
+        assert follow(PAGES["footage"], house, **world.environment) == 13
 
 
 def test_lines_that_are_only_quoted_are_in_the_code():

@@ -73,12 +73,12 @@ class Downloader:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.retries, self.sleep, self.longest_gap_s = folder, retries, sleep, longest_gap_s
-        self._cookies = _read_cookies(cookies) if cookies is not None else None
+        self._cookies = read_cookies(cookies, "videos.cookies") if cookies is not None else None
         self._options: dict[str, Any] = {
             # One stream with pictures, never two that would have to be joined: as near to max_height as can be from below,
             # then without sound, then no more pictures than are looked at, then what is cheap to decode.
             "format": "bestvideo*", "format_sort": [f"res:{max_height}", "+hasaud", "fps:30", "vcodec:h264"],
-            "quiet": True, "no_warnings": True, "noprogress": True, "no_color": True, "logger": _Silent(),
+            "quiet": True, "no_warnings": True, "noprogress": True, "no_color": True, "logger": Silent(),
             "cachedir": False, "noplaylist": True, "playlist_items": "1", "continuedl": True, "part": True,
             "retries": retries, "fragment_retries": retries, "file_access_retries": 1, "socket_timeout": timeout_s,
             "skip_unavailable_fragments": False,  # a video with holes is none
@@ -193,26 +193,33 @@ class Downloader:
         return Download(status, text, wait_s=wait_for(status, chain, text))
 
     def _judge(self, path: Path, name: str, run_s: float, parts: int) -> Download:
-        try:
-            facts = probe(path)
-        except NotAVideo as error:
+        got = judged(path, run_s, parts, self.longest_gap_s)
+        if got.facts is None:
             path.unlink()
-            return Download("not_video", re.sub(r": '/[^')]*'?", "", str(error)))  # where it lay is nobody's concern
-        clock = clock_of(path, self.longest_gap_s)
-        held = clock.held_s
-        facts = replace(facts, duration_s=clock.duration_s(facts.duration_s))
-        if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, facts.duration_s * (1 - CUT_SHARE) - CUT_S):
-            path.unlink()
-            return Download(
-                "too_short", f"{held:.1f} s of video (its header says {facts.duration_s:.1f} s) for a run of {run_s:.1f} s"
-            )
-        if run_s and facts.duration_s > _longest(run_s):
-            path.unlink()
-            return _too_long(facts.duration_s, run_s)
-        container = next((kind for kind in CONTAINERS if kind in facts.container), "mp4")
-        final = self.folder / f"{name}.{container}"
-        path.replace(final)
-        return Download("ok", "", final, facts, held)
+            return got
+        return replace(got, path=path.replace(self.folder / f"{name}.{container_of(got.facts)}"))
+
+
+def judged(path: Path, run_s: float, parts: int, longest_gap_s: float) -> Download:
+    """Whether the file at `path` is a video that holds its run (`run_s` seconds, 0 when unknown, in `parts` videos); it is only read."""
+    try:
+        facts = probe(path)
+    except NotAVideo as error:
+        return Download("not_video", re.sub(r": '/[^')]*'?", "", str(error)))  # where it lay is nobody's concern
+    clock = clock_of(path, longest_gap_s)
+    held = clock.held_s
+    facts = replace(facts, duration_s=clock.duration_s(facts.duration_s))
+    if held < max(shortest(run_s) if parts == 1 else 0.0, 1.0, facts.duration_s * (1 - CUT_SHARE) - CUT_S):
+        told = f"{held:.1f} s of video (its header says {facts.duration_s:.1f} s) for a run of {run_s:.1f} s"
+        return Download("too_short", told)
+    if run_s and facts.duration_s > _longest(run_s):
+        return _too_long(facts.duration_s, run_s)
+    return Download("ok", "", path, facts, held)
+
+
+def container_of(facts: Probe) -> str:
+    """The suffix of a video's file."""
+    return next((kind for kind in CONTAINERS if kind in facts.container), "mp4")
 
 
 def whole_runs(rows: list[tuple[str, float, int]], found: list[Download]) -> list[Download]:
@@ -268,24 +275,29 @@ def _too_long(length: float, run_s: float) -> Download:
     return Download("too_long", f"{length:.0f} s of video for a run of {run_s:.0f} s: most of it would be something else")
 
 
-def _read_cookies(file: str) -> str:
+def read_cookies(file: str, key: str) -> str:
+    """Cookies in Netscape format, as text; `key` is the setting that names the file.
+
+    Raises:
+        InputError: they are none.
+    """
     try:
         text = Path(file).read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the first line
         jar = YoutubeDLCookieJar(io.StringIO(text))
         jar.load()
     except FileNotFoundError:
-        raise InputError(f"videos.cookies: {file}: no such file, expected cookies in Netscape format") from None
+        raise InputError(f"{key}: {file}: no such file, expected cookies in Netscape format") from None
     except (OSError, ValueError, CookieLoadError) as error:  # LoadError is an OSError, UnicodeDecodeError a ValueError
         told = re.sub(
             r"'?<_io\.\w+ [^>]*>'?", "it", one_line(str(error))
         )  # yt-dlp names what it reads from, which is no file here
-        raise InputError(f"videos.cookies: {file}: {told}, expected cookies in Netscape format") from None
+        raise InputError(f"{key}: {file}: {told}, expected cookies in Netscape format") from None
     if not len(jar):
-        raise InputError(f"videos.cookies: {file}: holds no cookie, expected cookies in Netscape format")
+        raise InputError(f"{key}: {file}: holds no cookie, expected cookies in Netscape format")
     return text
 
 
-class _Silent:
+class Silent:
     """yt-dlp's logger: failures come back as exceptions, the rest is for nobody."""
 
     def debug(self, line: str) -> None:

@@ -93,7 +93,7 @@ def wait_for(status: str, chain: list[BaseException], text: str) -> float | None
     return 0.0
 
 
-def causes(error: DownloadError | RequestError) -> list[BaseException]:
+def causes(error: Exception) -> list[BaseException]:
     """What led to `error`, nearest first; an error of yt-dlp's network itself included."""
     cause: BaseException | None = error
     if isinstance(error, DownloadError):

@@ -46,7 +46,8 @@ class Reply:
 class Session:
     """GET of JSON with rate limit and retries. `clock` and `sleep` are seconds, replaceable in tests.
 
-    `requests` counts what was sent, redirects and failures included.
+    `requests` counts what was sent, redirects and failures included. `key` and `there` are what messages call the setting that an
+    address comes from, and who is expected to answer.
     """
 
     def __init__(
@@ -59,7 +60,10 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         report: Callable[[str], None] = lambda line: None,
+        key: str = "runs.api_base",
+        there: str = "a leaderboard",
     ) -> None:
+        self.key, self.there = key, there
         self.timeout_s, self.per_minute, self.tries, self.pause_s = timeout_s, per_minute, tries, pause_s
         self.clock, self.sleep, self.report = clock, sleep, report
         self.requests = 0
@@ -85,11 +89,11 @@ class Session:
                     url, params=params, timeout=self.timeout_s, headers={"If-None-Match": etag} if etag else None
                 )
             except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-                raise InputError(f"runs.api_base: {url} is no address, expected http(s)://host/api/v1") from None
+                raise InputError(f"{self.key}: {url} is no address, expected http(s)://host/api/v1") from None
             except requests.exceptions.SSLError as error:
                 # Overloaded servers hang up in the middle of a handshake: somebody is there, and may have time for us later.
                 if not _was_cut(error):
-                    raise InputError(f"runs.api_base: {url}: {_distrust(error)} ({_short(error)})") from None
+                    raise InputError(f"{self.key}: {url}: {_distrust(error)} ({_short(error)})") from None
                 self._answered, trouble = True, f"the TLS handshake was cut ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
@@ -99,7 +103,7 @@ class Session:
                 self._answered |= any(isinstance(one, ConnectionResetError | BrokenPipeError) for one in _reasons(error))
                 if not self._answered and number >= 1:
                     raise InputError(
-                        f"runs.api_base: {url}: no answer{who} ({_short(error)}), expected a leaderboard there"
+                        f"{self.key}: {url}: no answer{who} ({_short(error)}), expected {self.there} there"
                     ) from None
                 trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
@@ -113,9 +117,9 @@ class Session:
                 trouble = f"status {answer.status_code}"
                 self._pause(number, self._asked(answer, number, url), trouble)
                 continue
-            return _judged(answer, url)
+            return _judged(answer, url, self.key)
         if not self._answered:
-            raise InputError(f"runs.api_base: {url}: {trouble}, expected a leaderboard there")
+            raise InputError(f"{self.key}: {url}: {trouble}, expected {self.there} there")
         raise WorkError(f"{url}: gave up after {self.tries} tries ({trouble})")
 
     def _backoff(self, number: int) -> float:
@@ -173,20 +177,20 @@ class _InTurn(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
-def _judged(answer: requests.Response, url: str) -> Reply:
+def _judged(answer: requests.Response, url: str, key: str) -> Reply:
     if answer.status_code == 304:
         return Reply(None, answer.headers.get("ETag"), unchanged=True)
     if answer.status_code == 404:
         return Reply(None)
     if answer.status_code != 200:
-        raise InputError(f"runs.api_base: {url}: status {answer.status_code}, expected 200")
+        raise InputError(f"{key}: {url}: status {answer.status_code}, expected 200")
     try:
         data = answer.json()
     except (ValueError, RecursionError):
         kind = answer.headers.get("Content-Type", "nothing named")
-        raise InputError(f"runs.api_base: {url}: answers {kind}, expected JSON of the speedrun.com API") from None
+        raise InputError(f"{key}: {url}: answers {kind}, expected JSON of its API") from None
     if not isinstance(data, dict):
-        raise InputError(f"runs.api_base: {url}: answers a JSON {type(data).__name__}, expected an object with `data`")
+        raise InputError(f"{key}: {url}: answers a JSON {type(data).__name__}, expected an object")
     return Reply(data, answer.headers.get("ETag"))
 
 

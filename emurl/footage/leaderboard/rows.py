@@ -16,7 +16,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 @dataclass(frozen=True)
 class RunVideo:
-    """One video of one run: a row of runs.parquet. `part` counts from 1, `parts` are how many videos the run has."""
+    """One video of one run: a row of runs.parquet. `part` counts from 1, `parts` are how many videos the run has.
+
+    `time_of` says what `time_s` is the time of: `run`, as the leaderboard tells it, or `video`, its length, where nobody timed the
+    run; NaN for a length that nobody tells before the video is there.
+    """
 
     run_id: str
     category: str
@@ -27,6 +31,7 @@ class RunVideo:
     part: int
     parts: int
     video_id: str
+    time_of: str = "run"
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def rows_of(run: dict[str, Any], category: str) -> tuple[list[RunVideo], str]:
     return [
         RunVideo(
             run_id=name,
-            category=_clean(category),
+            category=clean(category),
             player=_players(run.get("players")),
             time_s=time_s,
             date=_date(run.get("date")) or _date(run.get("submitted")),
@@ -109,7 +114,7 @@ def _date(value: Any) -> str | None:
 def _players(players: Any) -> str:
     """Names of a run's players, embedded or not, users or guests: `a, b`."""
     if isinstance(players, str):  # already so
-        return _clean(players) or "unknown"
+        return clean(players) or "unknown"
     if isinstance(players, dict):
         players = players.get("data")
     names = []
@@ -117,10 +122,10 @@ def _players(players: Any) -> str:
         if isinstance(player, dict):
             known = player.get("names")
             told = known.get("international") if isinstance(known, dict) else None
-            names.append(_clean(str(told or player.get("name") or player.get("id") or "?")))
+            names.append(clean(str(told or player.get("name") or player.get("id") or "?")))
     return ", ".join(names) or "unknown"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """`text` as one line that a terminal and a table can hold."""
     return " ".join(_UNPRINTABLE.sub(" ", text).split())[:200]

@@ -9,8 +9,8 @@ PIPELINE = Pipeline(
     summary="learn to play from other people's speedruns",
     module=__name__,
     stages=(
-        Stage("runs", (), "videos", "read the leaderboard: one row a video", network=True),
-        Stage("videos", ("runs",), "downloaded", "download what the leaderboard links to", network=True),
+        Stage("runs", (), "videos", "read the leaderboard or another source: one row a video", network=True),
+        Stage("videos", ("runs",), "downloaded", "download what the runs link to", network=True),
         Stage("frames", ("videos",), "frames", "find the screen, decode, pack to shards"),
         Stage("tokenizer", ("frames",), "recon_mse", "learn to see: a VQ-VAE, 9×10 tokens a frame"),
         Stage("dynamics", ("frames", "tokenizer"), "accuracy", "learn to foresee: the next grid of tokens"),

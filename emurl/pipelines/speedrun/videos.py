@@ -1,8 +1,12 @@
-"""`videos`: download what the leaderboard links to, through yt-dlp; some failing is normal, all failing is not.
+"""`videos`: download what the runs link to, through yt-dlp; some failing is normal, all failing is not.
 
 videos/<video_id>.mp4   one file a video that was downloaded and probed, and holds its run
 videos.parquet          every row of runs.parquet with status (ok gone login private network setup outdated not_video
-                        too_short too_long), reason, file, width, height, fps, duration_s, held_s, codec, bytes
+                        too_short too_long), reason, file, width, height, fps, duration_s, held_s, codec, bytes;
+                        where a length stands for a run's time (time_of: video), time_s is the measured one
+
+Videos of a local folder are taken where they are: the artifact holds a second name of each file (a hard link), and a copy only where
+the disk of the store is another. They are never moved, changed or removed.
 
 What was downloaded stays beside the store (`Output.cache`, hard links: it costs no room while an artifact holds it), so that
 a rerun, forced or with other settings, fetches only what is not there. `emurl artifacts gc` clears what no artifact holds.
@@ -10,6 +14,7 @@ a rerun, forced or with other settings, fetches only what is not there. `emurl a
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -28,7 +33,8 @@ from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive,
 from emurl.core.store import Artifact, Output
 from emurl.core.threads import Stop, each
 from emurl.core.tracking import Tracker
-from emurl.footage.download.downloader import Download, Downloader, whole_runs
+from emurl.footage.download import local
+from emurl.footage.download.downloader import Download, Downloader, container_of, whole_runs
 from emurl.footage.download.youtube import INSTALL
 from emurl.games.base import DemoLeaderboard
 from emurl.games.settings import BroadcastSettings
@@ -68,7 +74,10 @@ class VideosSettings(Settings):
         if "broadcast" in told and (told["broadcast"] is None) != (self.broadcast is None):
             theirs, expected = "the demo leaderboard", "its broadcast, or runs of a site"
             if self.broadcast is not None:
-                theirs, expected = str(told.get("api_base")), "broadcast: null, or runs of the demo leaderboard"
+                theirs = str(told.get("api_base"))
+                if told.get("source", "speedrun.com") != "speedrun.com":
+                    theirs = str(told["source"])
+                expected = "broadcast: null, or runs of the demo leaderboard"
             raise InputError(f"videos.broadcast: {runs.ref} was read from {theirs}, expected {expected} (run runs)")
         return self
 
@@ -104,24 +113,30 @@ def _download(settings: VideosSettings, rows: list[dict[str, Any]], folder: Path
                     stop.check()
                     shown.bytes(name, done)
 
-                got = downloader.fetch(
-                    row["url"] if demo is None else demo.here(row["url"]), name, run_s=row["time_s"], parts=row["parts"],
-                    progress=told,
-                )  # fmt: skip
+                if local.is_local(row["url"]):
+                    got = local.take(
+                        row["url"], name, run_s=_run_s(row), parts=row["parts"], longest_gap_s=settings.longest_gap_s
+                    )
+                else:
+                    got = downloader.fetch(
+                        row["url"] if demo is None else demo.here(row["url"]), name, run_s=_run_s(row), parts=row["parts"],
+                        progress=told,
+                    )  # fmt: skip
                 shown.done(got.status)
                 if got.status != "ok":
                     tracker.message(f"{row['url']}: {got.status}: {got.reason}")
                 return got
 
             found = each(one, rows, settings.parallel)
-    found = whole_runs([(row["run_id"], row["time_s"], row["parts"]) for row in rows], found)
-    rows = [{**row, **_facts(got)} for row, got in zip(rows, found, strict=True)]
+    found = whole_runs([(row["run_id"], _run_s(row), row["parts"]) for row in rows], found)
+    rows = [{**row, **_facts(got, row)} for row, got in zip(rows, found, strict=True)]
     good = [row for row in rows if row["status"] == "ok"]
     reasons = pd.Series([row["status"] for row in rows]).value_counts()
     if not good:
         raise _nothing(rows, reasons, output.scratch / "reasons.csv")
-    for row in good:
-        keep(downloader.folder / row["file"], output.path(f"videos/{row['file']}"))
+    for row, got in zip(rows, found, strict=True):
+        if got.path is not None and row["status"] == "ok":
+            keep(got.path, output.path(f"videos/{row['file']}"))
     pd.DataFrame(rows).to_parquet(output.path("videos.parquet"), index=False)
     output.metrics["downloaded"] = len(good)
     output.metrics["failed"] = len(rows) - len(good)
@@ -157,7 +172,7 @@ def _nothing(rows: list[dict[str, Any]], reasons: pd.Series, table: Path) -> Inp
         return WorkError(f"{line}; the same command tries again")
     if reasons.index.isin(["setup", "outdated"]).any():
         return WorkError(f"{line}; {INSTALL} brings what yt-dlp needs, emurl doctor says what that is")
-    return InputError(f"{line}; expected at least one video of a run (runs.game, runs.categories, videos.cookies)")
+    return InputError(f"{line}; expected at least one video of a run (runs.source, runs.game, runs.categories, videos.cookies)")
 
 
 def _render(demo: DemoLeaderboard, urls: list[str], tracker: Tracker) -> None:
@@ -168,12 +183,18 @@ def _render(demo: DemoLeaderboard, urls: list[str], tracker: Tracker) -> None:
             demo.render(missing, lambda entry: bar.update(1))
 
 
-def _facts(got: Download) -> dict[str, Any]:
+def _run_s(row: dict[str, Any]) -> float:
+    """The time of a row's run in seconds; 0 where it is not known."""
+    return 0.0 if math.isnan(row["time_s"]) else float(row["time_s"])
+
+
+def _facts(got: Download, row: dict[str, Any]) -> dict[str, Any]:
     facts, path = got.facts, got.path
-    return {
+    measured = {"time_s": facts.duration_s} if facts and row.get("time_of") == "video" else {}
+    return measured | {
         "status": got.status,
         "reason": got.reason,
-        "file": path.name if path else None,
+        "file": f"{row['video_id']}.{container_of(facts)}" if facts else None,
         "width": facts.width if facts else None,
         "height": facts.height if facts else None,
         "fps": facts.fps if facts else None,

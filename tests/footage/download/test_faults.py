@@ -316,7 +316,7 @@ def test_parts_are_rows_of_their_own_and_judged_together(files: dict[str, bytes]
     ]
     assert main(["run", "runs", "videos", *words]) == 0
     runs, found = table(tmp_path / "store", "runs"), table(tmp_path / "store")
-    assert list(runs.columns) == ["run_id", "category", "player", "time_s", "date", "url", "part", "parts", "video_id"]
+    assert list(runs.columns) == ["run_id", "category", "player", "time_s", "date", "url", "part", "parts", "video_id", "time_of"]
     assert runs["part"].tolist() == [1, 2] * 3 and (runs["parts"] == 2).all()
     assert found["status"].tolist() == ["ok", "ok", "ok", "gone", "too_short", "too_short"]
     assert found["reason"][2] == "kept, though only 1 of the run's 2 parts are there"

@@ -265,7 +265,18 @@ def test_from_the_leaderboard_to_frames_equal_to_the_emulators(footage: Any, bro
     assert runs.metrics["requests"] == 3  # the name redirected to the id, and one page
     assert runs.metrics["videos"] == RUNS and videos.metrics["downloaded"] == RUNS and videos.metrics["failed"] == 0
     table = pd.read_parquet(runs.path("runs.parquet"))
-    assert list(table.columns) == ["run_id", "category", "player", "time_s", "date", "url", "part", "parts", "video_id"]
+    assert list(table.columns) == [
+        "run_id",
+        "category",
+        "player",
+        "time_s",
+        "date",
+        "url",
+        "part",
+        "parts",
+        "video_id",
+        "time_of",
+    ]
     assert table["time_s"].is_monotonic_increasing and table["date"].notna().sum() >= RUNS - 1
     reader = FrameReader(frames.folder)
     found = pd.read_parquet(frames.path("videos.parquet")).set_index("run_id")

@@ -267,9 +267,9 @@ def _artifacts(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.
         if artifact.ref in known:
             raise InputError(f"{where}: is in the index twice, expected each artifact once")
         _check_parents(path, name, artifact, known)
+        expected |= {name, *_check_files(path, row.folder, artifact, members)}
         if artifact.digest != row.digest or artifact.digest != digest_of(artifact.stage, artifact.manifest["files"]):
             raise refuse(path, name, "has a digest that is not that of its files", "the manifest that was exported")
-        expected |= {name, *_check_files(path, row.folder, artifact, members)}
         known[artifact.ref] = artifact
     if index.ref != index.artifacts[-1].ref:
         raise refuse(

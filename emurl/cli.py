@@ -23,6 +23,7 @@ from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
 STEPS = 400  # actions that are watched, where nobody says how many
+SHELLS = ("bash", "zsh", "fish")
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -96,6 +97,10 @@ def build_parser() -> argparse.ArgumentParser:
     splits.add_argument("--sheet", metavar="FILE.png", help="write a picture of every split")
     splits.add_argument("--lss", metavar="FILE.lss", help="write the times for LiveSplit")
     splits.set_defaults(do=_splits)
+
+    completion = words.add_parser("completion", help="what a shell needs to complete these words: eval \"$(emurl completion bash)\"")
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(do=_completion)
     return parser
 
 
@@ -129,6 +134,15 @@ def _run(args: argparse.Namespace) -> int:
 
     results = engine.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
     _print(args, [result.as_json() for result in results], lambda: engine.closing_table(results))
+    return 0
+
+
+def _completion(args: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError:
+        raise InputError("completion: shtab is not installed, expected `pip install shtab`") from None
+    print(shtab.complete(build_parser(), shell=args.shell))
     return 0
 
 

@@ -25,6 +25,7 @@ from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import strangers
+from emurl.pipelines.speedrun.strange_pictures import show_strangeness
 from emurl.pipelines.speedrun.strangers import OffRouteSettings
 from emurl.report.dream import dream_film
 from emurl.rewards.calibration import Calibration, OODSettings
@@ -300,6 +301,7 @@ def familiarize(
     known.save(patches_file(output.path(USUAL)))
 
     detector = OODDetector(tokenizer, model, usual, known=known)
+    show_strangeness(detector, reader, stride, output)
     few = evenly_spread(asked_for.ood_strangers, len(video))
     pairs = reader.gather(video[few], index[few]), reader.gather(video[few], index[few] + stride)
     measured = strangers.measure_detector(detector, own, video, pairs, settings.ood, settings.seed)

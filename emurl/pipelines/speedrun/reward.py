@@ -2,7 +2,9 @@
 
 model/        the reward model, calibrated to seconds of a speedrun    progress.png  Φ over time, one row a held-out video
 history.json  every number of training                                screen.json
-course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids)
+course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids),
+              watched.json (its progress over held-out runs)
+splits.png    what a held-out run shows as it passes each split
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import COURSE, CourseSettings, learn_course, leave_one_out, measure_course, runs_of
 from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
+from emurl.pipelines.speedrun.course_pictures import show_course
 from emurl.pipelines.speedrun.judging import METRICS as JUDGING_METRICS
 from emurl.pipelines.speedrun.judging import JudgingSettings, judge_the_judge
 from emurl.screen import ScreenSpec
@@ -136,11 +139,15 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
     output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
     judge.save(output.path(COURSE), fps=fps, stride=stride)
+<<<<<<< HEAD
     if settings.folds:
         left_out = leave_one_out(
             settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
         )
         output.metrics.update(left_out)
+=======
+    show_course(judge, tokens, stride, output)
+>>>>>>> db89bdb (Show splits, the judge and the OOD strip; read well on a phone)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
         tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)

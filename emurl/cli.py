@@ -96,9 +96,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(splits)
     splits.add_argument("--sheet", metavar="FILE.png", help="write a picture of every split")
     splits.add_argument("--lss", metavar="FILE.lss", help="write the times for LiveSplit")
+    splits.add_argument("--input", default="reward", metavar="REF", help="by the judge of this version, as in reward@best")
     splits.set_defaults(do=_splits)
 
-    completion = words.add_parser("completion", help="what a shell needs to complete these words: eval \"$(emurl completion bash)\"")
+    completion = words.add_parser(
+        "completion", help='what a shell needs to complete these words: eval "$(emurl completion bash)"'
+    )
     completion.add_argument("shell", choices=SHELLS)
     completion.set_defaults(do=_completion)
     return parser
@@ -248,7 +251,9 @@ def _splits(args: argparse.Namespace) -> int:
     from emurl.report.splits_table import as_text
 
     config = _config(args)
-    told = splits.splits(config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss))
+    told = splits.splits(
+        config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss), judge_of=args.input
+    )
     _print(args, told, lambda: as_text(told))
     return 0
 

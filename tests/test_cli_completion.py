@@ -20,7 +20,8 @@ def test_every_shell_is_told_every_word(capsys, shell):
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("emurl art", "artifacts"), ("emurl artifacts ex", "export"), ("emurl artifacts gc --dry", "--dry-run")]
+    ("typed", "offered"),
+    [("emurl art", "artifacts"), ("emurl artifacts ex", "export"), ("emurl artifacts gc --dry", "--dry-run")],
 )
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash to complete with")
 def test_bash_completes(capsys, typed, offered):

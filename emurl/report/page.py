@@ -306,7 +306,7 @@ def _judge(artifacts: Sequence[Artifact]) -> str:
         table = _table(["held-out run", "splits passed", "share of the course at the end", "length"], rows)
         chart = _wide(line_chart(lines, "share of the course the judge has seen", "seconds", 760, 260))
         parts.append(_legend([line.name for line in lines]) + chart + table)
-    note = "How far the judge that remembers holds a run to be, shown it from the first frame; it has learned from none of these."
+    note = "How far the judge that remembers holds a run to be, shown it from the first frame; its positions were learned without these runs."
     return _section("The judge over held-out runs", "".join(parts), note) if parts else ""
 
 

@@ -38,7 +38,7 @@ svg .tick, svg .label { fill: var(--soft) }
 .scroll { overflow-x: auto; margin-top: 14px } figure .scroll { margin-top: 0 }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums }
 th { text-align: left; color: var(--soft); font-weight: 500; white-space: nowrap } td { overflow-wrap: normal }
-td:not(:last-child) { min-width: 5.2em }
+td:not(:last-child):not(:first-child) { min-width: 6.8em }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--rule); vertical-align: top }
 details { margin: 2px 0 } summary { cursor: pointer; color: var(--soft) }
 dl { margin: .5em 0; font-size: .82rem } dl div { display: flex; gap: 1em; justify-content: space-between }

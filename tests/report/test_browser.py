@@ -59,7 +59,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("dynamics", {"prediction.png": (480, 1152), "strangeness.png": (1200, 450)}),
         ("reward", {"progress.png": (320, 400), "splits.png": (2004, 1296)}),
     ):  # fmt: skip
-        artifact = rl_fixtures.artifact(folder / stage / "v1", stage, {}, {f"a_metric_with_a_long_name_{n}": n / 7 for n in range(9)})
+        artifact = rl_fixtures.artifact(
+            folder / stage / "v1", stage, {}, {f"a_metric_with_a_long_name_{n}": n / 7 for n in range(9)}
+        )
         for name, size in pictures.items():
             picture = Image.new("L", size, 200)
             ImageDraw.Draw(picture).rectangle((4, 4, size[0] - 5, size[1] - 5), outline=0)
@@ -69,12 +71,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         artifacts.append(artifact)
     Image.new("P", (160, 288)).save(artifacts[2].folder / "dream.gif")
     (artifacts[3].folder / "course").mkdir()
-    runs = [{"run": f"a-run-of-somebody-{n}", "seconds": [0, 10, 20], "progress": [0, 0.5, 0.97], "splits_passed": 11} for n in range(4)]
+    runs = [
+        {"run": f"a-run-of-somebody-{n}", "seconds": [0, 10, 20], "progress": [0, 0.5, 0.97], "splits_passed": 11}
+        for n in range(4)
+    ]
     (artifacts[3].folder / "course/watched.json").write_text(json.dumps({"splits": 12, "runs": runs}))
     for name, size in (("agent.gif", (848, 304)), ("explored.png", (1640, 700))):
         Image.new("P", size, 3).save(folder / name)
     players = [player(name) for name in ("policy", "clone", "replay", "random")]
-    findings = Findings("MOSSDALE", Rules(), ["title", "goal"], players, 431.0, folder / "agent.gif", folder / "explored.png", {1: "cellar"})
+    findings = Findings(
+        "MOSSDALE", Rules(), ["title", "goal"], players, 431.0, folder / "agent.gif", folder / "explored.png", {1: "cellar"}
+    )
     path = folder / "report.html"
     path.write_text(build(findings, lineage(artifacts), {"episodes": 10}), encoding="utf-8")
     return path
@@ -84,7 +91,9 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')]
   .filter(one => !one.closest('.scroll') && !one.closest('pre'))
   .filter(one => one.getBoundingClientRect().right > innerWidth + 0.5 || one.getBoundingClientRect().left < -0.5)
   .map(one => one.tagName + '.' + one.className)"""
-UNSEEN = "() => [...document.images].filter(one => !one.complete || !one.naturalWidth || !one.getBoundingClientRect().width).length"
+UNSEEN = (
+    "() => [...document.images].filter(one => !one.complete || !one.naturalWidth || !one.getBoundingClientRect().width).length"
+)
 SMALL = """() => [...document.querySelectorAll('svg text')]
   .map(one => one.getBoundingClientRect().height).filter(tall => tall < 8).length"""
 # Contrast of text on what is behind it, as WCAG counts it: the least of all of the page.

@@ -139,15 +139,12 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
     output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
     judge.save(output.path(COURSE), fps=fps, stride=stride)
-<<<<<<< HEAD
     if settings.folds:
         left_out = leave_one_out(
             settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
         )
         output.metrics.update(left_out)
-=======
     show_course(judge, tokens, stride, output)
->>>>>>> db89bdb (Show splits, the judge and the OOD strip; read well on a phone)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
         tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)

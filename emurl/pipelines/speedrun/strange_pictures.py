@@ -5,34 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from emurl.core.store import Output
-from emurl.footage.catalog import evenly_spread
-from emurl.footage.dataset import CHUNK, FrameReader
-from emurl.footage.transitions import transitions
+from emurl.footage.dataset import FrameReader
 from emurl.report.strip import strip_chart
+from emurl.rewards.calibration import Signs
 from emurl.rewards.ood import OODDetector
 from emurl.screen import to_gray
 
 STRIP = "strangeness.png"
-MOMENTS = 250  # that a strip of its width shows
 
 
-def show_strangeness(detector: OODDetector, reader: FrameReader, stride: int, output: Output) -> None:
-    """Write `strangeness.png`: the scores over the time of the first held-out run that has any."""
-    video, index = transitions(reader, "val", stride)
+def show_strangeness(
+    detector: OODDetector, own: Signs, video: np.ndarray, index: np.ndarray, reader: FrameReader, stride: int, output: Output
+) -> None:
+    """Write `strangeness.png`: the scores over the time of the first held-out run that has any.
+
+    Args:
+        own: signs of held-out pairs, (N,) each, that begin with frames `index` (N,) of videos `video` (N,), in order.
+    """
     if not len(video):
         return
-    index = index[video == video[0]]
-    index = index[evenly_spread(MOMENTS, len(index))]
     place = int(video[0])
-    found: dict[str, list[np.ndarray]] = {"frame": [], "temporal": [], "combined": []}
-    for start in range(0, len(index), CHUNK):
-        now = reader.read(place, index[start : start + CHUNK])
-        later = reader.read(place, index[start : start + CHUNK] + stride)
-        signs, usual = detector.signs(now, later), detector.calibration
-        found["frame"].append(usual.frame_score(signs))
-        found["temporal"].append(usual.score("surprise", signs["surprise"]))
-        found["combined"].append(usual.combined_score(signs))
-    scores = {name: np.concatenate(parts) for name, parts in found.items()}
+    first = video == place
+    index, usual = index[first], detector.calibration
+    signs = {name: values[first] for name, values in own.items()}
+    scores = {
+        "frame": usual.frame_score(signs),
+        "temporal": usual.score("surprise", signs["surprise"]),
+        "combined": usual.combined_score(signs),
+    }
     shown = reader.videos[place]
     table = detector.calibration.tables.get("combined")
     finest = 1.0 / len(table) if table is not None and len(table) else 1e-4

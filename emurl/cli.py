@@ -6,11 +6,16 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emurl import __version__
+from emurl import __version__, cli_artifacts
+from emurl.cli_options import add_json as _add_json
+from emurl.cli_options import add_log as _add_log
+from emurl.cli_options import add_store as _add_store
+from emurl.cli_options import answer as _print
+from emurl.cli_options import open_store as _store
 from emurl.core import interrupt, log, proxies
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
@@ -19,6 +24,7 @@ from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
 STEPS = 400  # actions that are watched, where nobody says how many
+SHELLS = ("bash", "zsh", "fish")
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -39,19 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
     run.set_defaults(do=_run)
 
-    artifacts = words.add_parser("artifacts", help="look at the store")
-    actions = artifacts.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="every version, with parents and metrics")
-    show = actions.add_parser("show", help="one version, whole")
-    show.add_argument("ref", metavar="STAGE[@VERSION]")
-    verify = actions.add_parser("verify", help="check every file against its manifest")
-    gc = actions.add_parser("gc", help="remove old versions that nothing kept comes from, and left-over work")
-    gc.add_argument("--keep", type=int, default=3, metavar="N", help="newest versions of each stage to keep (default 3)")
-    gc.add_argument("--dry-run", action="store_true", help="only say what would go")
-    for action, function in ((listing, _list), (show, _show), (verify, _verify), (gc, _gc)):
-        _add_store(action)
-        _add_json(action)
-        action.set_defaults(do=function)
+    cli_artifacts.add(words.add_parser("artifacts", help="look at the store, keep it small, carry it elsewhere"))
 
     bench = words.add_parser("bench", help="speed, as ratios to a named peer in the same run")
     bench.add_argument("what", choices=BENCHES)
@@ -103,7 +97,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(splits)
     splits.add_argument("--sheet", metavar="FILE.png", help="write a picture of every split")
     splits.add_argument("--lss", metavar="FILE.lss", help="write the times for LiveSplit")
+    splits.add_argument("--input", default="reward", metavar="REF", help="by the judge of this version, as in reward@best")
     splits.set_defaults(do=_splits)
+
+    completion = words.add_parser(
+        "completion", help='what a shell needs to complete these words: eval "$(emurl completion bash)"'
+    )
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(do=_completion)
     return parser
 
 
@@ -112,24 +113,6 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
     _add_store(parser)
     _add_json(parser)
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--store", metavar="URL", help="where artifacts are kept: a folder or s3://… (default: the config's, or data)"
-    )
-
-
-def _add_log(parser: argparse.ArgumentParser, default: Any) -> None:
-    parser.add_argument(
-        "--log-json", action="store_true", default=default, help="log as JSON lines on stderr, without progress bars"
-    )
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    # Taken before and after the word; what is not said here must not unsay what was said there.
-    _add_log(parser, default=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else")
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -150,16 +133,6 @@ def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
     return config
 
 
-def _store(args: argparse.Namespace) -> Any:
-    from emurl.core.store import Store
-
-    return Store(args.store or "data")
-
-
-def _print(args: argparse.Namespace, document: Any, text: Callable[[], str]) -> None:
-    print(json.dumps(document, indent=2, sort_keys=True, default=str) if args.json else text())
-
-
 def _run(args: argparse.Namespace) -> int:
     from emurl.core import engine
 
@@ -168,77 +141,12 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(args: argparse.Namespace) -> int:
-    rows = [
-        {
-            "ref": artifact.ref,
-            "pipeline": artifact.pipeline,
-            "stage": artifact.stage,
-            "version": f"v{artifact.version}",
-            "parents": artifact.parents,
-            "headline": artifact.manifest.get("headline", ""),
-            "metrics": artifact.metrics,
-            "created": artifact.manifest["created"],
-            "duration_s": artifact.manifest["duration_s"],
-            "fingerprint": artifact.fingerprint,
-            "digest": artifact.digest,
-            "path": str(artifact.local),
-        }
-        for artifact in _store(args).all()
-    ]
-
-    def text() -> str:
-        lines = []
-        for row in rows:
-            headline = f"{row['headline']} {row['metrics'].get(row['headline'])}" if row["headline"] else ""
-            parents = ", ".join(row["parents"].values())
-            lines.append(f"{row['ref']:<16} {row['created']}  {headline:<28} {'← ' + parents if parents else ''}".rstrip())
-        return "\n".join(lines) or f"no artifacts in {args.store or 'data'}"
-
-    _print(args, rows, text)
-    return 0
-
-
-def _show(args: argparse.Namespace) -> int:
-    artifact = _store(args).get(args.ref)
-    document = {**artifact.manifest, "path": str(artifact.local)}
-
-    def text() -> str:
-        import yaml
-
-        return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)).rstrip()
-
-    _print(args, document, text)
-    return 0
-
-
-def _verify(args: argparse.Namespace) -> int:
-    store = _store(args)
-    if store.remote is None and not store.root.is_dir():
-        raise InputError(f"--store {store.url}: no such folder, expected a store to verify")
-    problems = store.verify()
-    # Counted without reading manifests: one that is damaged is among the problems.
-    count = sum(len(store.versions(pipeline, stage)) for pipeline in store.pipelines() for stage in store.stages(pipeline))
-    _print(
-        args,
-        {"artifacts": count, "problems": problems},
-        lambda: "\n".join(problems) or f"{count} artifacts, every file as its manifest says",
-    )
-    return 1 if problems else 0
-
-
-def _gc(args: argparse.Namespace) -> int:
-    if args.keep < 1:
-        raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
-    store = _store(args)
-    swept = [] if args.dry_run else store.sweep()
-    removed = [*swept, *store.gc(keep=args.keep, dry_run=args.dry_run)]
-    word = "would remove" if args.dry_run else "removed"
-    _print(
-        args,
-        {"removed": removed, "dry_run": args.dry_run},
-        lambda: "\n".join(f"{word} {r}" for r in removed) or "nothing to remove",
-    )
+def _completion(args: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError:
+        raise InputError("completion: shtab is not installed, expected `pip install shtab`") from None
+    print(shtab.complete(build_parser(), shell=args.shell))
     return 0
 
 
@@ -344,7 +252,9 @@ def _splits(args: argparse.Namespace) -> int:
     from emurl.report.splits_table import as_text
 
     config = _config(args)
-    told = splits.splits(config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss))
+    told = splits.splits(
+        config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss), judge_of=args.input
+    )
     _print(args, told, lambda: as_text(told))
     return 0
 

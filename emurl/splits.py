@@ -53,13 +53,15 @@ class _Course:
 
 
 def splits(
-    config: Config, store: Store, what: str | None = None, *, sheet: str | None = None, lss: str | None = None
-) -> dict[str, Any]:
-    """The times at which runs pass the splits of the newest `reward` artifact.
+    config: Config, store: Store, what: str | None = None, *, sheet: str | None = None, lss: str | None = None,
+    judge_of: str = "reward",
+) -> dict[str, Any]:  # fmt: skip
+    """The times at which runs pass the splits of a `reward` artifact.
 
     Args:
         what: a run of the footage (its run_id or video_id) or a video file; None: every run of the footage.
         sheet: a .png to write, one picture a split. lss: a file for LiveSplit to write.
+        judge_of: the ref of the reward artifact; the newest where no version is named.
 
     Returns:
         Of one run `{run, video, reward, fps, finished, splits}`, of all `{reward, fps, runs, splits}`; see `docs/howto/splits.md`.
@@ -71,7 +73,9 @@ def splits(
     _check_output("--sheet", sheet, ".png")
     _check_output("--lss", lss, ".lss")
     device, tracker = resolve_device(config.device), Tracker("splits")
-    reward = store.get("reward")
+    reward = store.get(judge_of)
+    if reward.stage != "reward":
+        raise InputError(f"--input {judge_of}: is of stage {reward.stage}, expected a version of reward")
     frames, tokenizer = (store.get(reward.parents[name]) for name in ("frames", "tokenizer"))
     judge = load_judge(reward, device)
     if not judge.splits and (sheet or lss):

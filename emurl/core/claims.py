@@ -46,8 +46,10 @@ class Claims:
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
-    def publish(self, lease: Lease, manifest: dict[str, Any], files: Iterable[tuple[str, Path]]) -> dict[str, Any]:
-        """Upload files and their manifest as the next version; gives the manifest with its number.
+    def publish(
+        self, lease: Lease, manifest: dict[str, Any], files: Iterable[tuple[str, Path]], wanted: int | None = None
+    ) -> dict[str, Any]:
+        """Upload files and their manifest as the next version (`wanted` where that is free); gives the manifest with its number.
 
         Raises:
             WorkError: the lease is lost, or the store does not answer.
@@ -58,7 +60,7 @@ class Claims:
                 raise WorkError(
                     f"{self.pipeline}/{self.stage}: another process took it over while this one was silent; its result counts"
                 )
-            number = self._claim(lease)
+            number = self._claim(lease, wanted)
             manifest = {**manifest, "version": number}
             try:
                 for name, path in files:
@@ -78,12 +80,12 @@ class Claims:
             if published:
                 return manifest
 
-    def _claim(self, lease: Lease) -> int:
-        """Take the next free number."""
+    def _claim(self, lease: Lease, wanted: int | None = None) -> int:
+        """Take the next free number, or the one that is wanted."""
         while True:
             # Claims and ends before versions: see the module's docstring.
             taken = [*self.open_numbers(), *self._versions()]
-            number = max([0, *taken]) + 1
+            number = wanted if wanted is not None and wanted not in taken else max([0, *taken]) + 1
             claim = {"token": lease.token, "lease": lease.key, "generation": lease.generation, "time": time.time()}
             if not self._remote.create(self._key(number, "claim"), _json(claim)):
                 continue

@@ -24,11 +24,14 @@ from emurl.core.output import Output
 _COPY = ".made-"
 
 
-def publish(root: Path, places: list[str], output: Output, manifest: dict[str, Any], lease: Lease) -> tuple[Path, dict[str, Any]]:
+def publish(
+    root: Path, places: list[str], output: Output, manifest: dict[str, Any], lease: Lease, wanted: int | None = None
+) -> tuple[Path, dict[str, Any]]:
     """Make a finished output the next version of its stage.
 
     Args:
         root: the store. places: every folder in it where versions of the stage may lie, by number; the first gets the new one.
+        wanted: the number it is to have where that is free.
 
     Returns:
         The version's folder, and the manifest with its number.
@@ -43,6 +46,8 @@ def publish(root: Path, places: list[str], output: Output, manifest: dict[str, A
         while True:
             taken = [version_number(path.name) for place in places for path in (root / place).glob("v*")]
             number = max([0, *(one for one in taken if one is not None)]) + 1
+            if wanted is not None and wanted not in taken:
+                number = wanted
             manifest = {**manifest, "version": number}
             (files / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
             sync_tree(files)

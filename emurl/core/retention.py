@@ -15,6 +15,7 @@ from emurl.core.files import TRASH, discard, remove_tree, sha256_of_file
 from emurl.core.lease import Watch, generation_of, hold_to_tidy, holder_of, is_held, read_by
 from emurl.core.output import files_below
 from emurl.core.scratch import remove_work
+from emurl.core.tags import every_tag
 from emurl.core.threads import each
 
 if TYPE_CHECKING:
@@ -249,7 +250,8 @@ def _is_old(name: str) -> bool:
 
 
 def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
-    """Remove all but the newest `keep` versions of each stage, what they came from, what running stages read, and left-over work.
+    """Remove old versions and left-over work. What stays: the newest `keep` versions of each stage, those that have a tag, what running
+    stages read, and all that these came from.
 
     Of what stages keep for later (`Output.cache`), files that no artifact holds go, too.
 
@@ -276,7 +278,8 @@ def gc(store: Store, keep: int = 3, dry_run: bool = False) -> list[str]:
     removed: list[str] = []
     for ref, artifact in artifacts.items():
         if ref not in kept:
-            keep_all(_being_read(store))  # anew each time: removing takes a while, and a stage may begin meanwhile
+            # Anew each time: removing takes a while, and meanwhile a stage may begin or somebody name a version.
+            keep_all([*_being_read(store), *every_tag(store)])
         if ref not in kept:
             removed.append(ref)
             if not dry_run:

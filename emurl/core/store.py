@@ -5,6 +5,7 @@
     <store>/<stage>/v<N>/…                           the same, as older versions of emurl wrote it (pipeline speedrun); read, never written
     <store>/.leases/<work>/                          who is making what (`lease`)
     <store>/.work/<work>/                            an unfinished stage's files and checkpoints; survives a kill (`scratch`)
+    <store>/.tags/<pipeline>/<stage>/<tag>.json      which version `policy@best` means (`tags`)
     <store>/.claims/<pipeline>/<stage>/              versions being published to an object store (`claims`)
     <store>/.cache/<stage>/                          what a stage keeps for its next run to be quicker; of use, never needed
 
@@ -18,14 +19,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emurl.core import claims, folder_publishing, retention
+from emurl.core import claims, folder_publishing, publishing, retention, tags
 from emurl.core.artifact import (
     DEFAULT_PIPELINE,
     LATEST,
@@ -43,11 +43,11 @@ from emurl.core.artifact import (
     version_number,
 )
 from emurl.core.backends import Folder, Objects, Remote, explain_folder, open_place
-from emurl.core.errors import EmurlError, InputError, WorkError
+from emurl.core.errors import InputError, WorkError
 from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file
 from emurl.core.lease import Lease
 from emurl.core.output import Output, code_revision, files_below, manifest_of
-from emurl.core.scratch import Mirror, remove_work
+from emurl.core.scratch import Mirror
 
 __all__ = [
     "MANIFEST", "SCHEMA", "Artifact", "Output", "Store", "canonical_json", "code_revision", "digest_of", "files_below", "ref_of",
@@ -110,7 +110,7 @@ class Store:
         return sorted(self._manifests(pipeline, stage))
 
     def get(self, ref: str) -> Artifact:
-        """The artifact called `[PIPELINE/]STAGE@vN`, or the newest of a stage for `[PIPELINE/]STAGE[@latest]`.
+        """The artifact called `[PIPELINE/]STAGE@vN` or `…@TAG`, or the newest of a stage for `[PIPELINE/]STAGE[@latest]`.
 
         Raises:
             InputError: there is none of that name, or its manifest cannot be read.
@@ -122,6 +122,8 @@ class Store:
             which = "" if pipeline == DEFAULT_PIPELINE else f" --pipeline {pipeline}"
             raise InputError(f"{ref}: the store {self.url} holds no {stage}, expected one: `emurl run {stage}{which}` makes it")
         number = numbers[-1] if version == LATEST else version_number(version if version.startswith("v") else f"v{version}")
+        if number is None:
+            number = tags.number_of(self, ref, pipeline, stage, version, numbers)
         if number not in found:
             have = ", ".join(f"v{n}" for n in numbers[-8:])
             raise InputError(f"{ref}: the store {self.url} holds no such version, expected one of {have}")
@@ -157,7 +159,7 @@ class Store:
         Raises:
             InputError: there is none, or its manifest cannot be read.
         """
-        for place in self._places(pipeline, stage):
+        for place in self.places(pipeline, stage):
             data = self.objects.read(f"{place}/v{number}/{MANIFEST}")
             if data is not None:
                 return self._artifact(f"{place}/v{number}", data)
@@ -167,7 +169,7 @@ class Store:
         """A key of the store as people write it, for messages."""
         return f"{self.url.rstrip('/')}/{key}"
 
-    def _places(self, pipeline: str, stage: str) -> list[str]:
+    def places(self, pipeline: str, stage: str) -> list[str]:
         """Where versions of a stage lie: the folder of schema 2, and for speedrun that of schema 1."""
         return [f"{pipeline}/{stage}", *([stage] if pipeline == DEFAULT_PIPELINE else [])]
 
@@ -189,7 +191,7 @@ class Store:
             known: manifests that this store has read before will do, for they never change.
         """
         found: dict[int, tuple[str, bytes]] = {}
-        for place in reversed(self._places(pipeline, stage)):
+        for place in reversed(self.places(pipeline, stage)):
             folders = {number: f"{place}/v{number}" for name in self.objects.names(place) if (number := version_number(name))}
             have = {folder: self._read[folder] for folder in folders.values() if known and folder in self._read}
             keys = {f"{folder}/{MANIFEST}": folder for folder in folders.values() if folder not in have}
@@ -206,9 +208,10 @@ class Store:
             raise InputError(f"{where}: is the manifest of {told}, expected that of {lies}; remove what was copied there")
         if self.remote is None:
             return Artifact(self.root / key, manifest)
-        return Artifact(self._cached(manifest), manifest, _Files(self.remote, key))
+        return Artifact(self.cached(manifest), manifest, publishing.Files(self.remote, key))
 
-    def _cached(self, manifest: dict[str, Any]) -> Path:
+    def cached(self, manifest: dict[str, Any]) -> Path:
+        """Where the files of a version in an object store lie on this machine."""
         name = f"v{manifest['version']}-{manifest['digest'][:16]}"
         return self.root / str(manifest["pipeline"]) / str(manifest["stage"]) / name
 
@@ -301,50 +304,7 @@ class Store:
             WorkError: the work was taken over by another process, a parent was removed, or the store does not answer.
         """
         output.check()
-        manifest = manifest_of(output, facts)
-        lease = output.lease
-        if lease is None:
-            raise ValueError("an output that is not of Store.making cannot be published")
-        output.check()
-        digests = {
-            parent: manifest["parents"][name]["digest"] for name, parent in Artifact(output.folder, manifest).parents.items()
-        }
-        retention.require(self, manifest["stage"], digests)
-        if self.remote is None:
-            places = self._places(manifest["pipeline"], manifest["stage"])
-            try:
-                target, manifest = folder_publishing.publish(self.root, places, output, manifest, lease)
-            except OSError as error:
-                output.check()  # files that vanish: another process took over
-                raise explain_folder(str(self.root), error) from None
-            artifact = Artifact(target, manifest)
-        else:
-            artifact = self._publish_remote(output, manifest, lease)
-        output.mark = None
-        with contextlib.suppress(EmurlError, OSError):  # published all the same; a sweep removes the rest
-            self._drop_work(output, lease)
-        return artifact
-
-    def _drop_work(self, output: Output, lease: Lease) -> None:
-        work = output.folder.parent.parent
-        if not lease.confirm():  # whoever took over meanwhile may be at work there
-            return
-        if output.mirror is not None and self.remote is not None:
-            output.mirror.close()
-            output.mirror.flush(30.0)
-            remove_work(self.remote, f"{WORK}/{work.name}")
-        discard(work, self.root / WORK)
-
-    def _publish_remote(self, output: Output, manifest: dict[str, Any], lease: Lease) -> Artifact:
-        remote, pipeline, stage = self.remote, str(manifest["pipeline"]), str(manifest["stage"])
-        assert remote is not None
-        manifest = claims.Claims(remote, pipeline, stage).publish(lease, manifest, files_below(output.folder))
-        artifact = Artifact(self._cached(manifest), manifest, _Files(remote, f"{pipeline}/{stage}/v{manifest['version']}"))
-        with contextlib.suppress(OSError):  # what is here need not be downloaded again
-            (output.folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
-            artifact.local.parent.mkdir(parents=True, exist_ok=True)
-            output.folder.rename(artifact.local)
-        return artifact
+        return publishing.publish(self, output, manifest_of(output, facts))
 
     # --- keeping -------------------------------------------------------------------------------------------------
 
@@ -355,7 +315,7 @@ class Store:
             InputError, WorkError: it cannot be removed.
         """
         if self.remote is not None:
-            for place in self._places(artifact.pipeline, artifact.stage)[1:]:
+            for place in self.places(artifact.pipeline, artifact.stage)[1:]:
                 files = sorted(self.remote.below(f"{place}/v{artifact.version}"), key=lambda name: name != MANIFEST)
                 # The manifest goes first: a version without one is not a version.
                 self.remote.delete(f"{place}/v{artifact.version}/{name}" for name in files)
@@ -385,14 +345,3 @@ class Store:
             yield
         except OSError as error:
             raise explain_folder(str(self.root), error) from None
-
-
-class _Files:
-    """Files of one version in an object store."""
-
-    def __init__(self, remote: Remote, key: str) -> None:
-        self._remote, self.key = remote, key
-
-    def fetch(self, name: str, target: Path) -> None:
-        """Download one."""
-        self._remote.get_file(f"{self.key}/{name}", target)

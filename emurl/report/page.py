@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from emurl.core.artifact import MANIFEST, Artifact, read_manifest, split_ref
-from emurl.report.charts import Line, bar_chart, line_chart, number
+from emurl.report.charts import COLORS, Line, bar_chart, line_chart, number
 from emurl.report.style import STYLE
 from emurl.training.scores import Rules, Score, percent, shown, told
 
 MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
+WATCHED = "course/watched.json"  # a judge's progress over held-out runs
+# Pictures that stages leave, by the names of their files: what they are called, what is to be seen, and whether they are wide.
+CAPTIONS = {
+    "screens": ("The screens that were found", "each video's moments, framed where the game is", True),
+    "splits": ("Splits", "what a held-out run shows as it passes each moment that all runs have in common", True),
+    "strangeness": ("Out of distribution", "how strange a held-out run is to the detector; what is flagged is red", True),
+    "reconstruction": ("Reconstructions", "held-out frames, and beside each the same out of its 90 tokens", False),
+    "codebook": ("Codebook", "what each token draws", False),
+    "prediction": ("Foreseen", "now, the next frame as the model foresees it, the next as it was", False),
+    "dream": ("Dream", "above what happened, below what the model made up from the same start", True),
+    "progress": ("Progress by single frames", "the reward model over the time of held-out runs", False),
+}
 SPEED_METRICS = ("learning_rate", "gradient_norm", "frames_per_second", "return_scale")
 
 
@@ -73,9 +85,10 @@ def build(findings: Findings, artifacts: Sequence[Artifact], settings: Mapping[s
         _milestones(findings),
         _progress(findings),
         _explored(findings),
+        _judge(artifacts),
+        _pictures(artifacts),
         _pipeline(artifacts),
         _training(artifacts),
-        _pictures(artifacts),
         _settings(artifacts, settings),
     ]
     title = f"emurl: {findings.game}"
@@ -105,7 +118,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Cells are HTML already; the first column is text, the others numbers."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _head(findings: Findings) -> str:
@@ -136,7 +149,9 @@ def _film(findings: Findings) -> str:
         return ""
     caption = "screen · the screen as its 90 tokens say it · progress Φ · how likely each button was"
     return _section(
-        "The agent plays", f"<figure>{_embed(findings.film, 'the agent plays')}<figcaption>{caption}</figcaption></figure>"
+        "The agent plays",
+        f"<figure><div class='scroll film' tabindex='0'>{_embed(findings.film, 'the agent plays')}</div>"
+        f"<figcaption>{caption}</figcaption></figure>",
     )
 
 
@@ -156,7 +171,7 @@ def _milestones(findings: Findings) -> str:
     ]
     table = _table(["player", "actions to the goal, median", "milestones, mean", "cells walked, mean"], goal)
     note = "Share of episodes without sticky actions that got there, read from memory; 95% intervals in brackets."
-    return _section("Milestones", _legend(list(series)) + chart + _table(header, rows) + table, note)
+    return _section("Milestones", _legend(list(series)) + _wide(chart) + _table(header, rows) + table, note)
 
 
 def _progress(findings: Findings) -> str:
@@ -170,7 +185,7 @@ def _progress(findings: Findings) -> str:
     table = _table(["player", "Φ at the end", "actions that changed nothing", "actions in loops", "favorite button"], rows)
     chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
     note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
-    return _section("Progress", _legend([player.name for player in findings.players]) + chart + table, note)
+    return _section("Progress", _legend([player.name for player in findings.players]) + _wide(chart) + table, note)
 
 
 def _explored(findings: Findings) -> str:
@@ -179,7 +194,10 @@ def _explored(findings: Findings) -> str:
         return ""
     picture = ""
     if findings.explored is not None:
-        picture = f'<figure class="wide">{_embed(findings.explored, "where each player went, by walking cell")}</figure>'
+        picture = (
+            f'<figure class="wide"><div class="scroll map" tabindex="0">'
+            f"{_embed(findings.explored, 'where each player went, by walking cell')}</div></figure>"
+        )
     header = ["place", *(f"{player.name}: {what}" for player in findings.players for what in ("actions", "cells"))]
     rows = []
     for which in numbers:
@@ -254,12 +272,52 @@ def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> str:
 
 
 def _pictures(artifacts: Sequence[Artifact]) -> str:
-    figures = [
-        f"<figure>{_embed(path, path.stem)}<figcaption>{escape(f'{artifact.ref}: {path.stem}')}</figcaption></figure>"
-        for artifact in artifacts
-        for path in sorted([*artifact.folder.glob("*.png"), *artifact.folder.glob("dream.gif")])
-    ]
+    figures = []
+    for artifact in artifacts:
+        for path in sorted([*artifact.folder.glob("*.png"), *artifact.folder.glob("dream.gif")]):
+            title, about, wide = CAPTIONS.get(path.stem, (path.stem.replace("_", " "), "", False))
+            caption = f"<figcaption><b>{escape(title)}</b> {escape(about)} <i>{escape(artifact.ref)}</i></figcaption>"
+            picture = (
+                f"<div class='scroll wide-picture' tabindex='0'>{_embed(path, title)}</div>" if wide else _embed(path, title)
+            )
+            figures.append(f"<figure class='{'full' if wide else 'part'}'>{caption}{picture}</figure>")
     return _section("What the models see", f"<div class='pictures'>{''.join(figures)}</div>") if figures else ""
+
+
+def _judge(artifacts: Sequence[Artifact]) -> str:
+    """The judge's progress over held-out runs, of each artifact that tells of it."""
+    parts = []
+    for artifact in artifacts:
+        path = artifact.folder / WATCHED
+        if not path.is_file():
+            continue
+        told = json.loads(path.read_text(encoding="utf-8"))
+        lines = [Line(run["run"], run["seconds"], run["progress"], place % COLORS) for place, run in enumerate(told["runs"])]
+        rows = [
+            [
+                escape(run["run"]),
+                f"{run['splits_passed']} of {told['splits']}",
+                percent_of(run["progress"]),
+                f"{number(run['seconds'][-1])} s",
+            ]
+            for run in told["runs"]
+            if run["seconds"]
+        ]
+        table = _table(["held-out run", "splits passed", "share of the course at the end", "length"], rows)
+        chart = _wide(line_chart(lines, "share of the course the judge has seen", "seconds", 760, 260))
+        parts.append(_legend([line.name for line in lines]) + chart + table)
+    note = "How far the judge that remembers holds a run to be, shown it from the first frame; its positions were learned without these runs."
+    return _section("The judge over held-out runs", "".join(parts), note) if parts else ""
+
+
+def percent_of(shares: Sequence[float]) -> str:
+    """The last of some shares, as people read it."""
+    return f"{shares[-1]:.0%}" if shares else "–"
+
+
+def _wide(chart: str) -> str:
+    """A chart that a phone scrolls rather than shrinks until nobody can read it."""
+    return f'<div class="scroll chart" tabindex="0">{chart}</div>'
 
 
 def _settings(artifacts: Sequence[Artifact], settings: Mapping[str, Any]) -> str:

@@ -32,14 +32,23 @@ svg .tick, svg .label { fill: var(--soft) }
 .curves figcaption { text-align: center }
 .wide { width: min(96vw, 1640px); position: relative; left: 50%; transform: translateX(-50%); margin: 18px 0 }
 .wide img { margin: auto; image-rendering: auto; border: 1px solid var(--rule) }
-.pictures { display: grid; gap: 22px }
-.scroll { overflow-x: auto; margin-top: 14px }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 26px 22px; align-items: start }
+.pictures .full { grid-column: 1 / -1 } .pictures figcaption { margin-bottom: .5em } .pictures b { color: var(--ink) }
+.pictures .part img { max-height: 620px; border: 1px solid var(--rule) } .pictures .full img { border: 1px solid var(--rule) }
+.scroll { overflow-x: auto; margin-top: 14px } figure .scroll { margin-top: 0 }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums }
-th { text-align: left; color: var(--soft); font-weight: 500; white-space: nowrap }
+th { text-align: left; color: var(--soft); font-weight: 500; white-space: nowrap } td { overflow-wrap: normal }
+td:not(:last-child):not(:first-child) { min-width: 6.8em }
 th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--rule); vertical-align: top }
 details { margin: 2px 0 } summary { cursor: pointer; color: var(--soft) }
 dl { margin: .5em 0; font-size: .82rem } dl div { display: flex; gap: 1em; justify-content: space-between }
 dt { color: var(--soft) } dd { margin: 0 }
 pre { background: var(--page); padding: 12px 14px; border-radius: 8px; overflow-x: auto; font-size: .8rem }
+@media (max-width: 640px) {
+  main { padding: 24px 10px 64px } section { padding: 18px 14px; border-radius: 10px; margin-top: 14px } h1 { font-size: 2.1rem }
+  .tiles { grid-template-columns: 1fr 1fr; gap: 8px } .tile { padding: 12px } .figure { font-size: 1.8rem }
+  /* What would be too small to read is scrolled in its own frame; the page itself never is. */
+  .chart svg { width: 620px } .film img, .wide-picture img { max-width: none; width: 720px } .map img { max-width: none; width: 1100px }
+  .wide { width: auto; left: 0; transform: none } .legend span { display: inline-block } }
 @media print { section { break-inside: avoid } body { background: #fff } }
 """

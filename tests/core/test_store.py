@@ -23,22 +23,6 @@ from emurl.core.store import Artifact, Output, Store, canonical_json, digest_of,
 from tests.fixtures.store import facts, keys, make_bucket, put
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
-def store(request, tmp_path):
-    if request.param == "folder":
-        return Store(tmp_path / "store")
-    if request.param == "memory":
-        return Store(f"memory://{uuid.uuid4().hex}/store")
-    request.getfixturevalue("s3")
-    return Store(make_bucket())
-
-
-@pytest.fixture(params=["folder", "memory"])
-def near(request, tmp_path):
-    """The same code as for S3 but for the requests themselves, and quick."""
-    return Store(tmp_path / "store" if request.param == "folder" else f"memory://{uuid.uuid4().hex}/store")
-
-
 def test_versions_count_up_and_latest_is_the_newest(store):
     store.probe()
     first, second = put(store, "reward", "one"), put(store, "reward", "two")

@@ -1,6 +1,7 @@
 """`dynamics`: learn to foresee. The next grid of tokens after the last ones; measured on held-out videos.
 
 model/        the dynamics model       ood.json      what is usual: quantiles of the detector's signs on held-out videos
+strangeness.png  how strange the detector finds a held-out run over its time
 ood.npz       arrangements of tokens that the training videos show (`emurl.rewards.novelty`)
 history.json  every number of training prediction.png  held-out: now | next as predicted | next as it was
 dream.gif     above what happened, below what the model makes up by itself from the same start
@@ -25,6 +26,7 @@ from emurl.games.settings import EmulatorSettings, game_of
 from emurl.models.dynamics import Dynamics
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import strangers
+from emurl.pipelines.speedrun.strange_pictures import show_strangeness
 from emurl.pipelines.speedrun.strangers import OffRouteSettings
 from emurl.report.dream import dream_film
 from emurl.rewards.calibration import Calibration, OODSettings
@@ -300,6 +302,7 @@ def familiarize(
     known.save(patches_file(output.path(USUAL)))
 
     detector = OODDetector(tokenizer, model, usual, known=known)
+    show_strangeness(detector, own, video, index, reader, stride, output)
     few = evenly_spread(asked_for.ood_strangers, len(video))
     pairs = reader.gather(video[few], index[few]), reader.gather(video[few], index[few] + stride)
     measured = strangers.measure_detector(detector, own, video, pairs, settings.ood, settings.seed)

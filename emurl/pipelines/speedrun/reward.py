@@ -2,7 +2,9 @@
 
 model/        the reward model, calibrated to seconds of a speedrun    progress.png  Φ over time, one row a held-out video
 history.json  every number of training                                screen.json
-course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids)
+course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids),
+              watched.json (its progress over held-out runs)
+splits.png    what a held-out run shows as it passes each split
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import COURSE, CourseSettings, learn_course, leave_one_out, measure_course, runs_of
 from emurl.pipelines.speedrun.course import METRICS as COURSE_METRICS
+from emurl.pipelines.speedrun.course_pictures import show_course
 from emurl.pipelines.speedrun.judging import METRICS as JUDGING_METRICS
 from emurl.pipelines.speedrun.judging import JudgingSettings, judge_the_judge
 from emurl.screen import ScreenSpec
@@ -143,6 +146,7 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
             settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
         )
         output.metrics.update(left_out)
+    show_course(judge, tokens, stride, output)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
         tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)

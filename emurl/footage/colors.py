@@ -23,7 +23,7 @@ SPARSE = 7  # of so many pixels one says which color is usual
 
 @dataclass(frozen=True)
 class Layout:
-    """How the window of a picture lies in the pipe: a luma plane, and with `step` two chroma planes, one number for `step`² pixels.
+    """How the window of a picture lies in the pipe: a luma plane, and with `step` two chroma planes, one number for step² pixels.
 
     `x`, `y`, `width` and `height` are the window's, in pixels of the video; with chroma all are multiples of `step`.
     """

@@ -53,7 +53,7 @@ def place(folder: Path) -> str:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What each video below `folder` holds: sha256 by name, for the fingerprint. A file that cannot be read is ``.
+    """What each video below `folder` holds: sha256 by name, for the fingerprint. A file that cannot be read is the empty string.
 
     Raises:
         InputError: as `videos_in`.

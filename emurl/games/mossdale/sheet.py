@@ -78,7 +78,7 @@ class Wanted:
 
 
 def wanted(of: Cartridge) -> Wanted:
-    """The screens a cartridge's sheet shows, a line each, parted by `` | ``: name, then one of
+    """The screens a cartridge's sheet shows, a line each, parted by ``|``: name, then one of
 
     ``mode N``, ``menu N`` (wGameMode, wMenu), ``walks MAP [X|-] [Y|-]``, ``in TEXT`` (a page that waits), ``flows TEXT`` (one
     that goes on by itself; ``/`` is a line's end). ``ledge MAP X,Y NAME`` and ``healed NAME`` say what the other two screens

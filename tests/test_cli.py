@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emurl import cli, cli_artifacts
+from emurl import cli
+from emurl.cli import artifacts as words_of_artifacts
 from emurl.core.store import Store
 from tests.fixtures.store import put
 
@@ -101,7 +102,7 @@ def test_a_disk_that_is_full_is_one_line_in_any_word(capsys, monkeypatch):
         with Path("/dev/full").open("w") as device:
             device.write("x" * 100_000)
 
-    monkeypatch.setattr(cli_artifacts, "_list", full)
+    monkeypatch.setattr(words_of_artifacts, "_list", full)
     assert cli.main(["artifacts", "list"]) == 1
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1 and "the disk is full ([Errno 28] No space left on device); free some and run again" in err
@@ -109,7 +110,7 @@ def test_a_disk_that_is_full_is_one_line_in_any_word(capsys, monkeypatch):
     def broken(args):
         raise OSError("3 requested and given")
 
-    monkeypatch.setattr(cli_artifacts, "_list", broken)
+    monkeypatch.setattr(words_of_artifacts, "_list", broken)
     with pytest.raises(OSError, match="requested and given"):
         cli.main(["artifacts", "list"])
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
-    {"flows", "cli", "cli_artifacts", "cli_options", "__main__", "tools"},
+    {"flows", "cli", "__main__", "tools"},
     {"doctor", "compare", "play", "play_scripted", "splits", "train", "bench"},
     {"pipelines"},
     {"games", "footage", "report"},

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emurl import __version__, cli_artifacts
-from emurl.cli_options import add_json as _add_json
-from emurl.cli_options import add_log as _add_log
-from emurl.cli_options import add_store as _add_store
-from emurl.cli_options import answer as _print
-from emurl.cli_options import open_store as _store
+from emurl import __version__
+from emurl.cli import artifacts
+from emurl.cli.options import add_json as _add_json
+from emurl.cli.options import add_log as _add_log
+from emurl.cli.options import add_store as _add_store
+from emurl.cli.options import answer as _print
+from emurl.cli.options import open_store as _store
 from emurl.core import interrupt, log, proxies
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2")
     run.set_defaults(do=_run)
 
-    cli_artifacts.add(words.add_parser("artifacts", help="look at the store, keep it small, carry it elsewhere"))
+    artifacts.add(words.add_parser("artifacts", help="look at the store, keep it small, carry it elsewhere"))
 
     bench = words.add_parser("bench", help="speed, as ratios to a named peer in the same run")
     bench.add_argument("what", choices=BENCHES)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from emurl.cli_options import add_json, add_store, answer, open_store
+from emurl.cli.options import add_json, add_store, answer, open_store
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
 

@@ -36,7 +36,10 @@ autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 # Source of every type that a signature names would be another site; names are left as they are.
 nitpicky = False
-suppress_warnings = ["myst.xref_missing", "ref.python"]  # the second: a class is found where it is defined and where it is passed on
+suppress_warnings = [
+    "myst.xref_missing",
+    "ref.python",
+]  # the second: a class is found where it is defined and where it is passed on
 
 
 UNPACKED = re.compile(r"(?<![`\w*\\])(\*{1,2}(?=\w+\b(?!\*)))")

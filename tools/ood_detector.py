@@ -272,7 +272,8 @@ def _screen(detector: OODDetector) -> ScreenSettings:
     """What the tokenizer reads. Whether four shades are by a palette nothing says: then a gray console's game is meant."""
     from emurl.screen import ScreenSettings
 
-    return ScreenSettings(channels=detector.tokenizer.channels, shades=detector.tokenizer.shades)
+    read = detector.tokenizer
+    return ScreenSettings.model_validate({"channels": read.channels, "shades": read.shades})
 
 
 def _box(text: str | None) -> tuple[float, float, float, float] | None:

@@ -22,7 +22,7 @@ def test_the_committed_files_are_the_made_ones(file):
     assert file.read_text() == deployments.files(ROOT)[file], "run `python -m flows.deployments`"
     document = yaml.safe_load(file.read_text())
     names = [one["name"] for one in document["deployments"]]
-    assert names == ["demo", "pokemon-red", *STAGES, "sweep"]
+    assert names == ["demo", "pokemon-red", "tidewick", *STAGES, "sweep"]
     assert {one["work_pool"]["name"] for one in document["deployments"]} == {
         "emurl" if file.parent == ROOT else f"emurl-{file.parent.name}"
     }

@@ -229,7 +229,7 @@ def test_killed_in_the_middle_of_a_download_the_next_run_goes_on(
     def slow(request: Request) -> Answer:
         reply = ranged(video, request)
         if "range" not in request.headers and not stall.is_set():
-            reply.stall = stall  # half of it, then nothing
+            reply.stall = stall  # half of it, then nothing; the block that is being read then, up to a quarter, is not written
         return reply
 
     site = Site({"slow": slow, "quick": lambda request: ranged(video, request)})
@@ -243,13 +243,13 @@ def test_killed_in_the_middle_of_a_download_the_next_run_goes_on(
     while time.monotonic() < deadline and process.poll() is None:
         parts = list(work.glob("720p/*.video.part"))
         held = max([0, *(part.stat().st_size for part in parts)])
-        if held > len(video) // 3 and list(work.glob("720p/*.mp4")):
+        if held > len(video) // 8 and list(work.glob("720p/*.mp4")):
             break
         time.sleep(0.02)
     began = time.monotonic()
     os.killpg(process.pid, end)
     # Ctrl-C while the server says nothing: a thread that waits for it is not waited for (its time-out is a minute).
-    assert process.wait(60) == (130 if end == signal.SIGINT else -end) and held > len(video) // 3
+    assert process.wait(60) == (130 if end == signal.SIGINT else -end) and held > len(video) // 8
     assert time.monotonic() - began < 15
     assert Store(tmp_path / "store").verify() == []
     stall.set()

@@ -36,7 +36,7 @@ def played(monkeypatch):
         sorted((tick + down, "a" if tick % 3 else "start", not down) for tick in range(200, 500, 40) for down in (0, 8))
     )
     play = Playthrough(presses, 700, (("Goal", 700),))
-    monkeypatch.setattr(show, "_bot", lambda rom, seed: play)
+    monkeypatch.setattr(show, "_bot", lambda rom, seed, of: play)
     return play
 
 

@@ -332,3 +332,10 @@ def test_a_stream_of_the_embedded_game(tiny, emurl, monkeypatch):
     one, other = (json.loads(emurl(what, *words, store=tiny.store)[1]) for what in (reader.videos[place].id, video))
     assert one["splits"] == other["splits"] and one["finished"] == other["finished"] and other["video"] == str(video)
     assert sum(row["seconds"] is not None for row in one["splits"]) >= 2
+
+
+def test_the_judge_of_a_version_that_is_named(told, emurl):
+    assert told("--input", "reward@v1") == told()
+    code, out, err = emurl("--input", "frames@v1")
+    assert (code, out) == (2, "") and "--input frames@v1: is of stage frames, expected a version of reward" in err
+    assert emurl("--input", "reward@v9")[0] == 2

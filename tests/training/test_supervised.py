@@ -19,6 +19,7 @@ from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
+from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.optimizers import learning_rate_at
 from emurl.training.settings import AdamSettings, MuonSettings, OptimizerSettings, ScheduleSettings
 from emurl.training.supervised import fit, resolve_device, seeded
@@ -300,3 +301,12 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="device: 'cuda' is not available on this machine"):
             resolve_device("cuda")
+
+
+def test_without_a_state_the_same_content_is_the_same_file(tmp_path):
+    """An artifact of it is known by its bytes."""
+    for number in range(12):
+        write_checkpoint(tmp_path / f"{number}.safetensors", {"part": {"x": torch.ones(3)}}, {}, {"run": 1})
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert read_checkpoint(tmp_path / "0.safetensors", {"part": {}}, {"run": 1}) == {}
+    assert read_checkpoint(tmp_path / "0.safetensors", {"part": {}}, {"run": 2}) is None

@@ -261,6 +261,15 @@ def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
     assert np.array_equal(whole.episode, again.episode)
 
 
+def test_play_is_kept_in_a_tenth_of_its_size(tmp_path):
+    player = explorer()
+    pairs = player.gather(300, Tracker.silent())
+    player.close()
+    pairs.save(tmp_path / "play.npz")
+    assert len(pairs) and 10 * (tmp_path / "play.npz").stat().st_size < pairs.packed.nbytes + pairs.moments.nbytes
+    assert np.array_equal(Pairs.load(tmp_path / "play.npz", ScreenSpec()).packed, pairs.packed)
+
+
 def test_pairs_are_saved_and_joined(tmp_path):
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 256, (5, 2, 5760), dtype=np.uint8)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
-from emurl.core import engine, log
+from emurl.core import engine, interrupt, log
 from emurl.core.errors import EmurlError
 from emurl.core.progress import say
 from flows import leash
@@ -129,6 +130,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     log.start(as_json=args.log_json)
     log.forgive_encodings()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Prefect calls it again when the flow has told how it ended
+        signal.signal(signal.SIGTERM, lambda signum, _: interrupt.end(signum))
     if args.end_with_parent:
         leash.hold(os.getppid(), log.failed)
     try:
@@ -140,8 +143,7 @@ def main(argv: list[str] | None = None) -> int:
         log.failed(" ".join(str(error).split()))
         return error.exit_code
     except KeyboardInterrupt:
-        log.failed("interrupted; the same command again goes on from here")
-        return 130
+        return interrupt.say(signal.SIGINT)
     results = [
         engine.Result(plan.pipeline.by_name[row["stage"]], plan.store.get(row["ref"]), row["skipped"], row["seconds"])
         for row in rows

@@ -63,7 +63,8 @@ def require_server(within_s: float = 0.0) -> str:
 def leashed_server() -> Iterator[None]:
     """Let Prefect take a server that ends with this process where it would start a temporary one; none, where one is named.
 
-    Prefect itself ends it on the way out alone, and its children share nothing with it that would tell them.
+    Prefect itself ends it on the way out alone, and its children share nothing with it that would tell them. Ctrl-C in a terminal goes to
+    all of a session's foreground: in a session of its own the server is still there for the flow to say how it ended.
     """
     if get_current_settings().api.url:
         yield
@@ -78,6 +79,7 @@ def leashed_server() -> Iterator[None]:
             return subprocess.Popen(
                 [sys.executable, "-m", "flows.leash", str(os.getpid()), "uvicorn", *words],
                 env=os.environ | told | get_current_settings().to_environment_variables(exclude_unset=True),
+                start_new_session=True,
             )
 
     Leashed()  # made once, Prefect takes it for its own, and starts it when it first needs one

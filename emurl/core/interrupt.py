@@ -169,6 +169,12 @@ def saving() -> Iterator[Callable[[], bool]]:
         _raise(_state.came)
 
 
+def asks_to_end(error: BaseException) -> bool:
+    """Whether `error` is what a signal was raised as: by this module, or by who handled it before (Prefect)."""
+    raised = _state.handled and _state.raised and not isinstance(error, Exception)
+    return raised or isinstance(error, KeyboardInterrupt | Terminated)
+
+
 def leave() -> NoReturn:
     """Raise what the signal that came is raised as; called when all is saved."""
     _raise(signal.SIGINT if _state.came is None else _state.came)

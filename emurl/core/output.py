@@ -55,8 +55,8 @@ class Output:
     def scratch_saved(self, path: Path) -> None:
         """Say that a file in `scratch` is new, so that another machine can go on from it. Cheap; call it after each checkpoint.
 
-        A folder store needs nothing. For a bucket the file is uploaded by a thread, at most one at a time, and the newest
-        version wins. A failed upload is warned about once and tried again with the next checkpoint.
+        A folder store needs nothing. For a bucket the file is uploaded by a thread, at most one at a time and each in its turn, and
+        the newest version wins. A failed upload is warned about once and tried again with the next file.
         """
         if self.mirror is not None:
             self.mirror.saved(path)

@@ -43,6 +43,7 @@ class Mirror:
         self._record = scratch.parent / "scratch.json"
         self._seen: dict[str, list[int]] = {}
         self._waiting: dict[str, Path] = {}
+        self._failed: dict[str, Path] = {}  # to wait again when anything is new
         self._state = threading.Condition()
         self._busy = self._over = self._warned = False
         self._thread: threading.Thread | None = None
@@ -87,14 +88,16 @@ class Mirror:
         """A file of the scratch folder is new: upload it when the line is free."""
         name = path.resolve().relative_to(self._scratch.resolve()).as_posix()
         with self._state:
-            self._waiting[name] = path
+            self._failed.pop(name, None)
+            self._waiting |= {name: path, **self._failed}
+            self._failed.clear()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True, name="scratch-upload")
                 self._thread.start()
             self._state.notify_all()
 
     def flush(self, seconds: float | None = None) -> None:
-        """Wait until nothing waits any more (what failed waits for its next version, not for us)."""
+        """Wait until nothing waits any more (what failed waits for the next file, not for us)."""
         with self._state:
             self._state.wait_for(lambda: not self._busy and not self._waiting, seconds)
 
@@ -111,12 +114,17 @@ class Mirror:
                 self._state.wait_for(lambda: self._over or bool(self._waiting))
                 if self._over:
                     return
-                name, path = self._waiting.popitem()
+                name = next(
+                    iter(self._waiting)
+                )  # in turn: a file that is new again each time must not hold up one that is new once
+                path = self._waiting.pop(name)
                 self._busy = True
             try:
                 if not self._lease.lost:
                     self._upload(name, path)
             except (EmurlError, OSError) as error:
+                with self._state:
+                    self._failed[name] = path
                 if not self._warned:
                     self._warned = True
                     say(f"{self._what}: a checkpoint could not be uploaded, tried again with the next ({error})")
@@ -132,6 +140,8 @@ class Mirror:
         try:
             try:
                 os.link(path, snapshot)
+            except FileNotFoundError:  # it has been of use, and is gone
+                return
             except OSError:
                 shutil.copyfile(path, snapshot)
             mark = sha256_of_file(snapshot)[:16]

@@ -56,6 +56,7 @@ __all__ = [
 
 LEASES = ".leases"
 WORK = ".work"
+UPLOAD_S = 10.0  # that a stage which ends early waits for a bucket to have its last checkpoint
 
 
 class Store:
@@ -252,9 +253,9 @@ class Store:
             since = [one for one in self._of(pipeline, stage, fingerprint) if not (again and one.version in known)]
             output.found = max(since, key=lambda one: one.version, default=None)
             yield output
-        except Exception as error:
+        except BaseException as error:
             if mirror is not None:
-                mirror.flush(10.0)  # the last checkpoint is what the next try goes on from
+                mirror.flush(UPLOAD_S)  # the last checkpoint is what the next try goes on from
             if is_disk_full(error):
                 raise WorkError(f"{stage}: the disk of {self.root} is full; free some and run again") from None
             if isinstance(error, OSError):

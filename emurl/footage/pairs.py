@@ -51,9 +51,9 @@ class Pairs:
         )
 
     def save(self, file: Path) -> None:
-        """Write to `file` (npz), whole or not at all."""
+        """Write to `file` (npz), whole or not at all; packed, for frames of play are alike, and a bucket gets the file as well."""
         with write_atomically(file) as aside, aside.open("wb") as opened:
-            np.savez(opened, packed=self.packed, actions=self.actions, episode=self.episode, moments=self.moments)
+            np.savez_compressed(opened, packed=self.packed, actions=self.actions, episode=self.episode, moments=self.moments)
 
     @classmethod
     def load(cls, file: Path, spec: ScreenSpec) -> Pairs:

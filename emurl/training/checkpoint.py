@@ -38,9 +38,11 @@ def write_checkpoint(
     for part, value in parts.items():
         for key, tensor in _tensors(value).items():
             tensors[f"{part}/{key}"] = tensor.detach().cpu().contiguous().clone()
+    # safetensors writes several notes in any order: without a state there is one, and the same content is the same bytes.
+    notes = {"signature": json.dumps(signature, sort_keys=True)} | ({"state": json.dumps(state)} if state else {})
     try:
         with write_atomically(file, sync=True) as aside:
-            save_file(tensors, aside, metadata={"state": json.dumps(state), "signature": json.dumps(signature, sort_keys=True)})
+            save_file(tensors, aside, metadata=notes)
     except (OSError, SafetensorError) as error:
         if not is_disk_full(error):
             raise
@@ -80,7 +82,7 @@ def read_checkpoint(file: Path, parts: dict[str, Any], signature: dict[str, Any]
                 value[key] = tensor.to(value[key].device) if key in value else tensor
     if "rng" in groups:
         parts["rng"] = groups["rng"]
-    return dict(json.loads(header["state"]))
+    return dict(json.loads(header.get("state", "{}")))
 
 
 def _tensors(value: Any) -> dict[str, torch.Tensor]:

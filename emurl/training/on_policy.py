@@ -111,8 +111,9 @@ def train(
         state.due = True
         try:
             result = selection.trial(agent)
-        except (KeyboardInterrupt, interrupt.Terminated):  # a trial changes nothing of the training
-            save()
+        except BaseException as error:
+            if interrupt.asks_to_end(error):  # a trial changes nothing of the training
+                save()
             raise
         state.due = False
         selection.around()

@@ -32,7 +32,6 @@ from emurl.training.settings import OptimizerSettings
 
 Evaluate = Callable[[Any], dict[str, float]]
 Picture = Callable[[Any], dict[str, np.ndarray]]
-UPLOAD_S = 10.0  # that whoever is asked to end waits for a bucket to have the checkpoint
 
 
 @dataclass
@@ -197,10 +196,11 @@ def fit(
             rows = len(state.history)
             try:
                 _evaluate(seen, evaluate, picture, state, tracker, device)
-            except (KeyboardInterrupt, interrupt.Terminated):  # nothing of the run has changed since the step
-                del state.history[rows:]
-                state.due = True
-                save()
+            except BaseException as error:
+                if interrupt.asks_to_end(error):  # nothing of the run has changed since the step
+                    del state.history[rows:]
+                    state.due = True
+                    save()
                 raise
             state.due = False
             _judge(seen, best, best_by, settings.patience, state)
@@ -211,7 +211,6 @@ def fit(
         while state.step < steps and not state.stopped:
             if asked():
                 save()
-                output.flush(UPLOAD_S)
                 tracker.message(f"train {name}: saved at step {state.step} of {steps}")
                 interrupt.leave()
             rate = learning_rate_at(state.step, steps, settings.learning_rate, settings.warmup_steps, settings.schedule)

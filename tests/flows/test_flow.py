@@ -31,6 +31,15 @@ TOY = textwrap.dedent("""
     from flows.pipeline import main
     sys.exit(main(sys.argv[1:]))
 """)
+# Its stages save when they are asked to end, and do nothing else.
+SAVING = """(output.scratch / "began").touch()
+        with interrupt.saving() as asked:
+            while not asked():
+                time.sleep(0.05)
+            (output.scratch / "kept").touch()
+            interrupt.leave()
+        output.path("""
+SAVES = "import time\nfrom emurl.core import interrupt\n" + TOY.replace("output.path(", SAVING)
 
 
 @pytest.fixture
@@ -97,6 +106,37 @@ def test_the_flow_runs_the_table_skips_it_fails_in_one_line_and_sweeps_the_dead(
     code, _, err = toy(home, "--set", "reward.epoch=1")
     assert code == 2
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signum", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")], ids=["int", "term"]
+)
+def test_a_flow_that_is_asked_to_end_saves_and_says_so_to_prefect_and_to_the_terminal(home, signum, code, word):
+    """Ctrl-C goes to the whole group, as a terminal sends it: the server of its own is to outlive the flow."""
+    folder, environment = home
+    with (folder / "err").open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVES, "--config", str(folder / "settings.yaml")],
+            env=environment, stdout=err, stderr=err, stdin=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 240
+        while not list((folder / "store").glob(".work/*/scratch/began")):
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "err").read_text()
+            time.sleep(0.1)
+        os.killpg(process.pid, signum)
+        ended = process.wait(60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    said = (folder / "err").read_text()
+    assert ended == code and said.splitlines()[-1] == f"emurl: {word}; the same command again goes on from here", said
+    assert list((folder / "store").glob(".work/*/scratch/kept"))
+    assert runs_in(folder) == ["CRASHED"] and "Traceback" not in said
+    assert gone(folder)
 
 
 @pytest.mark.parametrize(

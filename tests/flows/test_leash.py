@@ -50,6 +50,62 @@ def test_it_ends_when_its_parent_is_killed_even_if_it_does_not_listen(tmp_path, 
     assert gone(child, 12.0 if deaf else 4.0)
 
 
+# A flow as Prefect runs it, but for its server: SIGTERM is Prefect's inside, and the stage saves before it is raised.
+FLOW = """
+import contextlib, sys, time
+from prefect.utilities.engine import capture_sigterm
+from emurl.core import interrupt
+from flows import pipeline
+def flow(*arguments):
+    with capture_sigterm(), interrupt.handled(), interrupt.saving() as asked:
+        print("ready", flush=True)
+        while not asked():
+            time.sleep(0.02)
+        print("saved", flush=True)
+        interrupt.leave()
+pipeline.emurl_flow, pipeline.leashed_server = flow, contextlib.nullcontext
+sys.exit(pipeline.main(["--config", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(("signum", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_flow_in_a_shell_saves_and_has_last_words(tmp_path, signum, code, word):
+    (tmp_path / "settings.yaml").write_text(f"store: {tmp_path}/store\ntracking: {{tensorboard: false, wandb: false}}\n")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FLOW, str(tmp_path / "settings.yaml")], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=environment | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (code, "saved\n")
+    assert err.splitlines() == [f"emurl: {word}; the same command again goes on from here"]
+
+
+def test_a_flows_own_server_is_spared_the_terminals_ctrl_c(monkeypatch):
+    """It has a session of its own, so that the flow can still tell it how it ended."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    from flows import server
+
+    real = subprocess.Popen
+    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(
+        server.subprocess, "Popen",
+        lambda words, **how: real([sys.executable, "-c", "import os; print(os.getsid(0))"], stdout=subprocess.PIPE, **how),
+    )  # fmt: skip
+    with server.leashed_server():
+        process = SubprocessASGIServer()._run_uvicorn_command()
+    out, _ = process.communicate(timeout=60)
+    assert int(out) == process.pid != os.getsid(0)
+
+
 def test_a_demo_ends_with_make():
     done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "-m flows.pipeline --config configs/demo.yaml --end-with-parent" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import emurl.training.on_policy as training
 from emurl.agents.ppo.agent import PPOAgent, evaluate
 from emurl.agents.ppo.networks import unroll
 from emurl.agents.ppo.token_networks import FrameMemory, TokenMemory, token_network
+from emurl.core import interrupt
 from emurl.core.errors import InputError, WorkError
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
@@ -305,6 +308,38 @@ def test_a_killed_run_ends_with_the_same_weights(
     last = load_file(whole.scratch / training.FILE), load_file(killed.scratch / training.FILE)
     assert last[0].keys() == last[1].keys()
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])  # archive, consoles and optimizer too
+
+
+def test_a_trial_that_a_flow_breaks_off_costs_no_update(rom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect raises something of its own for SIGTERM; here it is Ctrl-C, twice, for a trial has no step to wait for."""
+
+    class Theirs(BaseException):
+        pass
+
+    def theirs(signum: int, frame: Any) -> None:
+        raise Theirs
+
+    learn, updates, trials = training.learn, [], []
+
+    def trial(*arguments: Any, **named: Any) -> Any:
+        trials.append(len(updates))
+        if len(trials) == 4:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        return play(*arguments, **named)
+
+    monkeypatch.setattr(training, "learn", lambda *arguments: updates.append(1) or learn(*arguments))
+    monkeypatch.setattr(stage, "play", trial)
+    inputs, ended = rl_fixtures.tiny_inputs(tmp_path / "store"), rl_fixtures.output(tmp_path / "ended")
+    before = signal.signal(signal.SIGINT, theirs)
+    try:
+        with pytest.raises(Theirs), interrupt.handled():
+            stage.run(settings(rom, checkpoint_every=100), inputs, ended, Tracker.silent())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(updates) == 3
+    stage.run(settings(rom, checkpoint_every=100), inputs, ended, Tracker.silent())
+    assert len(updates) == 6 and trials[:8] == [0, 1, 2, 3, 3, 4, 5, 6]
 
 
 def test_a_clone_with_another_memory_than_asked_for_is_refused(rom: Path, tmp_path: Path) -> None:

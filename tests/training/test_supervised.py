@@ -19,6 +19,7 @@ from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.models.policy import Policy
 from emurl.models.tokenizer import Tokenizer
+from emurl.training.checkpoint import read_checkpoint, write_checkpoint
 from emurl.training.optimizers import learning_rate_at
 from emurl.training.settings import AdamSettings, MuonSettings, OptimizerSettings, ScheduleSettings
 from emurl.training.supervised import fit, resolve_device, seeded
@@ -113,13 +114,20 @@ def test_a_run_that_stops_half_way_ends_as_if_it_had_not(tmp_path, options):
     assert result.history == again.history and result.best_step == again.best_step
 
 
-@pytest.mark.parametrize("at", ["step", "evaluation"])
+class _Theirs(BaseException):
+    """As Prefect raises what it takes for SIGTERM."""
+
+
+@pytest.mark.parametrize("at", ["step", "evaluation", "evaluation in a flow"])
 def test_who_is_asked_to_end_saves_that_very_step(tmp_path, at):
     """SIGTERM while step 7 is made, or Ctrl-C twice in the evaluation after step 5: nothing is made again, and the result is the same."""
     evaluations, steps, broken = [], [], []
 
+    def theirs(signum, frame):
+        raise _Theirs
+
     def evaluate(model):
-        if at == "evaluation" and not broken and len(steps) == 5:
+        if at != "step" and not broken and len(steps) == 5:
             broken.append(1)
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -134,9 +142,9 @@ def test_who_is_asked_to_end_saves_that_very_step(tmp_path, at):
         return cells(rng)
 
     options = {"evaluate": evaluate, "eval_every": 5, "checkpoint_every": 1000}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, theirs if at == "evaluation in a flow" else signal.default_int_handler)
     try:
-        with pytest.raises((KeyboardInterrupt, interrupt.Terminated)), interrupt.handled():
+        with pytest.raises((KeyboardInterrupt, interrupt.Terminated, _Theirs)), interrupt.handled():
             train(tmp_path / "ended", sample=sample, **options)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -293,3 +301,12 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="device: 'cuda' is not available on this machine"):
             resolve_device("cuda")
+
+
+def test_without_a_state_the_same_content_is_the_same_file(tmp_path):
+    """An artifact of it is known by its bytes."""
+    for number in range(12):
+        write_checkpoint(tmp_path / f"{number}.safetensors", {"part": {"x": torch.ones(3)}}, {}, {"run": 1})
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert read_checkpoint(tmp_path / "0.safetensors", {"part": {}}, {"run": 1}) == {}
+    assert read_checkpoint(tmp_path / "0.safetensors", {"part": {}}, {"run": 2}) is None

@@ -181,6 +181,8 @@ def gather(
     Raises:
         WorkError: nothing on the screen ever changed.
     """
+    # Even where the play is there already: another machine may have got that without the places, and who comes later begins there.
+    scouted = None if policy is None else scouting(policy, number)
     file = output.scratch / f"play_{number}.npz"
     if file.exists():
         return Pairs.load(file, spec)
@@ -189,7 +191,6 @@ def gather(
         rom_path(emulator), emulator.frame_skip, emulator.press_ticks, samples, settings.seed * 1000 + number, spec,
         settings.exploration,
     )  # fmt: skip
-    scouted = None if policy is None else scouting(policy, number)
     if scouted is not None:
         explorer.begin_from(scouted.states)
     dice = np.random.default_rng([settings.seed, number, 0xAC])

@@ -39,7 +39,7 @@ from emurl.training.explore_episode import Ended
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
 from emurl.training.settings import OptimizerSettings, PlaySettings
-from emurl.training.supervised import UPLOAD_S, fit
+from emurl.training.supervised import fit
 from emurl.training.ways import Place, Way, without_loops
 
 FILE = "explore.safetensors"
@@ -135,7 +135,6 @@ def explore(
             if asked():
                 told.seconds += time.monotonic() - began
                 save()
-                output.flush(UPLOAD_S)
                 assert explorer.under_way is not None
                 tracker.message(f"{name}: saved after {explorer.under_way.turns * explorer.n} of {how.steps} actions")
                 interrupt.leave()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import zlib
 from pathlib import Path
@@ -165,8 +166,17 @@ def test_the_stage_killed_in_its_second_round_ends_the_same(watched, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
     again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
-    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet"):
+    for name in ("policy/model.safetensors", "inverse/model.safetensors", "labels.parquet", "scouted.safetensors"):
         assert again.path(name).read_bytes() == made.path(name).read_bytes()
+
+
+def test_play_without_the_places_it_began_in_hands_them_on_all_the_same(watched, tmp_path):
+    """Files reach a bucket one by one: another machine may get the second round's play alone."""
+    inputs, made, _, root = watched
+    shutil.copytree(root / "behavior/scratch", tmp_path / "behavior/scratch", ignore=shutil.ignore_patterns("scout*"))
+    assert (tmp_path / "behavior/scratch/play_2.npz").exists()
+    again, _ = run_stage(behavior, SETTINGS, inputs, tmp_path / "behavior")
+    assert again.path("scouted.safetensors").read_bytes() == made.path("scouted.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("memory", ["recurrent", "frames", "none"])
@@ -249,6 +259,15 @@ def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
     for one, other in ((whole.packed, again.packed), (whole.actions, again.actions), (whole.moments, again.moments)):
         assert len(one) and np.array_equal(one, other)
     assert np.array_equal(whole.episode, again.episode)
+
+
+def test_play_is_kept_in_a_tenth_of_its_size(tmp_path):
+    player = explorer()
+    pairs = player.gather(300, Tracker.silent())
+    player.close()
+    pairs.save(tmp_path / "play.npz")
+    assert len(pairs) and 10 * (tmp_path / "play.npz").stat().st_size < pairs.packed.nbytes + pairs.moments.nbytes
+    assert np.array_equal(Pairs.load(tmp_path / "play.npz", ScreenSpec()).packed, pairs.packed)
 
 
 def test_pairs_are_saved_and_joined(tmp_path):

@@ -85,9 +85,13 @@ class Job:
         return int(found[1])
 
     def steps_logged(self, name: str) -> int:
-        """The last step that was told to TensorBoard; every step is, with `log_every=1`."""
-        newest = max((self.store / ".tracking" / "tensorboard").glob(f"*/{self.stage}"), key=lambda one: one.stat().st_mtime)
-        return int(EventAccumulator(str(newest)).Reload().Scalars(f"{self.stage}/{name}")[-1].step)
+        """The last step that was told to TensorBoard; every step is, with `log_every=1`. 0: none yet."""
+        runs = [*(self.store / ".tracking" / "tensorboard").glob(f"*/{self.stage}")]
+        if not runs:
+            return 0
+        told = EventAccumulator(str(max(runs, key=lambda one: one.stat().st_mtime))).Reload()
+        known = f"{self.stage}/{name}" in told.Tags()["scalars"]
+        return int(told.Scalars(f"{self.stage}/{name}")[-1].step) if known else 0
 
 
 def fit(stage: str, name: str, *sets: str) -> tuple[str, tuple[str, ...], str, str, str, str | None]:
@@ -133,6 +137,8 @@ def test_a_training_stage_saves_and_goes_on(tiny: Tiny, store: Path, case: str) 
     with job.running():
         # A file of the scratch shows that it is at work, or a line of progress: the first comes after ten seconds.
         job.wait_for(lambda: job.scratch(at_work) if at_work else re.search(r"explore: \d+/\S+ actions", job.said()))
+        if case == "policy-ways":  # its file is of the phase before
+            job.wait_for(lambda: job.steps_logged("round_1/loss"))
         time.sleep(2.0)
         seconds, code = job.end(signal.SIGTERM)
     assert code == 143 and seconds <= TERM_S, job.said()

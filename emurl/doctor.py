@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import EmurlError
+from emurl.core.files import free_at
 from emurl.core.proxies import without_password
 
 if TYPE_CHECKING:
@@ -247,23 +247,16 @@ MINUTES_A_RUN = {True: 1.5, False: 120.0}  # of a demo leaderboard, of a real on
 
 
 def _space(config: Config) -> Check:
+    from emurl.core.store import Store
+
     minutes = MINUTES_A_RUN[config.broadcast is not None] * min(config.runs.max_runs, config.videos.max_videos)
     fetched = 0.0 if config.runs.source == "folder" else VIDEO_BYTES_A_MINUTE  # a folder's are second names of what is there
     need = minutes * (fetched + config.frames.fps * 60 * 5760) + 1e9
-    free = shutil.disk_usage(_existing(config)).free
+    free = free_at(Store(config.store).root)
     seen = f"{free / 1e9:.0f} GB free; about {need / 1e9:.0f} GB will be wanted"
     return Check(
         "space", "ok" if free > need else "missing", seen, "" if free > need else "another store, or fewer runs.max_runs"
     )
-
-
-def _existing(config: Config) -> str:
-    from emurl.core.store import Store
-
-    root = Store(config.store).root.absolute()
-    while not root.exists():
-        root = root.parent
-    return str(root)
 
 
 def _prefect(config: Config) -> Check:

@@ -14,7 +14,8 @@ import pandas as pd
 
 from emurl.core.config import Config
 from emurl.core.errors import InputError, WorkError
-from emurl.core.files import is_disk_full, write_atomically
+from emurl.core.files import write_atomically
+from emurl.core.refusals import writing
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.footage.clock import clock_of
@@ -248,12 +249,5 @@ def _check_output(option: str, name: str | None, suffix: str) -> None:
 
 
 def _write(option: str, name: str, write: Callable[[Path], Any]) -> None:
-    try:
-        with write_atomically(Path(name)) as aside:
-            write(aside)
-    except OSError as error:
-        if is_disk_full(error):
-            raise WorkError(f"{option} {name}: the disk is full; free some and run again") from None
-        raise InputError(
-            f"{option} {name}: cannot be written ({error.strerror or error}), expected a file in a folder that can"
-        ) from None
+    with writing(f"{option} {name}"), write_atomically(Path(name)) as aside:
+        write(aside)

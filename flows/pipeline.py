@@ -64,7 +64,7 @@ def emurl_flow(
     try:
         plan = Plan.of(config, stages or (), overrides or (), force, inputs or (), timeout_hours)
     except EmurlError as error:
-        return _failed([" ".join(str(error).split())], error)
+        return _failed([log.flat(error)], error)
     with get_client(sync_client=True) as client:
         client.update_flow_run(flow_run.id, tags=[*flow_run.tags, process_tag()])
     sweep()
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
         with told_when_it_goes(), leashed_server():
             rows: Any = emurl_flow(args.config, args.stages, args.set, args.force, args.input, None)
     except EmurlError as error:
-        log.failed(" ".join(str(error).split()))
+        log.failed(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return interrupt.say(signal.SIGINT)

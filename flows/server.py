@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         if not url:
             raise InputError("PREFECT_API_URL: not set, expected http://127.0.0.1:4200/api, for example")
     except EmurlError as error:
-        log.failed(" ".join(str(error).split()))
+        log.failed(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130

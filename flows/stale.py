@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
                 return 0
             time.sleep(args.every)
     except EmurlError as error:
-        log.failed(" ".join(str(error).split()))
+        log.failed(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -50,7 +50,7 @@ def make(plan: Plan, stage: str, parents: list[str], group: str) -> Any:
     except EmurlError as error:
         if row.network and isinstance(error, WorkError):
             raise  # to be tried again
-        return Failed(message=" ".join(str(error).split()), data=error)
+        return Failed(message=log.flat(error), data=error)
     if not result.skipped:
         show(result)
     return {**result.as_json(), "headline": result.headline, "group": result.group}
@@ -92,7 +92,7 @@ def explain(plan: Plan, stage: Stage, state: State[Any], group: str) -> list[str
     again = plan.again(stage)
     if deployment.name:
         again += f", or {plan.deployed_again(stage)}"
-    why = " ".join(str(state.message).split())
+    why = log.flat(state.message)
     return [
         f"{stage.name} has {(state.name or state.type).lower()}: {why}",
         f"its log: {log_of(plan, stage, group)}",

@@ -12,11 +12,7 @@ from typing import Any
 
 from emurl import __version__
 from emurl.cli import artifacts
-from emurl.cli.options import add_json as _add_json
-from emurl.cli.options import add_log as _add_log
-from emurl.cli.options import add_store as _add_store
-from emurl.cli.options import answer as _print
-from emurl.cli.options import open_store as _store
+from emurl.cli.options import add_json, add_log, add_store, answer, open_store
 from emurl.core import interrupt, log, proxies
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
@@ -33,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The words of the command line."""
     parser = argparse.ArgumentParser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
     parser.add_argument("--version", action="version", version=f"emurl {__version__}")
-    _add_log(parser, default=False)
+    add_log(parser, default=False)
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
 
     tables = usable("pipelines").values()  # a half-made one must not keep the words from those who do not ask for it
@@ -59,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     compare = words.add_parser("compare", help="settings and metrics of versions side by side")
     compare.add_argument("refs", nargs="+", metavar="REF", help="versions such as reward@v1 reward@v2")
-    _add_store(compare)
-    _add_json(compare)
+    add_store(compare)
+    add_json(compare)
     compare.set_defaults(do=_compare)
 
     train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
@@ -72,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--steps", type=int, required=True, metavar="N", help="environment steps, of all environments together")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="seed of everything (default 0)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the agent, as in num_envs=4")
-    _add_json(train)
+    add_json(train)
     train.set_defaults(do=_train)
 
     play = words.add_parser("play", help="watch a policy: frame | reconstruction | progress | action probabilities")
@@ -112,8 +108,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG, metavar="FILE", help="settings (default configs/demo.yaml)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
-    _add_store(parser)
-    _add_json(parser)
+    add_store(parser)
+    add_json(parser)
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -138,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     from emurl.core import engine
 
     results = engine.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
-    _print(args, [result.as_json() for result in results], lambda: engine.closing_table(results))
+    answer(args, [result.as_json() for result in results], lambda: engine.closing_table(results))
     return 0
 
 
@@ -160,7 +156,7 @@ def _bench(args: argparse.Namespace) -> int:
         raise InputError(f"bench {args.what}: counts what a POSIX system counts, expected Linux (on Windows: WSL)")
     config = _config_of_speedrun(args, f"bench {args.what}")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
-    _print(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
+    answer(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0
 
 
@@ -168,16 +164,16 @@ def _doctor(args: argparse.Namespace) -> int:
     from emurl import doctor
 
     checks = doctor.examine(_config(args))
-    _print(args, [check.as_json() for check in checks], lambda: doctor.as_text(checks))
+    answer(args, [check.as_json() for check in checks], lambda: doctor.as_text(checks))
     return 1 if any(check.verdict == "missing" for check in checks) else 0
 
 
 def _compare(args: argparse.Namespace) -> int:
     from emurl import compare
 
-    store = _store(args)
+    store = open_store(args)
     table = compare.side_by_side([store.get(ref) for ref in args.refs])
-    _print(args, table, lambda: compare.as_text(table))
+    answer(args, table, lambda: compare.as_text(table))
     return 0
 
 
@@ -211,7 +207,7 @@ def _train(args: argparse.Namespace) -> int:
         mean = f"{sum(last) / len(last):.4g}" if last else "no episode ended"
         return f"{told['agent']} on {told['env']}: {told['steps']} steps in {told['seconds']} s, mean return of the last {len(last)}: {mean}"
 
-    _print(args, told, text)
+    answer(args, told, text)
     return 0
 
 
@@ -228,7 +224,7 @@ def _play(args: argparse.Namespace) -> int:
         emulator = _emulator(args)
         steps = STEPS if args.steps is None else args.steps
         played = play_bot(emulator, args.seed, args.video) if args.bot else play_random(emulator, args.seed, steps, args.video)
-        _print(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
+        answer(args, played, lambda: "\n".join(f"{name}: {value}" for name, value in played.items()))
         return 0
     from emurl import play
     from emurl.core.store import Store
@@ -243,7 +239,7 @@ def _play(args: argparse.Namespace) -> int:
         video=args.video,
         sticky=args.sticky,
     )
-    _print(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    answer(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
     return 0
 
 
@@ -256,7 +252,7 @@ def _splits(args: argparse.Namespace) -> int:
     told = splits.splits(
         config, Store(config.store), _home(args.what), sheet=_home(args.sheet), lss=_home(args.lss), judge_of=args.input
     )
-    _print(args, told, lambda: as_text(told))
+    answer(args, told, lambda: as_text(told))
     return 0
 
 
@@ -273,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except EmurlError as error:
-        log.failed(" ".join(str(error).split()))
+        log.failed(str(error))
         return error.exit_code
     except Exception as error:
         if not is_disk_full(error):  # a bug, and its traceback is worth reading

@@ -53,6 +53,11 @@ def ref_of(pipeline: str, stage: str, number: int) -> str:
     return f"{stage}@v{number}" if pipeline == DEFAULT_PIPELINE else f"{pipeline}/{stage}@v{number}"
 
 
+def folder_of(pipeline: str, stage: str, number: int) -> str:
+    """The folder of a version, below a store or in an exported file."""
+    return f"{pipeline}/{stage}/v{number}"
+
+
 def ref_at(key: str) -> str:
     """The ref of what lies at `<pipeline>/<stage>/v<N>` in a store, or as older versions of emurl wrote it at `<stage>/v<N>`."""
     *pipeline, stage, version = key.split("/")
@@ -112,6 +117,11 @@ class Artifact:
     def ref(self) -> str:
         """How it is named on the command line: `reward@v3`, `vgc/league@v2`."""
         return ref_of(self.pipeline, self.stage, self.version)
+
+    @property
+    def key(self) -> str:
+        """Its folder in an object store; of an older one, where that has it."""
+        return str(getattr(self.source, "key", folder_of(self.pipeline, self.stage, self.version)))
 
     @property
     def digest(self) -> str:

@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 import os
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from emurl.core import threads
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.files import at_home, create_file, write_atomically
 from emurl.core.proxies import require_usable
@@ -271,7 +271,11 @@ class Remote:
 
     def probe(self, write: bool) -> None:
         """See `Store.probe`."""
-        within(PROBE_S, lambda: Remote(self.url, quick=True)._try(write), self.url)
+        # In a thread of its own: a client may wait for longer than it was told.
+        if not threads.within(PROBE_S, lambda: Remote(self.url, quick=True)._try(write), "store-probe"):
+            raise WorkError(
+                f"store {self.url}: does not answer within {PROBE_S:.0f} s, expected a store that can be reached from here"
+            )
 
     def _try(self, write: bool) -> None:
         self.names("")
@@ -369,22 +373,3 @@ def _loader() -> Any:
     from botocore.loaders import create_loader
 
     return create_loader()
-
-
-def within(seconds: float, work: Callable[[], None], url: str) -> None:
-    """Do `work`, or say after `seconds` that the store does not answer. What hangs is left behind in a daemon thread."""
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="store-probe")
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise WorkError(f"store {url}: does not answer within {seconds:.0f} s, expected a store that can be reached from here")
-    if failure:
-        raise failure[0]

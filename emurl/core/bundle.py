@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emurl.core.artifact import MANIFEST, SCHEMA, Artifact, split_ref, version_number
+from emurl.core.artifact import MANIFEST, SCHEMA, Artifact, folder_of, split_ref, version_number
 from emurl.core.entry_names import collide, complain
 from emurl.core.errors import InputError, WorkError
-from emurl.core.files import is_disk_full, write_atomically
+from emurl.core.files import write_atomically
+from emurl.core.refusals import writing
 
 if TYPE_CHECKING:
     from emurl.core.store import Store
@@ -69,11 +70,6 @@ def _parent(store: Store, child: Artifact, name: str, ref: str) -> Artifact:
     return parent
 
 
-def folder_of(pipeline: str, stage: str, number: int) -> str:
-    """The folder of a version in a bundle; the store's own layout."""
-    return f"{pipeline}/{stage}/v{number}"
-
-
 def size_of(artifacts: Iterable[Artifact]) -> int:
     """Bytes of all their files."""
     return sum(int(file["size"]) for one in artifacts for file in one.manifest["files"])
@@ -115,20 +111,13 @@ def export(
             for one in every
         ],
     }
-    try:
-        with write_atomically(target, sync=True) as aside, zipfile.ZipFile(aside, "x") as archive:
-            archive.writestr(_entry(INDEX), _text(index))
-            for one in every:
-                folder = folder_of(one.pipeline, one.stage, one.version)
-                archive.writestr(_entry(f"{folder}/{MANIFEST}"), manifests[one.ref])
-                for file in one.manifest["files"]:
-                    _put(archive, f"{folder}/{file['name']}", one, file, tick)
-    except OSError as error:
-        if is_disk_full(error):
-            raise WorkError(f"{target}: the disk is full; free some and run again") from None
-        raise InputError(
-            f"{target}: cannot be written ({error.strerror or error}), expected a file in a folder that can"
-        ) from None
+    with writing(str(target)), write_atomically(target, sync=True) as aside, zipfile.ZipFile(aside, "x") as archive:
+        archive.writestr(_entry(INDEX), _text(index))
+        for one in every:
+            folder = folder_of(one.pipeline, one.stage, one.version)
+            archive.writestr(_entry(f"{folder}/{MANIFEST}"), manifests[one.ref])
+            for file in one.manifest["files"]:
+                _put(archive, f"{folder}/{file['name']}", one, file, tick)
     return every
 
 

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from emurl.core.artifact import DEFAULT_PIPELINE, MANIFEST, ref_of, version_number
+from emurl.core.artifact import DEFAULT_PIPELINE, MANIFEST, folder_of, ref_of, version_number
 from emurl.core.backends import Remote
 from emurl.core.errors import EmurlError, WorkError
 from emurl.core.lease import Lease, holder_of
@@ -198,7 +198,7 @@ class Claims:
     # --- names ---------------------------------------------------------------------------------------------------
 
     def _folder(self, number: int) -> str:
-        return f"{self.pipeline}/{self.stage}/v{number}"
+        return folder_of(self.pipeline, self.stage, number)
 
     def _manifest(self, number: int) -> str:
         return f"{self._folder(number)}/{MANIFEST}"

@@ -149,6 +149,14 @@ def remove_tree(path: Path) -> None:
         path.unlink() if path.is_file() or path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
+def free_at(folder: Path) -> int:
+    """Bytes that are free where a folder is, or would be made."""
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether a failure, or what led to it, is a full disk or a quota used up."""
     seen: set[int] = set()

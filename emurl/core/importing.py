@@ -6,7 +6,6 @@ number, and what came from it says so; digests and fingerprints stay as they wer
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from emurl.core import publishing
 from emurl.core.artifact import SCHEMA, Artifact
 from emurl.core.bundle import Tick, size_of
 from emurl.core.errors import InputError, WorkError
+from emurl.core.files import free_at
 from emurl.core.refusals import explain_folder
 from emurl.core.store import Output, Store
 from emurl.core.unbundle import Bundle, opened
@@ -113,9 +113,6 @@ def _identity(artifact: Artifact) -> tuple[str, str, dict[str, str]]:
 
 
 def _require_room(store: Store, size: int) -> None:
-    folder = store.root.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_at(store.root)
     if size > free:
         raise WorkError(f"{store.root}: has {free >> 20:,} MiB free, expected {size >> 20:,} MiB for what is imported")

@@ -62,10 +62,9 @@ def told(artifact: Artifact, where: str) -> Told:
 
 def uri_of(store: Any, artifact: Artifact) -> str:
     """Where a version of `store` lies: `file:///…/data/speedrun/reward/v3`, `s3://bucket/prefix/speedrun/reward/v3`."""
-    key = getattr(artifact.source, "key", None)
     if store.remote is None:
         return artifact.local.absolute().as_uri()
-    return str(store.where(key or f"{artifact.pipeline}/{artifact.stage}/v{artifact.version}"))
+    return str(store.where(artifact.key))
 
 
 def config_of(settings: dict[str, Any], facts: dict[str, Any], group: str, number: int) -> dict[str, Any]:

@@ -124,11 +124,16 @@ def is_json() -> bool:
     return any(isinstance(handler, _Stderr) and isinstance(handler.formatter, _JsonLines) for handler in LOGGER.handlers)
 
 
+def flat(text: object) -> str:
+    """What somebody else has written over several lines, on one."""
+    return " ".join(str(text).split())
+
+
 def failed(line: str) -> None:
     """Say in one line why the work ended, also where nobody called `start`."""
     if not LOGGER.handlers:
         start()
-    LOGGER.error(line)
+    LOGGER.error(flat(line))
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
@@ -142,4 +147,4 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, DeprecationWarning | PendingDeprecationWarning):
         return
-    LOGGER.warning(" ".join(str(message).split()))
+    LOGGER.warning(flat(message))

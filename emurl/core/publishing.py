@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emurl.core import claims, folder_publishing, retention
-from emurl.core.artifact import MANIFEST, Artifact
+from emurl.core.artifact import MANIFEST, Artifact, folder_of
 from emurl.core.backends import Remote, explain_folder
 from emurl.core.errors import EmurlError
 from emurl.core.files import discard
@@ -67,7 +67,7 @@ def _publish_remote(
 ) -> Artifact:
     pipeline, stage = str(manifest["pipeline"]), str(manifest["stage"])
     manifest = claims.Claims(remote, pipeline, stage).publish(lease, manifest, files_below(output.folder), number)
-    artifact = Artifact(store.cached(manifest), manifest, Files(remote, f"{pipeline}/{stage}/v{manifest['version']}"))
+    artifact = Artifact(store.cached(manifest), manifest, Files(remote, folder_of(pipeline, stage, manifest["version"])))
     with contextlib.suppress(OSError):  # what is here need not be downloaded again
         (output.folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
         artifact.local.parent.mkdir(parents=True, exist_ok=True)

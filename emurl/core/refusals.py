@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Iterator
 
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.files import is_disk_full
@@ -16,6 +18,17 @@ def explain_folder(url: str, error: OSError) -> EmurlError:
     if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
         return WorkError(f"store {url}: the disk does not answer ({reason})")
     return InputError(f"store {url}: not readable or not writable ({reason}), expected a folder we may write to")
+
+
+@contextlib.contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Write a file that somebody has asked for: what the disk refuses is one line about `what`."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise WorkError(f"{what}: the disk is full; free some and run again") from None
+        raise InputError(f"{what}: cannot be written ({error.strerror or error}), expected a file in a folder that can") from None
 
 
 def one_line(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def _verify_files(store: Store, artifact: Artifact) -> list[str]:
     if store.remote is None:
         present = {name: path.stat().st_size for name, path in files_below(artifact.local)}
     else:
-        present = {name: size for name, size in store.remote.below(_key_of(artifact)).items() if name != MANIFEST}
+        present = {name: size for name, size in store.remote.below(artifact.key).items() if name != MANIFEST}
     for name in sorted(expected.keys() - present.keys()):
         problems.append(f"{artifact.ref}: {name} is missing")
     for name in sorted(present.keys() - expected.keys()):
@@ -84,13 +84,8 @@ def _hashes(store: Store, artifact: Artifact, names: list[str]) -> Iterator[tupl
     if remote is None:
         yield from ((name, sha256_of_file(artifact.local / name)) for name in names)
         return
-    key = _key_of(artifact)
     # A store far away answers each file late, not slowly.
-    yield from zip(names, each(lambda name, stop: remote.sha256(f"{key}/{name}"), names, 4), strict=True)
-
-
-def _key_of(artifact: Artifact) -> str:
-    return str(getattr(artifact.source, "key", f"{artifact.pipeline}/{artifact.stage}/v{artifact.version}"))
+    yield from zip(names, each(lambda name, stop: remote.sha256(f"{artifact.key}/{name}"), names, 4), strict=True)
 
 
 def _headless(store: Store) -> list[str]:

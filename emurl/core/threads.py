@@ -84,3 +84,27 @@ def each(work: Callable[[Item, Stop], Made], items: Iterable[Item], threads: int
         for one in crew:
             one.join(max(0.0, until - time.monotonic()))
     return [made[place] for place in range(count)]
+
+
+def within(seconds: float, work: Callable[[], object], name: str) -> bool:
+    """Do work that may wait for somebody who is gone; whether it is over after `seconds`. If not, its thread `name` is left behind.
+
+    Raises:
+        Whatever `work` raised in time.
+    """
+    failed: list[BaseException] = []
+
+    def labor() -> None:
+        try:
+            work()
+        except BaseException as error:  # told to whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=labor, daemon=True, name=name)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return False
+    if failed:
+        raise failed[0]
+    return True

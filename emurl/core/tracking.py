@@ -12,7 +12,6 @@ import contextlib
 import netrc
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from emurl.core import lineage
+from emurl.core import lineage, threads
 from emurl.core.artifact import Artifact
 from emurl.core.errors import InputError
 from emurl.core.progress import Progress, say
@@ -317,18 +316,5 @@ def _within(seconds: float, what: Callable[[], Any]) -> None:
     Raises:
         TimeoutError: it was.
     """
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            what()
-        except BaseException as error:  # told to whoever waits
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True, name="wandb")
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
+    if not threads.within(seconds, what, "wandb"):
         raise TimeoutError(f"no answer within {seconds:g} s")
-    if failed:
-        raise failed[0]

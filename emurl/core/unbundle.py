@@ -26,11 +26,12 @@ from emurl.core.artifact import (
     Artifact,
     canonical_json,
     digest_of,
+    folder_of,
     is_name,
     read_manifest,
     version_number,
 )
-from emurl.core.bundle import CHUNK, FORMAT, INDEX, KIND, Tick, folder_of
+from emurl.core.bundle import CHUNK, FORMAT, INDEX, KIND, Tick
 from emurl.core.entry_names import collide, complain
 from emurl.core.errors import InputError
 from emurl.core.pickles import HEAD, pickled

@@ -9,7 +9,6 @@ are.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterable
@@ -29,7 +28,8 @@ from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.pairs import Pairs, changed
 from emurl.screen import ScreenSpec, decode, encode
-from emurl.training.checkpoint import read_checkpoint, write_checkpoint
+from emurl.training.checkpoint import dice as dice_of
+from emurl.training.checkpoint import joined, parted, read_checkpoint, write_checkpoint
 
 # B often enough to be told from A: at 3 % the inverse model called nearly every B of the footage "A".
 PROBABILITIES = {"a": 0.24, "b": 0.10, "up": 0.15, "down": 0.15, "left": 0.15, "right": 0.15, "start": 0.10, "select": 0.01}
@@ -190,14 +190,13 @@ class Explorer:
             "moments": encode(np.stack(self._moments), self.spec)
             if self._moments
             else np.zeros((0, self.spec.frame_bytes), np.uint8),
-            "keys": np.frombuffer(b"".join(self.kept), np.uint8).copy(),
-            "states": np.frombuffer(b"".join(one.packed for one in kept), np.uint8).copy(),
             "state_sizes": np.array([len(one.packed) for one in kept], np.int64),
             "counts": np.array([one.count for one in kept], np.int64),
         }
         rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
-        state = {"number": number, "rngs": [json.loads(json.dumps(rng.bit_generator.state)) for rng in rngs]}
+        state = {"number": number, "rngs": [dice_of(rng) for rng in rngs]}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+        tensors |= {"keys": joined(self.kept), "states": joined(one.packed for one in kept)}
         write_checkpoint(file, {"play": tensors}, state, signature, saved)
 
     def _take_up(self, file: Path, signature: dict[str, Any], parts: list[Pairs], dice: np.random.Generator | None) -> int:
@@ -216,11 +215,9 @@ class Explorer:
             packed = play["packed"][first:last].numpy().copy()
             parts.append(Pairs(packed, actions, np.full(len(actions), number, np.int64), nothing, self.spec))
         self._moments = list(decode(play["moments"].numpy(), self.spec))
-        keys, states, at = play["keys"].numpy().tobytes(), play["states"].numpy().tobytes(), 0
-        self.kept = {}
-        for number, (size, count) in enumerate(zip(play["state_sizes"].tolist(), play["counts"].tolist(), strict=True)):
-            self.kept[keys[16 * number : 16 * number + 16]] = Kept(states[at : at + size], count)
-            at += size
+        keys = [bytes(key) for key in play["keys"].reshape(-1, 16).numpy()]
+        rows = zip(keys, parted(play["states"], play["state_sizes"]), play["counts"].tolist(), strict=True)
+        self.kept = {key: Kept(packed, count) for key, packed, count in rows}
         return int(state["number"])
 
     def _round(self, act: Act | None) -> list[_Episode]:

@@ -10,6 +10,7 @@ import torch
 
 from emurl.core.files import write_atomically
 from emurl.screen import ScreenSpec, decode, encode
+from emurl.training.checkpoint import joined
 
 PARTS = 3 * 4  # of the screen, by which kinds of changes are told apart
 
@@ -94,7 +95,7 @@ class Collector:
         """Everything but the dice, for a checkpoint."""
         pairs = self.pairs()
         return {
-            "kinds": torch.from_numpy(np.frombuffer(b"".join(self.kinds), np.uint8).copy().reshape(-1, PARTS)),
+            "kinds": joined(self.kinds).reshape(-1, PARTS),
             "sizes": torch.tensor([len(kept) for kept in self.kinds.values()], dtype=torch.int64),
             "met": torch.tensor([self.met[kind] for kind in self.kinds], dtype=torch.int64),
             "packed": torch.from_numpy(pairs.packed),

@@ -15,6 +15,7 @@ import torch
 
 from emurl.agents.base import Carry
 from emurl.core.recall import key_of
+from emurl.training.checkpoint import joined, parted
 
 
 @dataclass
@@ -91,12 +92,10 @@ class StateArchive:
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything, for a checkpoint."""
         entries = list(self.entries.values())
-        joined = b"".join(entry.packed for entry in entries)
-        keys = b"".join(self.entries)
         return {
-            "states": torch.from_numpy(np.frombuffer(joined, np.uint8).copy()),
+            "states": joined(entry.packed for entry in entries),
             "sizes": torch.tensor([len(entry.packed) for entry in entries], dtype=torch.int64),
-            "keys": torch.from_numpy(np.frombuffer(keys, np.uint8).copy().reshape(-1, 16)),
+            "keys": joined(self.entries).reshape(-1, 16),
             "progress": torch.tensor([entry.progress for entry in entries], dtype=torch.float64),
             "chosen": torch.tensor([entry.chosen for entry in entries], dtype=torch.int64),
             "allowance": torch.tensor(self._allowance, dtype=torch.float64),
@@ -108,15 +107,9 @@ class StateArchive:
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
-        joined = tensors["states"].numpy().tobytes()
-        sizes = tensors["sizes"].tolist()
-        starts = np.cumsum([0, *sizes]).tolist()[:-1]
         keys = [bytes(key) for key in tensors["keys"].numpy()]
-        columns = (keys, starts, sizes, tensors["progress"].tolist(), tensors["chosen"].tolist())
-        self.entries = {
-            key: Entry(joined[start : start + size], progress, chosen)
-            for key, start, size, progress, chosen in zip(*columns, strict=True)
-        }
+        columns = (keys, parted(tensors["states"], tensors["sizes"]), tensors["progress"].tolist(), tensors["chosen"].tolist())
+        self.entries = {key: Entry(packed, progress, chosen) for key, packed, progress, chosen in zip(*columns, strict=True)}
         for name, rows in tensors.items():
             if name.startswith("carry_"):
                 for entry, row in zip(self.entries.values(), rows.numpy(), strict=True):

@@ -5,11 +5,13 @@ One file and one rename, because two files could be of two different moments aft
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -83,6 +85,23 @@ def read_checkpoint(file: Path, parts: dict[str, Any], signature: dict[str, Any]
     if "rng" in groups:
         parts["rng"] = groups["rng"]
     return dict(json.loads(header.get("state", "{}")))
+
+
+def dice(rng: np.random.Generator) -> dict[str, Any]:
+    """The state of `rng`, JSON-ready and its own; given to `rng.bit_generator.state` it is gone on from."""
+    state: dict[str, Any] = json.loads(json.dumps(rng.bit_generator.state))
+    return state
+
+
+def joined(parts: Iterable[bytes]) -> torch.Tensor:
+    """Bytes one after the other, uint8 (N,); how long each was has to be kept beside them."""
+    return torch.from_numpy(np.frombuffer(b"".join(parts), np.uint8).copy())
+
+
+def parted(together: torch.Tensor, sizes: torch.Tensor) -> list[bytes]:
+    """The inverse of `joined`, for parts of `sizes` (n,)."""
+    data, ends = together.numpy().tobytes(), np.cumsum([0, *sizes.tolist()]).tolist()
+    return [data[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def _tensors(value: Any) -> dict[str, torch.Tensor]:

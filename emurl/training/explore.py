@@ -21,6 +21,7 @@ import torch
 
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge
+from emurl.training.checkpoint import joined
 from emurl.training.explore_episode import GRID, Ended, Episode, UnderWay
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
@@ -336,8 +337,7 @@ class Explorer:
             saved |= {f"carry_{name}": torch.from_numpy(value.copy()) for name, value in self._carry.items()}
             cells = [(position, number[id(place)]) for (position, _), place in self.cells.items()]
             saved["in_cells"] = torch.tensor(cells, dtype=torch.int64).reshape(-1, 2)
-            pictures = b"".join(picture for _, picture in self.cells)
-            saved["cell_pictures"] = torch.from_numpy(np.frombuffer(pictures, np.uint8).copy())
+            saved["cell_pictures"] = joined(picture for _, picture in self.cells)
         tried = [[float(position), *values] for position, values in self.tried.items()]
         saved["tried"] = torch.tensor(tried, dtype=torch.float64).reshape(-1, 3)
         losses = [[float(position), count] for position, count in self.losses.items()]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from emurl.rewards.splits import Standing
+from emurl.training.checkpoint import joined, parted
 from emurl.training.restless import Chosen
 from emurl.training.ways import Place
 
@@ -93,15 +94,14 @@ class UnderWay:
         ]  # fmt: skip
         chosen = [item for one in self.episodes for item in one.chosen.items()]
         ended = [tuple(float(value) for value in astuple(one)) for one in self.ended]
-        states = b"".join(self.states)
         saved = {
             "episodes": torch.tensor(rows, dtype=torch.float64).reshape(-1, 9),
-            "chosen_in": _bytes(b"".join(key for key, _ in chosen)),
+            "chosen_in": joined(key for key, _ in chosen),
             "chosen": torch.from_numpy(np.stack([counts for _, counts in chosen])) if chosen else torch.zeros(0, 0),
             "ended": torch.tensor(ended, dtype=torch.float64).reshape(-1, 7),
             "frames": torch.from_numpy(self.frames.copy()),
             "turns": torch.tensor(self.turns),
-            "states": _bytes(states),
+            "states": joined(self.states),
             "state_sizes": torch.tensor([len(state) for state in self.states], dtype=torch.int64),
         }
         if self.played is not None:
@@ -131,13 +131,6 @@ class UnderWay:
             Ended(bool(trial), bool(power_on), chance, int(furthest), int(passed), int(steps), bool(finished))
             for trial, power_on, chance, furthest, passed, steps, finished in tensors["ended"].tolist()
         ]
-        states, joined, first = [], tensors["states"].numpy().tobytes(), 0
-        for size in tensors["state_sizes"].tolist():
-            states.append(joined[first : first + size])
-            first += size
+        states = parted(tensors["states"], tensors["state_sizes"])
         played = tensors["played_last"].numpy().copy() if "played_last" in tensors else None
         return cls(episodes, tensors["frames"].numpy().copy(), ended, played, int(tensors["turns"]), states)
-
-
-def _bytes(data: bytes) -> torch.Tensor:
-    return torch.from_numpy(np.frombuffer(data, np.uint8).copy())

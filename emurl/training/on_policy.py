@@ -7,7 +7,6 @@ than a killed run's checkpoints, and consoles go on from saved states: the weigh
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.core import interrupt
 from emurl.core.errors import WorkError
 from emurl.core.tracking import Tracker
-from emurl.training.checkpoint import read_checkpoint, write_checkpoint
+from emurl.training.checkpoint import dice, read_checkpoint, write_checkpoint
 from emurl.training.returns import ReturnNormalizer, advantages_of, best_pieces, explained_variance
 from emurl.training.rollout import Episode, Rollout
 
@@ -129,7 +128,7 @@ def train(
         places.clear()
         places.update(source.tensors())
         state.normalizer = normalizer.state()
-        state.rng = json.loads(json.dumps(source.rng.bit_generator.state))
+        state.rng = dice(source.rng)
         write_checkpoint(scratch / FILE, parts, asdict(state), signature or {})
         saved(scratch / FILE)
 

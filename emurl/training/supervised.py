@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.models.base import Pretrained
-from emurl.training.checkpoint import read_checkpoint, write_checkpoint
+from emurl.training.checkpoint import dice, read_checkpoint, write_checkpoint
 from emurl.training.optimizers import bf16_is_quicker, learning_rate_at, make_optimizers
 from emurl.training.settings import OptimizerSettings
 
@@ -318,7 +317,7 @@ def _save_rng(rng: np.random.Generator, device: torch.device, parts: dict[str, A
     parts["rng"] = {"torch": torch.get_rng_state()}
     if device.type == "cuda":
         parts["rng"]["cuda"] = torch.cuda.get_rng_state(device)
-    return {"numpy": json.loads(json.dumps(rng.bit_generator.state))}
+    return {"numpy": dice(rng)}
 
 
 def _restore_rng(rng: np.random.Generator, device: torch.device, saved: dict[str, Any], parts: dict[str, Any]) -> None:

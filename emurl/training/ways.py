@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from emurl.rewards.splits import Standing
+from emurl.training.checkpoint import joined, parted
 
 KEY = 16  # bytes that stand for a grid in `Standing.seen`
 
@@ -150,9 +151,6 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
             order.append(one)
     seen = [b"".join(sorted(one.standing.seen)) for one in order]
 
-    def joined(parts: Sequence[bytes]) -> torch.Tensor:
-        return torch.from_numpy(np.frombuffer(b"".join(parts), np.uint8).copy())
-
     def numbers(values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.int64)
 
@@ -188,16 +186,15 @@ def pack(places: Iterable[Place]) -> tuple[dict[str, torch.Tensor], dict[int, in
 
 def unpack(tensors: Mapping[str, torch.Tensor]) -> list[Place]:
     """The inverse of `pack`: places by their numbers."""
-    packed, seen = tensors["packed"].numpy().tobytes(), tensors["seen"].numpy().tobytes()
-    ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("packed_size", "seen_size", "lacking_size", "length")}
+    packed, seen = (parted(tensors[name], tensors[f"{name}_size"]) for name in ("packed", "seen"))
+    ends = {name: np.cumsum([0, *tensors[name].tolist()]) for name in ("lacking_size", "length")}
     grids, actions, played, progress, meant = (
         tensors[name].numpy() for name in ("grids", "actions", "played", "progress", "meant")
     )
     places: list[Place] = []
     for at in range(len(tensors["parent"])):
         first, last = (int(end) for end in ends["length"][at : at + 2])
-        state, keys, lacks = ends["packed_size"], ends["seen_size"], ends["lacking_size"]
-        known = seen[keys[at] : keys[at + 1]]
+        lacks, known = ends["lacking_size"], seen[at]
         standing = Standing(
             tensors["belief"][at].numpy().copy(), int(tensors["passed"][at]), int(tensors["furthest"][at]),
             {known[i : i + KEY] for i in range(0, len(known), KEY)}, float(tensors["reached"][at]),
@@ -207,7 +204,7 @@ def unpack(tensors: Mapping[str, torch.Tensor]) -> list[Place]:
         begun, led = tensors["record"][at].tolist()
         places.append(
             Place(
-                packed[state[at] : state[at + 1]], standing, places[parent] if parent >= 0 else None, grids[first:last].copy(),
+                packed[at], standing, places[parent] if parent >= 0 else None, grids[first:last].copy(),
                 actions[first:last].copy(), played[first:last].copy(), progress[first:last].copy(), meant[first:last].copy(),
                 int(tensors["steps"][at]), begun, led, int(tensors["beyond"][at]), bool(tensors["lost"][at]),
             )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from emurl.footage.leaderboard.links import video_id
 from emurl.footage.leaderboard.rows import Collected, Dropped, RunVideo, clean
 
-DAY_S = 86_400.0
 LONGEST_S = 1e9  # what claims to be longer is a mistake
 
 

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from emurl.envs.gameboy.console import GameBoy
 from emurl.games.mossdale import bot
-from emurl.games.mossdale.bot import RunRecord, Style
 from emurl.games.tidewick import TIDEWICK
 
-
-def play(
-    gameboy: GameBoy,
-    seed: int,
-    on_tick: Callable[[GameBoy], None] | None = None,
-    *,
-    render_every: int = 2,
-    end_ticks: int = 150,
-    style: Style | None = None,
-) -> RunRecord:
-    """Play a run of this world: see `emurl.games.mossdale.bot.play`."""
-    return bot.play(gameboy, seed, on_tick, render_every=render_every, end_ticks=end_ticks, style=style, of=TIDEWICK)
+play = partial(bot.play, of=TIDEWICK)
+"""Play a run of this world: see `emurl.games.mossdale.bot.play`."""

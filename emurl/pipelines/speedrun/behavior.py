@@ -13,7 +13,6 @@ model again, closer to the footage than chance gets (BCO(α)). Without a judge, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -105,8 +104,13 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     inverse: InverseModel | None = None
     results: dict[str, FitResult] = {}
 
+    places: dict[str, torch.Tensor] | None = None  # where the clones got to so far
+
     def scouting(clone: TokenPolicy, number: int) -> Scouted | None:
-        return _scouted(settings, inputs, clone, number, device, output, tracker)
+        nonlocal places
+        scouted = _scouted(settings, inputs, clone, number, places, device, output, tracker)
+        places = None if scouted is None else scouted.places
+        return scouted
 
     for number in range(1, settings.rounds + 1):
         fresh = gather(settings, reader.spec, stride, output, tracker, number, tokenizer, policy, scouting)
@@ -137,7 +141,6 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
     output.metrics["frames_per_second"] = results[f"policy_{settings.rounds}"].frames_per_second
     inverse.save_pretrained(output.path("inverse"))
     policy.save_pretrained(output.path("policy"))
-    places = read_scouted(_scouted_file(output, settings.rounds), inputs) if "reward" in inputs else None
     if places is not None:
         write_scouted(output.path(SCOUTED), places, inputs)
     fastest = open_loop(labels, reader, stride)
@@ -163,10 +166,12 @@ def new_policy(settings: BehaviorSettings, vocab: int) -> TokenPolicy:
 
 
 class Scouted(NamedTuple):
-    """States of the emulator from all over what a scout reached, zlib-packed, and what was pressed on the way."""
+    """States of the emulator from all over what a scout reached, zlib-packed, and what was pressed on the way; and
+    all places, as an explorer's `tensors`."""
 
     states: list[bytes]
     pairs: Pairs
+    places: dict[str, torch.Tensor]
 
 
 def gather(
@@ -210,15 +215,11 @@ def gather(
     return pairs
 
 
-def _scouted_file(output: Output, number: int) -> Path:
-    return output.scratch / f"scouted_{number}.safetensors"
-
-
 def _scouted(
-    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, number: int, device: torch.device, output: Output,
-    tracker: Tracker,
+    settings: BehaviorSettings, inputs: dict[str, Artifact], clone: TokenPolicy, number: int,
+    known: dict[str, torch.Tensor] | None, device: torch.device, output: Output, tracker: Tracker,
 ) -> Scouted | None:  # fmt: skip
-    """Where the clone gets to with the judge of the reward artifact, from power-on and from where the clone of the round before got to.
+    """Where the clone gets to with the judge of the reward artifact, from power-on and from the places known from the round before.
 
     None without a judge, or where the clone does not remember.
     """
@@ -228,21 +229,19 @@ def _scouted(
     perception, spec = load_perception(inputs, device)
     rng, how = np.random.default_rng([settings.seed, number, 0xC011]), settings.exploration
     collector = Collector(spec, settings.scout.per_kind, how.min_changed_pixels, rng, how.episode_length)
-    found = _scouted_file(output, number)
-    places = read_scouted(found, inputs, collector)
-    if places is not None:
-        return Scouted(states_of(places, settings.scout.per_position), collector.pairs())
-    envs = consoles(settings.emulator, spec, settings.scout.consoles)
-    try:
-        places = scout(
-            clone, envs, perception, judge, settings.scout, collector=collector, seed=settings.seed + number, tracker=tracker,
-            known=read_scouted(_scouted_file(output, number - 1), inputs), file=output.scratch / f"scout_{number}.safetensors",
-            saved=output.scratch_saved,
-        )  # fmt: skip
-    finally:
-        envs.close()
-    write_scouted(found, places, inputs, collector, output.scratch_saved)
-    return Scouted(states_of(places, settings.scout.per_position), collector.pairs())
+    file = output.scratch / f"scouted_{number}.safetensors"
+    places = read_scouted(file, inputs, collector)
+    if places is None:
+        envs = consoles(settings.emulator, spec, settings.scout.consoles)
+        try:
+            places = scout(
+                clone, envs, perception, judge, settings.scout, collector=collector, seed=settings.seed + number, tracker=tracker,
+                known=known, file=output.scratch / f"scout_{number}.safetensors", saved=output.scratch_saved,
+            )  # fmt: skip
+        finally:
+            envs.close()
+        write_scouted(file, places, inputs, collector, output.scratch_saved)
+    return Scouted(states_of(places, settings.scout.per_position), collector.pairs(), places)
 
 
 def _acting(policy: TokenPolicy, tokenizer: Tokenizer, rng: np.random.Generator) -> Act:

@@ -8,7 +8,6 @@ and imitating what was found is Go-Explore (1901.10995); round after round, with
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +32,7 @@ from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
 from emurl.training.augment import wrong_tokens
-from emurl.training.checkpoint import read_checkpoint, write_checkpoint
+from emurl.training.checkpoint import dice, read_checkpoint, write_checkpoint
 from emurl.training.explore import Explorer
 from emurl.training.explore_episode import Ended
 from emurl.training.perception import Perception
@@ -123,7 +122,7 @@ def explore(
     def save() -> None:
         places.clear()
         places.update(explorer.tensors())
-        state = {**vars(told), "rng": json.loads(json.dumps(rng.bit_generator.state))}
+        state = {**vars(told), "rng": dice(rng)}
         write_checkpoint(output.scratch / FILE, parts, state, signature, output.scratch_saved)
 
     def phase(name: str, how: PhaseSettings) -> list[Ended]:

@@ -7,7 +7,6 @@ on from where it got to: BCO(α) (1805.01954) over an archive (1901.10995). What
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.exploring import remembering
 from emurl.pipelines.speedrun.players import agent_of
 from emurl.rewards.splits import SplitJudge
-from emurl.training.checkpoint import Saved, read_checkpoint, write_checkpoint
+from emurl.training.checkpoint import Saved, dice, read_checkpoint, write_checkpoint
 from emurl.training.explore import Explorer
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, FirstPhaseSettings
@@ -57,14 +56,14 @@ def scout(
         file: where it is kept when somebody asks to end, and gone on from. saved: called with it.
     """
     explorer = Explorer(envs, perception, judge, settings.archive, np.random.default_rng([seed, 0x5C0]))
-    dice = {"explorer": explorer.rng, "collector": collector.rng}
+    rngs = {"explorer": explorer.rng, "collector": collector.rng}
     parts: dict[str, dict[str, torch.Tensor]] = {"explorer": {}, "collector": {}}
     signature = {"seed": seed, **settings.fingerprint_values()}
     state = None if file is None else read_checkpoint(file, parts, signature)
     if state is not None:
         explorer.restore(parts["explorer"])
         collector.restore(parts["collector"])
-        for name, rng in dice.items():
+        for name, rng in rngs.items():
             rng.bit_generator.state = state[name]
     elif known is not None:
         explorer.restore(known)
@@ -73,7 +72,7 @@ def scout(
         if not asked():
             return
         if file is not None:
-            told = {name: json.loads(json.dumps(rng.bit_generator.state)) for name, rng in dice.items()}
+            told = {name: dice(rng) for name, rng in rngs.items()}
             write_checkpoint(file, {"explorer": explorer.tensors(), "collector": collector.tensors()}, told, signature, saved)
             assert explorer.under_way is not None
             tracker.message(f"scout: saved after {explorer.under_way.turns * explorer.n} of {settings.steps} actions")

@@ -1,12 +1,15 @@
-"""Cells by themselves: a fixed linear encoder of 16×16 pixels, and the different cells of footage that it is set by."""
+"""Cells by themselves: a fixed linear encoder of 16×16 pixels, the different cells of footage that it is set by, and those it has named."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
-from emurl.models.layers import TILE, merge_tiles
+from emurl.core.recall import recall
+from emurl.models.layers import COLUMNS, ROWS, TILE, merge_tiles
 
 PIXELS = 4 * TILE * TILE  # of a cell
 
@@ -63,3 +66,37 @@ def distinct_cells(tiles: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.
         some = np.sort(torch.randperm(len(first))[:most].numpy())
         first, count = first[some], count[some]
     return torch.from_numpy(cells[first]).to(tiles.device), torch.from_numpy(count).float().to(tiles.device)
+
+
+class NamedCells:
+    """Tokens of frames, where a token is of its cell alone: every different cell is named once, and remembered.
+
+    A game shows few different cells and many different frames, so a new frame is mostly made of cells that were seen before.
+
+    Args:
+        name: cells uint8 (N, 256·C), tile by tile, to tokens (N,). most: cells that are remembered; past it, all are forgotten.
+    """
+
+    def __init__(self, name: Callable[[np.ndarray], np.ndarray], most: int = 100_000) -> None:
+        self.name, self.most = name, most
+        self._known: dict[bytes, int] = {}
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (B, 144, 160[, 3]) to tokens int16 (B, 9, 10)."""
+        cells = cells_of(frames)
+        size, data = cells.shape[1], cells.tobytes()
+        if len(self._known) > self.most:
+            self._known.clear()
+        keys = [data[at : at + size] for at in range(0, len(data), size)]
+        tokens = recall(self._known, keys, lambda places: self.name(cells[places]).tolist())
+        return np.array(tokens, np.int16).reshape(-1, ROWS, COLUMNS)
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self._known.clear()
+
+
+def cells_of(frames: np.ndarray) -> np.ndarray:
+    """Frames uint8 (B, 144, 160[, 3]) to their cells (B·90, 256·C), tile by tile, as `merge_tiles` has them."""
+    tiles = frames.reshape(len(frames), ROWS, 2, TILE, COLUMNS, 2, TILE, -1).transpose(0, 1, 4, 2, 5, 3, 6, 7)
+    return np.ascontiguousarray(tiles).reshape(len(frames) * ROWS * COLUMNS, -1)

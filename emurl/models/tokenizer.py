@@ -205,6 +205,11 @@ class Tokenizer(Pretrained):
         return self.codebook.nearest(self.encoder(self._tiles(frames))).reshape(-1, ROWS, COLUMNS)
 
     @torch.no_grad()
+    def encode_cells(self, cells: Any) -> torch.Tensor:
+        """Cells uint8 (N, 256·C), tile by tile, to tokens long (N,): a tokenizer of cells names each by itself."""
+        return self.codebook.nearest(self.encoder.project(as_tensor(cells, self.device)))
+
+    @torch.no_grad()
     def decode(self, tokens: Any) -> torch.Tensor:
         """Tokens long (B, 9, 10) to frames uint8 (B, 144, 160[, 3])."""
         frames = from_tiles(self._values(self._outputs(as_tensor(tokens, self.device))), self.channels)

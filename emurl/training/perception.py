@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from emurl.core.recall import key_of, recall
+from emurl.models.cells import NamedCells
 
 REMEMBERED = 20_000  # frames; their tokens take 15 MB
 BATCH = 256  # frames a look: large enough to keep a GPU busy, small enough for a laptop's memory
@@ -45,14 +46,19 @@ class Perception:
         self.tokenizer, self.reward, self.device = tokenizer, reward, torch.device(device)
         self._encoded: dict[bytes, np.ndarray] = {}
         self._progress: dict[bytes, np.ndarray] = {}
+        self._cells: NamedCells | None = None
+        if getattr(tokenizer, "of_cells", False):
+            self._cells = NamedCells(lambda cells: self._look(tokenizer.encode_cells, cells))  # type: ignore[attr-defined]
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) to tokens int16 (B, 9, 10)."""
-        return self._recall(self._encoded, self.tokenizer.encode, frames).astype(np.int16)
+        if self._cells is not None:
+            return self._recall(self._encoded, self._cells.encode, frames)
+        return self._recall(self._encoded, lambda some: self._look(self.tokenizer.encode, some), frames).astype(np.int16)
 
     def progress(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) to progress Φ float32 (B,), in the reward model's unit (seconds of a speedrun)."""
-        return self._recall(self._progress, self.reward, frames).astype(np.float32)
+        return self._recall(self._progress, lambda some: self._look(self.reward, some), frames).astype(np.float32)
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) as their tokens say them, same shape."""
@@ -63,14 +69,14 @@ class Perception:
         again, as a resumed run does, has to begin with the same memory."""
         self._encoded.clear()
         self._progress.clear()
+        if self._cells is not None:
+            self._cells.forget()
 
-    def _recall(
-        self, known: dict[bytes, np.ndarray], model: Callable[[torch.Tensor], torch.Tensor], frames: np.ndarray
-    ) -> np.ndarray:
+    def _recall(self, known: dict[bytes, np.ndarray], look: Callable[[np.ndarray], np.ndarray], frames: np.ndarray) -> np.ndarray:
         keys = [key_of(frame) for frame in frames]
         if len(known) > REMEMBERED:
             known.clear()
-        return np.stack(recall(known, keys, lambda places: self._look(model, frames[places])))
+        return np.stack(recall(known, keys, lambda places: look(frames[places])))
 
     @torch.inference_mode()
     def _look(self, model: Callable[[torch.Tensor], torch.Tensor], frames: np.ndarray) -> np.ndarray:

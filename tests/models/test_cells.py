@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emurl.core.errors import InputError
-from emurl.models.cells import distinct_cells
+from emurl.models.cells import NamedCells, distinct_cells
 from emurl.models.codebook import Codebook
 from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import tokenizer as stage
@@ -37,6 +37,27 @@ def test_as_many_codes_as_cells_say_everything():
     assert len(model.encode(frames).unique()) == len(
         np.unique(frames.reshape(9, 16, 10, 16).swapaxes(1, 2).reshape(90, -1), axis=0)
     )
+
+
+@pytest.mark.parametrize(("colors", "channels"), [((), 1), ((3,), 3)])
+def test_cells_that_are_remembered_are_named_as_a_whole_frame_is(colors: tuple[int, ...], channels: int):
+    asked = []
+
+    def name(cells: np.ndarray) -> np.ndarray:
+        asked.append(len(cells))
+        return model.encode_cells(cells).numpy()
+
+    whole = world(30, colors=colors)
+    frames = np.stack([whole[:144, :160], whole[16:, 16:]])  # the second is the first, scrolled by a cell
+    model = started(frames, vocab=64, channels=channels)
+    named = NamedCells(name)
+    np.testing.assert_array_equal(named.encode(frames), model.encode(frames).numpy())
+    assert asked == [30]  # each of the different cells once
+    np.testing.assert_array_equal(named.encode(frames[:1]), model.encode(frames[:1]).numpy())
+    assert asked == [30]
+    named.forget()
+    named.encode(frames)
+    assert asked == [30, 30]
 
 
 def test_too_few_codes_give_the_commonest_cells_first():

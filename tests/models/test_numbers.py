@@ -96,6 +96,19 @@ def test_shades_as_planes():
     assert shade_planes(torch.tensor([0, 255], dtype=torch.uint8), 256).tolist() == [-1.0, 1.0]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_a_move_explains_is_counted_pixel_by_pixel(channels: int):
+    dice = np.random.default_rng(0)
+    before, after = dice.integers(0, 2, (2, 3, 144, 160, channels), dtype=np.uint8)
+    before[0] = after[0]  # every pixel of a tile
+    said = explained(torch.from_numpy(before), torch.from_numpy(after)).numpy()
+    for number, (down, right) in enumerate(MOVES):
+        around = np.pad(before, ((0, 0), (16, 16), (16, 16), (0, 0)), constant_values=255)
+        moved = around[:, 16 - down : 160 - down, 16 - right : 176 - right]
+        tiles = (moved == after).reshape(3, 18, 8, 20, 8, channels).mean(axis=(2, 4, 5))
+        np.testing.assert_allclose(said[..., number], tiles, atol=1e-7)
+
+
 def test_a_scroll_is_explained_by_its_own_move():
     world = frames(1)[0]
     for move in ((0, 16), (-12, 0), (4, 0)):

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
+from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
 
 Chances = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
+Temperatures = Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)]
 
 
 class PhaseSettings(Settings):
@@ -24,6 +25,7 @@ class PhaseSettings(Settings):
     restless: NonNegative = 0.0  # nats that an action loses for each time that it was chosen in the same picture in this episode
     restless_lost: NonNegative = 1.0  # the same in one that begins where another got lost
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
+    temperatures: Temperatures = (1.0, 1.0, 1.5)  # of the sampling, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
@@ -42,6 +44,7 @@ class FirstPhaseSettings(PhaseSettings):
     from_cells: Share = 0.3
     restless: NonNegative = 0.5
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3, 0.6)
+    temperatures: Temperatures = (1.0,)
     sticky: Share = 0.0
     patience: Positive = 120
 
@@ -55,7 +58,9 @@ class ArchiveSettings(Settings):
     lost: Positive = 10  # newest ends of episodes that got no further, by position
     cell_reach: Natural = 8  # positions from the frontier within which every new picture is kept
     cell_every: Positive = 24  # actions that earn the keeping of one
-    replayed: Natural = 40  # actions, at most, that are played again to begin from a place: saving a console takes as long as ten
+    replayed: Natural = (
+        120  # actions, at most, that are played again to begin from a place: saving a console takes as long as sixty
+    )
     forgets: Share = 0.4  # share of what is known of success that is kept from phase to phase
     relief: Natural = 45  # actions by which progress short of a split puts off the end of an episode
     eagerness: NonNegative = 0.1  # chance of a position that is always left, over that of one that never is, to be begun from

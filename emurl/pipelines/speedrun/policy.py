@@ -62,7 +62,8 @@ METRICS: dict[str, str] = {
     "return_mean_clone": "the same of the clone, on the same seeds",
     "return_std": "standard deviation of it over the episodes",
     "return_std_clone": "the same of the clone",
-    "selection_return": "return of the kept weights in the trials they were chosen by: the best of several, so never below the clone's",
+    "selection_return": "return of the kept weights in the trials they were chosen by: the best of several, so never below the clone's;"
+    " with `method: explore` the mean of the share of the course and of the share that finished",
     "selection_return_clone": "return of the clone in those trials",
     "selection_return_last": "return of the last weights in those trials",
     "best_update": "the update after which the weights that were kept were tried; 0: the clone",

@@ -117,7 +117,8 @@ class Explorer:
                     grids[i] = self.perception.encode(frames[i : i + 1])[0]
             noise = self.rng.gumbel(size=(self.n, agent.actions))
             for episode, grid, row in zip(episodes, grids, noise, strict=True):
-                row *= episode.temperature
+                if episode.trial:
+                    row *= self.how.temperature
                 if episode.restless:
                     row -= episode.chosen.cost(grid, episode.restless)
             chosen, carry, _ = agent.act(self._carry, grids, None, noise)
@@ -187,7 +188,6 @@ class Explorer:
         chance = 0.0 if trial else float(self.rng.choice(self._phase.random_actions))
         episode = Episode(place, place, standing, steps, chance, self._phase.patience, begun_at=standing.furthest, trial=trial)
         episode.restless = self.how.restless if trial else self._phase.restless
-        episode.temperature = self.how.temperature if trial else float(self.rng.choice(self._phase.temperatures))
         if place is not None and place.lost:
             episode.restless, episode.patience = self._phase.restless_lost, self._phase.patience_lost
             for grid, action in zip(place.grids, place.actions.tolist(), strict=True):

@@ -49,7 +49,6 @@ class Episode:
     meant: list[bool] = field(default_factory=list)
     restless: float = 0.0  # nats that an action loses for each time it was chosen in the same picture
     chosen: Chosen = field(default_factory=Chosen)
-    temperature: float = 1.0  # of the sampling
 
     def place_after(self, count: int, packed: bytes = b"") -> Place:
         """The place that the first `count` steps since the last one led to."""
@@ -90,14 +89,13 @@ class UnderWay:
             (
                 -1.0 if one.start is None else float(number[id(one.start)]), float(number[id(head)]), one.chance,
                 float(one.patience), float(one.since), float(one.begun_at), float(one.trial), one.restless, float(len(one.chosen)),
-                one.temperature,
             )
             for one, head in zip(self.episodes, self.heads, strict=True)
         ]  # fmt: skip
         chosen = [item for one in self.episodes for item in one.chosen.items()]
         ended = [tuple(float(value) for value in astuple(one)) for one in self.ended]
         saved = {
-            "episodes": torch.tensor(rows, dtype=torch.float64).reshape(-1, 10),
+            "episodes": torch.tensor(rows, dtype=torch.float64).reshape(-1, 9),
             "chosen_in": joined(key for key, _ in chosen),
             "chosen": torch.from_numpy(np.stack([counts for _, counts in chosen])) if chosen else torch.zeros(0, 0),
             "ended": torch.tensor(ended, dtype=torch.float64).reshape(-1, 7),
@@ -116,7 +114,7 @@ class UnderWay:
         pictures, counts = tensors["chosen_in"].numpy().tobytes(), tensors["chosen"].numpy()
         episodes, at = [], 0
         for row in tensors["episodes"].tolist():
-            start, head, chance, patience, since, begun_at, trial, restless, many, temperature = row
+            start, head, chance, patience, since, begun_at, trial, restless, many = row
             here = places[int(head)]
             chosen = Chosen()
             for i in range(at, at + int(many)):
@@ -126,7 +124,7 @@ class UnderWay:
                 Episode(
                     places[int(start)] if start >= 0 else None, here.parent, here.standing, here.steps, chance, int(patience),
                     int(since), int(begun_at), bool(trial), list(here.grids), here.actions.tolist(), here.played.tolist(),
-                    here.progress.tolist(), here.meant.tolist(), restless, chosen, temperature,
+                    here.progress.tolist(), here.meant.tolist(), restless, chosen,
                 )
             )  # fmt: skip
         ended = [

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
+from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
 
 Chances = Annotated[tuple[Share, ...], Field(strict=False, min_length=1)]
-Temperatures = Annotated[tuple[Rate, ...], Field(strict=False, min_length=1)]
 
 
 class PhaseSettings(Settings):
@@ -25,7 +24,6 @@ class PhaseSettings(Settings):
     restless: NonNegative = 0.0  # nats that an action loses for each time that it was chosen in the same picture in this episode
     restless_lost: NonNegative = 1.0  # the same in one that begins where another got lost
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
-    temperatures: Temperatures = (1.0, 1.0, 1.5)  # of the sampling, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
     patience: Positive = 90  # actions without progress after which an episode ends
@@ -44,7 +42,6 @@ class FirstPhaseSettings(PhaseSettings):
     from_cells: Share = 0.3
     restless: NonNegative = 0.5
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3, 0.6)
-    temperatures: Temperatures = (1.0,)
     sticky: Share = 0.0
     patience: Positive = 120
 

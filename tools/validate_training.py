@@ -11,16 +11,17 @@ Exit code 1 when a check fails, 2 when the settings are wrong.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from typing import Any
 
+from emurl.core.arguments import Parser
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description="Sanity checks before a long training run")
+    parser = Parser(prog="validate_training", description="Sanity checks before a long training run")
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=60, help="steps on one batch (default: 60)")

@@ -154,6 +154,16 @@ class Artifact:
         told = self.manifest["parents"].items()
         return {name: str(parent.get("ref") or ref_of(self.pipeline, name, parent["version"])) for name, parent in told}
 
+    def parent(self, name: str) -> str:
+        """The ref of the parent that is called `name`.
+
+        Raises:
+            InputError: it was made without one.
+        """
+        if name not in self.parents:
+            raise InputError(f"{self.ref}: was made without {name}, expected one that was made with it: run {self.stage}")
+        return self.parents[name]
+
     @property
     def folder(self) -> Path:
         """The local folder with every file in it; what is missing is fetched.

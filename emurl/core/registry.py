@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from emurl.core.errors import InputError
+from emurl.core.refusals import meant
 
 KINDS = {"games": "GAME", "pipelines": "PIPELINE", "agents": "AGENT"}
 
@@ -48,7 +49,8 @@ def find(kind: str, name: str) -> Any:
     if name not in found:
         one = kind.removesuffix("s")
         told = "".join(f"; {problem}" for problem in problems)
-        raise InputError(f"{one} {name!r}: there is no such {one}, expected one of {', '.join(found)}{told}")
+        expected = meant(name, found) or f", expected one of {', '.join(found)}"
+        raise InputError(f"{one} {name!r}: there is no such {one}{expected}{told}")
     return found[name]
 
 
@@ -93,7 +95,7 @@ def _rows(rows: Any, row: str) -> tuple[Any, ...]:
     return every
 
 
-def explain_import(error: Exception) -> str:
+def explain_import(error: BaseException) -> str:
     """Why a module could not be imported, and where, in one line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error}"  # it says where

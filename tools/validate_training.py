@@ -30,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from emurl.core.config import load_config
-    from emurl.core.errors import EmurlError
+    from emurl.core.errors import EmurlError, InputError
 
     try:
+        for option, number in (("--steps", options.steps), ("--batch", options.batch)):
+            if number < 1:
+                raise InputError(f"{option} {number}: expected a number ≥ 1")
         config = load_config(options.config, options.overrides)
         report = validate(config, options.steps, options.batch)
     except EmurlError as error:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from emurl.core.store import Store
 from tests.bad_input.shelf import fill
 
 
@@ -15,4 +14,5 @@ def shelf(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -75,7 +75,7 @@ class Kind:
         make: puts what is bad into the place; what it returns is filled into the words. code: the exit status.
         stdout: of a command that reports rather than refuses: `says` stands in its report, and stderr is empty.
         progress: how lines begin that say before the failure what was under way. kept: names that may be new afterwards.
-        times: how often what is generated is drawn. process: run once more in a process of its own.
+        times: how often what is generated is drawn. process: run once more in a process of its own; alone: only there.
     """
 
     name: str
@@ -88,11 +88,13 @@ class Kind:
     kept: tuple[str, ...] = ()
     times: int = 1
     process: bool = False
+    alone: bool = False
 
 
 def bad(
     name: str, line: str, *says: str, files: Files | None = None, make: Make | None = None, store: str = "", code: int = 2,
-    stdout: bool = False, progress: tuple[str, ...] = (), kept: tuple[str, ...] = (), times: int = 1, process: bool = False,
+    stdout: bool = False, progress: tuple[str, ...] = (), kept: tuple[str, ...] = (), times: int = 1,
+    process: bool = False, alone: bool = False,
 ) -> Kind:  # fmt: skip
     """A row of the table: a command as a shell would have it, and what its one line names.
 
@@ -107,7 +109,7 @@ def bad(
             place.store(store)
         return make(place) if make is not None else None
 
-    return Kind(name, tuple(shlex.split(line)), says, prepared, code, stdout, progress, kept, times, process)
+    return Kind(name, tuple(shlex.split(line)), says, prepared, code, stdout, progress, kept, times, process or alone, alone)
 
 
 def variables(**told: str) -> Make:

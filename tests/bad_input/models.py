@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import struct
-from pathlib import Path
 
 import numpy as np
 
@@ -97,7 +96,9 @@ def fewer_tokens(place: Place) -> None:
     from emurl.models.recurrent_policy import RecurrentPolicy
 
     place.write("a.yaml", "")
-    RecurrentPolicy(12, "transformer", token_dim=8, dim=16, heads=2, width=16, hidden=16).save_pretrained(place.store("models") / BEHAVIOR)
+    RecurrentPolicy(12, "transformer", token_dim=8, dim=16, heads=2, width=16, hidden=16).save_pretrained(
+        place.store("models") / BEHAVIOR
+    )
 
 
 def npz(data: bytes, rng) -> bytes:
@@ -114,49 +115,155 @@ def nothing(data: bytes, rng) -> bytes:
     return b""
 
 
+QUANTILES = {  # what is usual of a calibration by quantiles, which wants the known patches beside it
+    **{f"{sign}_{kind}": 1.0 for sign in ("reconstruction", "surprise") for kind in ("mean", "std")},
+    "frame_stride": 2,
+    "quantiles": {name: [0.0, 1.0] for name in ("reconstruction", "surprise", "novelty", "frame", "combined")},
+}
+
 KINDS = [
     bad("weights with a header that lies", PLAY, BEHAVIOR, make=damaged(WEIGHTS, lying), times=8),
     bad("weights that are cut", PLAY, BEHAVIOR, make=damaged(WEIGHTS, cut), times=3),
     bad("weights that are empty", PLAY, BEHAVIOR, make=damaged(WEIGHTS, nothing)),
-    bad("weights with a header of a terabyte", PLAY, BEHAVIOR, make=damaged(WEIGHTS, lambda data, rng: struct.pack("<Q", 1 << 40) + data[8:])),
+    bad(
+        "weights with a header of a terabyte",
+        PLAY,
+        BEHAVIOR,
+        make=damaged(WEIGHTS, lambda data, rng: struct.pack("<Q", 1 << 40) + data[8:]),
+    ),
     bad("weights that are not finite", PLAY, WEIGHTS, "not finite", make=damaged(WEIGHTS, not_finite), process=True),
     bad("a pickle for weights", PLAY, BEHAVIOR, make=damaged(WEIGHTS, lambda data, rng: pickle.dumps(Runs()))),
     bad("weights of another architecture", PLAY, BEHAVIOR, "RecurrentPolicy", make=damaged(CONFIG, configured(hidden=32))),
     bad("a model of another class", PLAY, BEHAVIOR, "Tokenizer", make=damaged(CONFIG, renamed)),
-    bad("a model whose configuration is impossible", PLAY, BEHAVIOR, "RecurrentPolicy", make=damaged(CONFIG, configured(heads=0))),
+    bad(
+        "a model whose configuration is impossible", PLAY, BEHAVIOR, "RecurrentPolicy", make=damaged(CONFIG, configured(heads=0))
+    ),
     bad("a model whose configuration is cut", PLAY, CONFIG, make=damaged(CONFIG, cut), times=2),
     bad("a model of a billion cells", PLAY, BEHAVIOR, make=damaged(CONFIG, configured(hidden=10**12))),
     bad("a model without weights", PLAY, BEHAVIOR, "model.safetensors", make=without(WEIGHTS)),
     bad("a model without its configuration", PLAY, BEHAVIOR, "config.json", make=without(CONFIG)),
     bad("a policy of another tokenizer", PLAY, "behavior@v1", "12 tokens", make=fewer_tokens),
-    bad("rules of play that are no JSON", PLAY, "behavior@v1", "play.json", make=lambda place: (damaged(CONFIG, lambda data, rng: data)(place), place.write("store/speedrun/behavior/v1/play.json", "{"), None)[2]),
-    bad("rules of play that are a list", PLAY, "behavior@v1", "play.json", make=lambda place: (damaged(CONFIG, lambda data, rng: data)(place), place.write("store/speedrun/behavior/v1/play.json", "[]"), None)[2]),
-    bad("rules of play with words for numbers", PLAY, "behavior@v1", "frame_skip", make=lambda place: (damaged(CONFIG, lambda data, rng: data)(place), place.write("store/speedrun/behavior/v1/play.json", '{"frame_skip": "many", "press_ticks": 8}'), None)[2]),
+    bad(
+        "rules of play that are no JSON",
+        PLAY,
+        "behavior@v1",
+        "play.json",
+        make=lambda place: (
+            damaged(CONFIG, lambda data, rng: data)(place),
+            place.write("store/speedrun/behavior/v1/play.json", "{"),
+            None,
+        )[2],
+    ),
+    bad(
+        "rules of play that are a list",
+        PLAY,
+        "behavior@v1",
+        "play.json",
+        make=lambda place: (
+            damaged(CONFIG, lambda data, rng: data)(place),
+            place.write("store/speedrun/behavior/v1/play.json", "[]"),
+            None,
+        )[2],
+    ),
+    bad(
+        "rules of play with words for numbers",
+        PLAY,
+        "behavior@v1",
+        "frame_skip",
+        make=lambda place: (
+            damaged(CONFIG, lambda data, rng: data)(place),
+            place.write("store/speedrun/behavior/v1/play.json", '{"frame_skip": "many", "press_ticks": 8}'),
+            None,
+        )[2],
+    ),
     bad("a table of videos that is cut", DETECT, "videos.parquet", make=damaged(f"{FRAMES}/videos.parquet", cut), times=3),
-    bad("a table of videos that is text", DETECT, "videos.parquet", make=damaged(f"{FRAMES}/videos.parquet", lambda data, rng: b"video_id,frames\n")),
+    bad(
+        "a table of videos that is text",
+        DETECT,
+        "videos.parquet",
+        make=damaged(f"{FRAMES}/videos.parquet", lambda data, rng: b"video_id,frames\n"),
+    ),
     bad("a table of frames that is empty", DETECT, "frames.parquet", make=damaged(f"{FRAMES}/frames.parquet", nothing)),
     bad("footage without its tables", DETECT, "videos.parquet", make=without(f"{FRAMES}/videos.parquet")),
     bad("a screen that is no JSON", DETECT, "screen.json", make=damaged(f"{FRAMES}/screen.json", cut)),
-    bad("a screen of other sizes", DETECT, "screen.json", make=damaged(f"{FRAMES}/screen.json", lambda data, rng: b'{"shades": "four"}')),
-    bad("a shard that is cut", DETECT, "video2.bin", make=damaged(f"{FRAMES}/shards/video2.bin", lambda data, rng: data[: len(data) // 2])),
+    bad(
+        "a screen of other sizes",
+        DETECT,
+        "screen.json",
+        make=damaged(f"{FRAMES}/screen.json", lambda data, rng: b'{"shades": "four"}'),
+    ),
+    bad(
+        "a shard that is cut",
+        DETECT,
+        "video2.bin",
+        make=damaged(f"{FRAMES}/shards/video2.bin", lambda data, rng: data[: len(data) // 2]),
+    ),
     bad("a shard that is not there", DETECT, "video2.bin", make=without(f"{FRAMES}/shards/video2.bin")),
     bad("what is usual that is no JSON", DETECT, "ood.json", make=damaged("speedrun/dynamics/v1/ood.json", cut), process=True),
-    bad("what is usual that says nothing", DETECT, "ood.json", make=damaged("speedrun/dynamics/v1/ood.json", lambda data, rng: b"{}")),
+    bad(
+        "what is usual that says nothing",
+        DETECT,
+        "ood.json",
+        make=damaged("speedrun/dynamics/v1/ood.json", lambda data, rng: b"{}"),
+    ),
     bad("a calibration that is not there", f"{DETECT} --calibration none.json", "none.json", store="models"),
-    bad("objects for known patches", f"{DETECT} --calibration usual.json", "usual.npz", make=lambda place: None, store="models"),
+    bad(
+        "objects for known patches",
+        DETECT,
+        "ood.npz",
+        make=lambda place: (
+            damaged(CONFIG, lambda data, rng: data)(place),
+            place.write("store/speedrun/dynamics/v1/ood.json", json.dumps(QUANTILES)),
+            place.write("store/speedrun/dynamics/v1/ood.npz", npz(b"", None)),
+            None,
+        )[3],
+    ),
     bad("a tokenizer for a dynamics model", "tools.ood_detector dynamics tokenizer --store store", "Tokenizer", store="models"),
     bad("a detector of a store that is not there", "tools.ood_detector --store nowhere", "nowhere", "tokenizer"),
-    bad("pictures of the wrong size", f"{DETECT} pictures", "pictures/0.png", "160×144", store="models", make=lambda place: picture(place, (200, 100))),
+    bad(
+        "pictures of the wrong size",
+        f"{DETECT} pictures",
+        "pictures/0.png",
+        "160×144",
+        store="models",
+        make=lambda place: picture(place, (200, 100)),
+    ),
     bad("a picture that is none", f"{DETECT} pictures", "pictures/0.png", store="models", files={"pictures/0.png": "no picture"}),
-    bad("a picture that unfolds to gigabytes", f"{DETECT} pictures", "pictures/0.png", store="models", make=lambda place: huge(place)),
-    bad("a chart that is no PNG", f"{DETECT} pictures --chart strip.jpg", "strip.jpg", ".png", store="models", files={"pictures/0.png": ""}),
+    bad(
+        "a picture that unfolds to gigabytes",
+        f"{DETECT} pictures",
+        "pictures/0.png",
+        store="models",
+        make=lambda place: huge(place),
+    ),
+    bad(
+        "a chart that is no PNG",
+        f"{DETECT} pictures --chart strip.jpg",
+        "strip.jpg",
+        ".png",
+        store="models",
+        files={"pictures/0.png": ""},
+    ),
     bad("a crop of three numbers", f"{DETECT} run.mp4 --crop 1,2,3", "--crop 1,2,3", store="models", files={"run.mp4": "x"}),
     bad("an unknown option of a tool", "tools.ood_detector --threshhold 0.5", "--threshhold", "did you mean --threshold?"),
     bad("a validation of no steps", "tools.validate_training --config a.yaml --steps 0", "--steps", files={"a.yaml": ""}),
     bad("a validation of no samples", "tools.validate_training --config a.yaml --batch 0", "--batch", files={"a.yaml": ""}),
     bad("a validation of settings that are not there", "tools.validate_training --config none.yaml", "none.yaml"),
-    bad("an evaluation of no policy", "tools.evaluate_policy --policy tokenizer --config a.yaml --store store", "tokenizer@v1", "policy or behavior", files={"a.yaml": ""}, store="models"),
-    bad("an evaluation of less than one episode", "tools.evaluate_policy --episodes 0 --config a.yaml --store store", "episodes", files={"a.yaml": ""}, store="models"),
+    bad(
+        "an evaluation of no policy",
+        "tools.evaluate_policy --policy tokenizer --config a.yaml --store store",
+        "tokenizer@v1",
+        "policy or behavior",
+        files={"a.yaml": ""},
+        store="models",
+    ),
+    bad(
+        "an evaluation of less than one episode",
+        "tools.evaluate_policy --episodes 0 --config a.yaml --store store",
+        "episodes",
+        files={"a.yaml": ""},
+        store="models",
+    ),
 ]
 
 
@@ -175,4 +282,6 @@ def huge(place: Place) -> None:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
-    place.write("pictures/0.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b""))
+    place.write(
+        "pictures/0.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    )

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.bad_input import bundles, configs, models, stores, words
+from tests.bad_input import bundles, configs, models, places, stores, videos, words
 from tests.bad_input.kinds import ROOT, Kind, Place
 
-KINDS: list[Kind] = [kind for module in (words, configs, stores, bundles, models) for kind in module.KINDS]
+KINDS: list[Kind] = [kind for module in (words, configs, stores, bundles, models, videos, places) for kind in module.KINDS]
 DRAWN = [
     pytest.param(kind, number, id=f"{kind.name}{f' {number}' if number else ''}")
     for kind in KINDS
-    for number in range(kind.times)
+    for number in range(0 if kind.alone else kind.times)
 ]
 SPEAKERS = r"(emurl|ood_detector|validate_training|evaluate_policy|analyze_video_crops|python -m flows)[a-z .]*: "
 
@@ -27,6 +27,7 @@ def place(tmp_path, monkeypatch, shelf):
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with ExitStack() as closing:
         yield Place(folder, shelf, monkeypatch, random.Random(0), closing)
 

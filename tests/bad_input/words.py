@@ -1,6 +1,24 @@
 """Words of the command line: unknown ones, typing errors, values out of range, and what does not go together."""
 
-from tests.bad_input.kinds import bad
+from tests.bad_input.kinds import bad, variables
+
+FAILING = """
+import gymnasium
+
+def make():
+    raise RuntimeError("no level")
+
+gymnasium.register("Failing-v0", make)
+"""
+SHOWING_TEXT = """
+import gymnasium
+
+class Text(gymnasium.Env):
+    observation_space = gymnasium.spaces.Text(5)
+    action_space = gymnasium.spaces.Discrete(2)
+
+gymnasium.register("Text-v0", Text)
+"""
 
 KINDS = [
     bad("no word at all", "", "WORD", "emurl --help"),
@@ -110,9 +128,7 @@ KINDS = [
         "train ppo --env Failing-v0 --steps 9 --import failing_module",
         "Failing-v0",
         "no level",
-        files={
-            "failing_module.py": "import gymnasium\n\ndef make():\n    raise RuntimeError('no level')\n\ngymnasium.register('Failing-v0', make)\n"
-        },
+        files={"failing_module.py": FAILING},
         make=lambda place: place.patch.syspath_prepend(place.folder),
     ),
     bad(
@@ -120,10 +136,75 @@ KINDS = [
         "train ppo --env Text-v0 --steps 9 --import text_module",
         "observation",
         "Text",
-        files={
-            "text_module.py": "import gymnasium\n\nclass E(gymnasium.Env):\n    observation_space = gymnasium.spaces.Text(5)\n"
-            "    action_space = gymnasium.spaces.Discrete(2)\n\ngymnasium.register('Text-v0', E)\n"
-        },
+        files={"text_module.py": SHOWING_TEXT},
         make=lambda place: place.patch.syspath_prepend(place.folder),
+    ),
+    bad(
+        "a module that ends the process",
+        "train ppo --env CartPole-v1 --steps 9 --import ending_module",
+        "--import",
+        "SystemExit",
+        files={"ending_module.py": "raise SystemExit(0)\n"},
+        make=lambda place: place.patch.syspath_prepend(place.folder),
+    ),
+    bad("a comparison of nothing", "compare", "REF"),
+    bad(
+        "a judge of another stage",
+        "splits --config a.yaml --store store --input frames",
+        "frames",
+        "reward",
+        files={"a.yaml": ""},
+        store="models",
+    ),
+    bad(
+        "a sheet that is no PNG",
+        "splits --config a.yaml --store store --sheet a.jpg",
+        "a.jpg",
+        ".png",
+        files={"a.yaml": ""},
+        store="models",
+    ),
+    bad(
+        "times for LiveSplit in a folder that is not there",
+        "splits --config a.yaml --store store --lss no/a.lss",
+        "no/a.lss",
+        files={"a.yaml": ""},
+        store="models",
+    ),
+    bad(
+        "an ffmpeg that is not there",
+        "play --random --steps 2 --config a.yaml --video run.mp4",
+        "ffmpeg",
+        files={"a.yaml": ""},
+        code=1,
+        make=variables(IMAGEIO_FFMPEG_EXE="/nowhere/ffmpeg"),
+    ),
+    bad(
+        "an ffmpeg that is none",
+        "play --random --steps 2 --config a.yaml --video run.mp4",
+        "ffmpeg",
+        files={"a.yaml": ""},
+        code=1,
+        make=variables(IMAGEIO_FFMPEG_EXE="/bin/false"),
+    ),
+    bad("a settings file of a bench that is not there", "bench emulator --config none.yaml", "none.yaml"),
+    bad(
+        "a bench of a ROM that is not there",
+        "bench emulator --config a.yaml --set emulator.rom=game.gb",
+        "game.gb",
+        files={"a.yaml": ""},
+    ),
+    bad(
+        "a bench of a number that is none",
+        "bench tokenizer --config a.yaml --set tokenizer.steps=some",
+        "tokenizer.steps",
+        files={"a.yaml": ""},
+    ),
+    bad(
+        "a bench of frames that a store lacks",
+        "bench ood --config a.yaml --store store",
+        "frames",
+        files={"a.yaml": ""},
+        store="text",
     ),
 ]

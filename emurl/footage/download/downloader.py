@@ -6,6 +6,7 @@ the given one leads to. An interrupted download goes on where it stopped (`.part
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import re
@@ -284,7 +285,8 @@ def read_cookies(file: str, key: str) -> str:
     try:
         text = Path(file).read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the first line
         jar = YoutubeDLCookieJar(io.StringIO(text))
-        jar.load()
+        with contextlib.redirect_stderr(io.StringIO()):  # where yt-dlp would tell of each line that it skips
+            jar.load()
     except FileNotFoundError:
         raise InputError(f"{key}: {file}: no such file, expected cookies in Netscape format") from None
     except (OSError, ValueError, CookieLoadError) as error:  # LoadError is an OSError, UnicodeDecodeError a ValueError

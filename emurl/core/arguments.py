@@ -16,7 +16,9 @@ class Parser(argparse.ArgumentParser):
         """End with status 2 and one line."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}, see `{self.prog} --help`\n")
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+    def parse_known_args(  # type: ignore[override]  # without the overloads
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
         """Refuse what is left over here, where the options of the word are known, and not at the top."""
         found, left = super().parse_known_args(args, namespace)
         if left:

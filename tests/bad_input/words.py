@@ -174,9 +174,9 @@ KINDS = [
     bad(
         "an ffmpeg that is not there",
         "play --random --steps 2 --config a.yaml --video run.mp4",
-        "ffmpeg",
+        "IMAGEIO_FFMPEG_EXE",
+        "/nowhere/ffmpeg",
         files={"a.yaml": ""},
-        code=1,
         make=variables(IMAGEIO_FFMPEG_EXE="/nowhere/ffmpeg"),
     ),
     bad(
@@ -199,12 +199,5 @@ KINDS = [
         "bench tokenizer --config a.yaml --set tokenizer.steps=some",
         "tokenizer.steps",
         files={"a.yaml": ""},
-    ),
-    bad(
-        "a bench of frames that a store lacks",
-        "bench ood --config a.yaml --store store",
-        "frames",
-        files={"a.yaml": ""},
-        store="text",
     ),
 ]

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import yt_dlp
 from yt_dlp.cookies import CookieLoadError, YoutubeDLCookieJar
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.proxies import is_any_broken, require_usable
 from emurl.footage.clock import clock_of
 from emurl.footage.download import youtube
@@ -85,7 +85,7 @@ class Downloader:
             "skip_unavailable_fragments": False,  # a video with holes is none
             "extractor_retries": min(retries, 3), "hls_prefer_native": True,
             "retry_sleep_functions": {"http": _pause, "fragment": _pause, "extractor": _pause}, "nocheckcertificate": False,
-            "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),  # for streams that yt-dlp does not read itself
+            "ffmpeg_location": ffmpeg_exe(),  # for streams that yt-dlp does not read itself
             "fixup": "never", "postprocessors": [], "updatetime": False, "overwrites": False,
             **({"ratelimit": rate_limit} if rate_limit else {}),
         }  # fmt: skip

@@ -90,6 +90,8 @@ def _import(module: str, where: str) -> None:
         raise InputError(f"{where}: {module!r} is not the name of a module, expected one that registers environments")
     try:
         importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{where}: {error}, expected a module that registers environments") from None
     except (Exception, SystemExit) as error:  # whatever a module does that cannot be imported
         raise InputError(f"{where}: {registry.explain_import(error)}, expected a module that registers environments") from None
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from emurl.core.errors import InputError
-from emurl.core.refusals import meant
 
 KINDS = {"games": "GAME", "pipelines": "PIPELINE", "agents": "AGENT"}
 
@@ -49,8 +48,7 @@ def find(kind: str, name: str) -> Any:
     if name not in found:
         one = kind.removesuffix("s")
         told = "".join(f"; {problem}" for problem in problems)
-        expected = meant(name, found) or f", expected one of {', '.join(found)}"
-        raise InputError(f"{one} {name!r}: there is no such {one}{expected}{told}")
+        raise InputError(f"{one} {name!r}: there is no such {one}, expected one of {', '.join(found)}{told}")
     return found[name]
 
 

@@ -4,7 +4,7 @@ import io
 import stat
 import zipfile
 
-from tests.bad_input.kinds import Place, bad
+from tests.bad_input.kinds import WORK, Place, bad
 from tests.fixtures.bundles import edit, entries, with_file, write
 
 IMPORT = "artifacts import in.zip --store store"
@@ -71,7 +71,7 @@ KINDS = [
         IMPORT,
         "in.zip",
         "pickle",
-        kept=("store",),
+        kept=WORK,
         make=zipped(lambda held: with_file(held, "policy@v1", "a.json", b"cos\nsystem\n(S'true'\ntR.")),
     ),
     bad(

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.bad_input.kinds import Place, bad
+from tests.bad_input.kinds import WORK, Place, bad
 
 RUN = "run tokenizer --config a.yaml --store store"  # which a store without frames refuses, too
 
@@ -95,7 +95,7 @@ KINDS = [
         files={"a.yaml": ""},
         store="models",
         progress=("tokenizer: ",),
-        kept=("store/.leases", "store/.work", "store/.tracking", "store/.cache"),
+        kept=WORK,
     ),
     bad("a base that is not there", RUN, "b.yaml", "no such file", files={"a.yaml": "base: b.yaml\n"}),
     bad("a base that is itself", RUN, "a.yaml", "base", files={"a.yaml": "base: a.yaml\n"}),
@@ -114,7 +114,6 @@ KINDS = [
         "reward.epoc",
         "did you mean epochs?",
         files={"a.yaml": ""},
-        process=True,
     ),
     bad("an override out of range", f"{RUN} --set {{key}}={{value}}", "{key}", make=out_of_range, times=6, files={"a.yaml": ""}),
     bad(

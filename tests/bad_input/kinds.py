@@ -17,6 +17,9 @@ from tests.fixtures.http_server import Answer, Request, scripted
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Where a store keeps what is under way: a stage that began leaves its place of work for the next try, and never a version.
+WORK = ("store/.work", "store/.leases", "store/.cache", "store/.tracking")
+
 Files = dict[str, bytes | str]
 
 
@@ -47,9 +50,14 @@ class Place:
         """A server on loopback, until the command is over; its origin."""
         return self.closing.enter_context(scripted(answer)).origin
 
-    def tree(self) -> dict[str, str]:
-        """Every name below the folder with the digest of what it holds: nothing that is refused may change it."""
-        return dict(self._names(self.folder))
+    def tree(self, but: tuple[str, ...] = ()) -> dict[str, str]:
+        """Every name below the folder with the digest of what it holds: nothing that is refused may change it.
+
+        Args:
+            but: names left out, with what is below, and the folders that there are for them.
+        """
+        above = {name.rpartition("/")[0] for name in but}
+        return {name: held for name, held in self._names(self.folder) if not name.startswith(but or "\0") and name not in above}
 
     def _names(self, folder: Path) -> Iterator[tuple[str, str]]:
         for path in sorted(folder.rglob("*")):
@@ -99,14 +107,14 @@ def bad(
     """A row of the table: a command as a shell would have it, and what its one line names.
 
     Args:
-        files: what is put into the folder, by name. store: a copy of this one of the shelf lies at `store`. make: what else is done.
+        store: a copy of this one of the shelf lies at `store`. files: what is put into the folder then, by name. make: what else is done.
     """
 
     def prepared(place: Place) -> dict[str, str] | None:
-        for one, data in (files or {}).items():
-            place.write(one, data)
         if store:
             place.store(store)
+        for one, data in (files or {}).items():
+            place.write(one, data)
         return make(place) if make is not None else None
 
     return Kind(name, tuple(shlex.split(line)), says, prepared, code, stdout, progress, kept, times, process or alone, alone)

@@ -15,6 +15,7 @@ BEHAVIOR = "speedrun/behavior/v1/policy"
 WEIGHTS, CONFIG = f"{BEHAVIOR}/model.safetensors", f"{BEHAVIOR}/config.json"
 DETECT = "tools.ood_detector --store store --pairs 4"
 FRAMES = "speedrun/frames/v1"
+RULES, DYNAMICS = "store/speedrun/behavior/v1/play.json", "store/speedrun/dynamics/v1"
 
 
 def damaged(name: str, change):
@@ -101,7 +102,8 @@ def fewer_tokens(place: Place) -> None:
     )
 
 
-def npz(data: bytes, rng) -> bytes:
+def objects() -> bytes:
+    """NumPy arrays that are read with a pickle."""
     into = io.BytesIO()
     np.savez(into, anything=np.array([{}, Runs()], dtype=object))
     return into.getvalue()
@@ -131,7 +133,7 @@ KINDS = [
         BEHAVIOR,
         make=damaged(WEIGHTS, lambda data, rng: struct.pack("<Q", 1 << 40) + data[8:]),
     ),
-    bad("weights that are not finite", PLAY, WEIGHTS, "not finite", make=damaged(WEIGHTS, not_finite), process=True),
+    bad("weights that are not finite", PLAY, WEIGHTS, "not finite", make=damaged(WEIGHTS, not_finite)),
     bad("a pickle for weights", PLAY, BEHAVIOR, make=damaged(WEIGHTS, lambda data, rng: pickle.dumps(Runs()))),
     bad("weights of another architecture", PLAY, BEHAVIOR, "RecurrentPolicy", make=damaged(CONFIG, configured(hidden=32))),
     bad("a model of another class", PLAY, BEHAVIOR, "Tokenizer", make=damaged(CONFIG, renamed)),
@@ -143,38 +145,15 @@ KINDS = [
     bad("a model without weights", PLAY, BEHAVIOR, "model.safetensors", make=without(WEIGHTS)),
     bad("a model without its configuration", PLAY, BEHAVIOR, "config.json", make=without(CONFIG)),
     bad("a policy of another tokenizer", PLAY, "behavior@v1", "12 tokens", make=fewer_tokens),
-    bad(
-        "rules of play that are no JSON",
-        PLAY,
-        "behavior@v1",
-        "play.json",
-        make=lambda place: (
-            damaged(CONFIG, lambda data, rng: data)(place),
-            place.write("store/speedrun/behavior/v1/play.json", "{"),
-            None,
-        )[2],
-    ),
-    bad(
-        "rules of play that are a list",
-        PLAY,
-        "behavior@v1",
-        "play.json",
-        make=lambda place: (
-            damaged(CONFIG, lambda data, rng: data)(place),
-            place.write("store/speedrun/behavior/v1/play.json", "[]"),
-            None,
-        )[2],
-    ),
+    bad("rules of play that are no JSON", PLAY, "behavior@v1", "play.json", store="models", files={"a.yaml": "", RULES: "{"}),
+    bad("rules of play that are a list", PLAY, "behavior@v1", "play.json", store="models", files={"a.yaml": "", RULES: "[]"}),
     bad(
         "rules of play with words for numbers",
         PLAY,
         "behavior@v1",
         "frame_skip",
-        make=lambda place: (
-            damaged(CONFIG, lambda data, rng: data)(place),
-            place.write("store/speedrun/behavior/v1/play.json", '{"frame_skip": "many", "press_ticks": 8}'),
-            None,
-        )[2],
+        store="models",
+        files={"a.yaml": "", RULES: '{"frame_skip": "many"}'},
     ),
     bad("a table of videos that is cut", DETECT, "videos.parquet", make=damaged(f"{FRAMES}/videos.parquet", cut), times=3),
     bad(
@@ -211,12 +190,8 @@ KINDS = [
         "objects for known patches",
         DETECT,
         "ood.npz",
-        make=lambda place: (
-            damaged(CONFIG, lambda data, rng: data)(place),
-            place.write("store/speedrun/dynamics/v1/ood.json", json.dumps(QUANTILES)),
-            place.write("store/speedrun/dynamics/v1/ood.npz", npz(b"", None)),
-            None,
-        )[3],
+        store="models",
+        files={f"{DYNAMICS}/ood.json": json.dumps(QUANTILES), f"{DYNAMICS}/ood.npz": objects()},
     ),
     bad("a tokenizer for a dynamics model", "tools.ood_detector dynamics tokenizer --store store", "Tokenizer", store="models"),
     bad("a detector of a store that is not there", "tools.ood_detector --store nowhere", "nowhere", "tokenizer"),

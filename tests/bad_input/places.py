@@ -3,7 +3,7 @@
 import socket
 
 from emurl.footage.leaderboard.http import Session
-from tests.bad_input.kinds import Place, bad, variables
+from tests.bad_input.kinds import WORK, Place, bad, variables
 from tests.fixtures.http_server import Answer, Request, as_json
 
 QUIET = "--set tracking.wandb=false --set tracking.tensorboard=false"
@@ -11,7 +11,6 @@ RUNS = f"run runs --config a.yaml --store store {QUIET}"
 BOARD = f"{RUNS} --set runs.api_base={{origin}}/api/v1"
 URLS = f"{RUNS} --set runs.source=urls --set runs.path=urls.txt"
 BEGAN = ("runs: ", "  ")
-KEPT = ("store",)  # a stage that began leaves its place of work, for the next try to go on from
 A_YAML = {"a.yaml": ""}
 FLOW = "flows.pipeline runs --config a.yaml"
 
@@ -23,6 +22,7 @@ def refused_port() -> int:
 
 
 def closed(place: Place) -> dict[str, str]:
+    answering(Answer())(place)  # for its clock
     return {"origin": f"http://127.0.0.1:{refused_port()}"}
 
 
@@ -45,11 +45,11 @@ def elsewhere(request: Request) -> Answer:
 
 
 def board(name: str, answer, *says: str, code: int = 2):
-    return bad(name, BOARD, *says, files=A_YAML, make=answering(answer), code=code, progress=BEGAN, kept=KEPT)
+    return bad(name, BOARD, *says, files=A_YAML, make=answering(answer), code=code, progress=BEGAN, kept=WORK)
 
 
 def address(name: str, base: str, *says: str):
-    return bad(name, f"{RUNS} --set runs.api_base='{base}'", "runs.api_base", *says, files=A_YAML, progress=BEGAN, kept=KEPT)
+    return bad(name, f"{RUNS} --set runs.api_base='{base}'", "runs.api_base", *says, files=A_YAML, progress=BEGAN, kept=WORK)
 
 
 def line(name: str, text: str, *says: str):
@@ -84,9 +84,9 @@ KINDS = [
         "runs.api_base",
         "refused",
         files=A_YAML,
-        make=lambda place: (answering(Answer())(place), closed(place))[1],
+        make=closed,
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     board("a server that has no such page", Answer(status=404), "game", "46w22l6r"),
     board("a server that forbids", Answer(status=403), "status 403"),
@@ -109,7 +109,7 @@ KINDS = [
     board("an answer that ends too soon", Answer(b'{"data": []}', length=500), "127.0.0.1", code=2),
     board("an answer that is no HTTP compression", Answer(b"x", headers={"Content-Encoding": "gzip"}), "127.0.0.1", code=2),
     bad("a list of addresses that is not there", URLS, "urls.txt", "o such file", files=A_YAML),
-    bad("a folder for a list of addresses", URLS, "urls.txt", files={"a.yaml": "", "urls.txt/x": ""}, progress=BEGAN, kept=KEPT),
+    bad("a folder for a list of addresses", URLS, "urls.txt", files={"a.yaml": "", "urls.txt/x": ""}, progress=BEGAN, kept=WORK),
     bad(
         "a list of addresses with a line that is none",
         URLS,
@@ -119,7 +119,7 @@ KINDS = [
         make=address_by_chance,
         times=6,
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "a list of addresses without one",
@@ -128,7 +128,7 @@ KINDS = [
         "no address",
         files={"a.yaml": "", "urls.txt": "# none yet\n"},
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "a list of addresses in UTF-16",
@@ -137,7 +137,7 @@ KINDS = [
         "UTF-8",
         files={"a.yaml": "", "urls.txt": "http://a.b/c".encode("utf-16")},
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad("a source without what it reads", f"{RUNS} --set runs.source=urls", "runs.path", files=A_YAML),
     bad("a query that nobody would read", f"{RUNS} --set runs.query=x", "runs.query", files=A_YAML),
@@ -150,7 +150,7 @@ KINDS = [
         files=A_YAML,
     ),
     bad("a demo leaderboard of an unknown game", f"{RUNS} --set broadcast.game=chess", "broadcast.game", "chess", files=A_YAML),
-    bad("cookies that are not there", COOKIES, "runs.cookies", "cookies.txt", files=A_YAML, progress=BEGAN, kept=KEPT),
+    bad("cookies that are not there", COOKIES, "runs.cookies", "cookies.txt", files=A_YAML, progress=BEGAN, kept=WORK),
     bad(
         "cookies that are none",
         COOKIES,
@@ -158,7 +158,7 @@ KINDS = [
         "cookies.txt",
         files={"a.yaml": "", "cookies.txt": "session=1\n"},
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "cookies that are no text",
@@ -167,7 +167,7 @@ KINDS = [
         "cookies.txt",
         files={"a.yaml": "", "cookies.txt": b"\xff\xfe\0\1"},
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "a proxy that is none",
@@ -177,7 +177,7 @@ KINDS = [
         files=A_YAML,
         make=variables(HTTP_PROXY="http://[broken"),
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "a proxy of an unknown scheme",
@@ -187,7 +187,7 @@ KINDS = [
         files=A_YAML,
         make=variables(HTTP_PROXY="gopher://x:1"),
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad(
         "a mode of W&B that is none",
@@ -197,7 +197,7 @@ KINDS = [
         files=A_YAML,
         make=variables(WANDB_MODE="sometimes"),
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad("a tag that W&B does not take", f"{RUNS} --set tracking.tags=[{'x' * 65}]", "tracking.tags", files=A_YAML),
     bad("a flow of settings that are not there", "flows.pipeline --config none.yaml", "none.yaml", "no such file", process=True),

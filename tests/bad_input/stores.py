@@ -3,12 +3,13 @@
 import errno
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.bad_input.kinds import Place, bad
+from tests.bad_input.kinds import WORK, Place, bad
 
 MANIFEST = "store/speedrun/reward/v1/manifest.json"
 LIST, SHOW = "artifacts list --store store", "artifacts show reward --store store"
@@ -90,6 +91,17 @@ def full_at_replace(place: Place) -> None:
     place.patch.setattr(os, "replace", full)
 
 
+def full_at_import(place: Place) -> None:
+    shutil.copy(place.shelf / "policy.zip", "policy.zip")
+    full_disk(place)
+
+
+def a_folder_for_a_manifest(place: Place) -> None:
+    place.store()
+    (place.folder / MANIFEST).unlink()
+    (place.folder / MANIFEST).mkdir()
+
+
 def estranged(place: Place) -> None:
     """The tokenizer says that it was made with frames of other bytes."""
     file = place.store("models") / "speedrun/tokenizer/v1/manifest.json"
@@ -165,16 +177,7 @@ KINDS = [
         make=told(parents={"frames": {"version": 1, "digest": "0", "ref": "../../x"}}),
     ),
     bad("a manifest of another version", SHOW, MANIFEST, "reward@v7", make=told(version=7)),
-    bad(
-        "a folder for a manifest",
-        SHOW,
-        MANIFEST,
-        make=lambda place: (
-            (place.store() / "speedrun/reward/v1/manifest.json").unlink(),
-            (place.folder / MANIFEST).mkdir(),
-            None,
-        )[2],
-    ),
+    bad("a folder for a manifest", SHOW, MANIFEST, make=a_folder_for_a_manifest),
     bad(
         "a file that an artifact lacks",
         VERIFY,
@@ -329,11 +332,11 @@ KINDS = [
     ),
     bad(
         "a disk that is full at an import",
-        "artifacts import in.zip --store store",
+        "artifacts import policy.zip --store store",
         "disk is full",
         code=1,
-        kept=("store",),
-        make=lambda place: (place.write("in.zip", (place.shelf / "policy.zip").read_bytes()), full_disk(place), None)[2],
+        kept=WORK,
+        make=full_at_import,
     ),
     bad(
         "a disk that is full at a tag",

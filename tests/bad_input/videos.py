@@ -6,7 +6,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from tests.bad_input.kinds import Place, bad
+from tests.bad_input.kinds import WORK, Place, bad
 from tests.fixtures.drawn_videos import make, make_sound, make_video
 from tests.fixtures.rom import rom_bytes
 
@@ -15,7 +15,6 @@ CROPS = "tools.analyze_video_crops run.mp4"
 QUIET = "--set tracking.wandb=false --set tracking.tensorboard=false"
 FOLDER = f"run runs --config a.yaml --store store --set runs.source=folder --set runs.path=videos {QUIET}"
 BEGAN = ("runs: ", "  ")  # what a run says before, and how far it got
-KEPT = ("store",)  # a stage that began leaves its place of work
 PLAY = "play --random --steps 2 --config a.yaml --set emulator.rom=game.gb"
 
 
@@ -121,7 +120,7 @@ KINDS = [
         "none can be had",
         files={"a.yaml": "", "videos/run.mp4": "x"},
         progress=BEGAN,
-        kept=KEPT,
+        kept=WORK,
     ),
     bad("a file for a folder of videos", FOLDER, "videos", "is a file", files={"a.yaml": "", "videos": "x"}),
     bad("a ROM that is not there", PLAY, "game.gb", "no such file", files={"a.yaml": ""}, process=True),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import EmurlError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import free_at
 from emurl.core.proxies import without_password
 
@@ -83,10 +84,7 @@ def _python(config: Config) -> Check:
 def _ffmpeg(config: Config) -> Check:
     import imageio_ffmpeg
 
-    try:
-        path = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        return Check("ffmpeg", "missing", str(error), "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE")
+    path = ffmpeg_exe()
     return Check("ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} ({path.rsplit('/', 1)[-1]})")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
 from emurl.core.errors import InputError
+from emurl.core.refusals import require_file
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import FRAMES_PER_SECOND
@@ -42,10 +43,7 @@ def watch(
         raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
     if not 0 <= sticky <= 1:
         raise InputError(f"--sticky {sticky}: expected a chance from 0 to 1")
-    if video is not None and Path(video).suffix not in (".gif", ".mp4"):
-        raise InputError(f"--video {video}: expected a file name that ends in .gif or .mp4")
-    if video is not None and not Path(video).absolute().parent.is_dir():
-        raise InputError(f"--video {video}: no folder {Path(video).absolute().parent}, expected one that exists")
+    require_file("--video", video, ".gif", ".mp4")
     artifact = store.get(ref)
     if artifact.pipeline != DEFAULT_PIPELINE or artifact.stage not in PLAYERS:
         where = f" of {artifact.pipeline}" if artifact.pipeline != DEFAULT_PIPELINE else ""
@@ -91,8 +89,7 @@ def watch(
 
 def _models_of(artifact: Artifact, store: Store) -> dict[str, Artifact]:
     """The tokenizer the player was made with, and the reward model that steered it (the newest, if none did)."""
-    parents = artifact.parents
-    return {"tokenizer": store.get(parents["tokenizer"]), "reward": store.get(parents.get("reward", "reward"))}
+    return {"tokenizer": store.get(artifact.parent("tokenizer")), "reward": store.get(artifact.parents.get("reward", "reward"))}
 
 
 def _open_window() -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emurl.core.errors import InputError
+from emurl.core.refusals import require_file
 from emurl.core.registry import discover
 from emurl.envs.gameboy.console import BUTTONS, FRAMES_PER_SECOND, GameBoy
 from emurl.envs.gameboy.memory import reader_for_title
@@ -20,16 +21,6 @@ from emurl.screen import to_gray
 
 STEP_TICKS = 16  # of a random action: one cell of walking
 VIDEO_EVERY = 2  # of the console's frames, one is filmed
-
-
-def check_video(video: str | None) -> None:
-    """Raises `InputError` where `video` is not the name of an .mp4 file in a folder that exists."""
-    if video is None:
-        return
-    if Path(video).suffix != ".mp4":
-        raise InputError(f"--video {video}: expected a file name that ends in .mp4")
-    if not Path(video).absolute().parent.is_dir():
-        raise InputError(f"--video {video}: no folder {Path(video).absolute().parent}, expected one that exists")
 
 
 def sha256(presses: Sequence[object]) -> str:
@@ -50,7 +41,7 @@ def play_bot(emulator: EmulatorSettings, seed: int, video: str | None = None) ->
     Raises:
         InputError: the game has no bot, or the film cannot be written there.
     """
-    check_video(video)
+    require_file("--video", video, ".mp4")
     rom, game = rom_path(emulator), game_of(emulator)
     if game is None or game.bot is None:
         having = ", ".join(name for name, one in discover("games").items() if one.bot is not None)
@@ -86,7 +77,7 @@ def play_random(emulator: EmulatorSettings, seed: int, steps: int, video: str | 
     Raises:
         InputError: `steps` is less than 1, the ROM is none, or the film cannot be written there.
     """
-    check_video(video)
+    require_file("--video", video, ".mp4")
     if steps < 1:
         raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
     seen: list[np.ndarray] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pandas as pd
 from emurl.core.config import Config
 from emurl.core.errors import InputError, WorkError
 from emurl.core.files import write_atomically
-from emurl.core.refusals import writing
+from emurl.core.refusals import require_file, writing
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.footage.clock import clock_of
@@ -71,13 +70,13 @@ def splits(
         InputError: no such run or file, a file that is no video, a reward artifact without a course, or an output that cannot be written.
         WorkError: the screen of the video was not found.
     """
-    _check_output("--sheet", sheet, ".png")
-    _check_output("--lss", lss, ".lss")
+    require_file("--sheet", sheet, ".png")
+    require_file("--lss", lss, ".lss")
     device, tracker = resolve_device(config.device), Tracker("splits")
     reward = store.get(judge_of)
     if reward.stage != "reward":
         raise InputError(f"--input {judge_of}: is of stage {reward.stage}, expected a version of reward")
-    frames, tokenizer = (store.get(reward.parents[name]) for name in ("frames", "tokenizer"))
+    frames, tokenizer = (store.get(reward.parent(name)) for name in ("frames", "tokenizer"))
     judge = load_judge(reward, device)
     if not judge.splits and (sheet or lss):
         raise InputError(
@@ -228,24 +227,6 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 # --- what is written -------------------------------------------------------------------------------------------------
-
-
-def _check_output(option: str, name: str | None, suffix: str) -> None:
-    """Before any work: whether a file of that name may be written.
-
-    Raises:
-        InputError: it has another suffix, its folder is missing or cannot be written, or it is a folder itself.
-    """
-    if name is None:
-        return
-    path = Path(name)
-    if path.suffix != suffix:
-        raise InputError(f"{option} {name}: expected a file name that ends in {suffix}")
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"{option} {name}: no folder {folder}, expected one that exists")
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{option} {name}: cannot be written, expected a file in a folder that can")
 
 
 def _write(option: str, name: str, write: Callable[[Path], Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import time
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from emurl.core import registry
 from emurl.core.config import settings_from
-from emurl.core.errors import InputError
+from emurl.core.errors import EmurlError, InputError
+from emurl.core.refusals import meant, one_line
 from emurl.core.tracking import Tracker
 from emurl.training.on_policy import train as train_on_policy
 from emurl.training.rollout import Episode
@@ -92,6 +92,8 @@ def _import(module: str, where: str) -> None:
         importlib.import_module(module)
     except ImportError as error:
         raise InputError(f"{where}: {error}, expected a module that registers environments") from None
+    except (Exception, SystemExit) as error:  # whatever a module does that cannot be imported
+        raise InputError(f"{where}: {registry.explain_import(error)}, expected a module that registers environments") from None
 
 
 def _make(env_id: str, number: int) -> Any:
@@ -101,13 +103,15 @@ def _make(env_id: str, number: int) -> Any:
     try:
         gymnasium.spec(name)
     except gymnasium.error.Error:
-        close = difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]}?" if close else "expected the id of a registered environment (--import MODULE registers)"
-        raise InputError(f"--env {env_id}: there is no such environment; {hint}") from None
+        hint = meant(name, gymnasium.registry, cutoff=0.4)
+        hint = hint or "; expected the id of a registered environment (--import MODULE registers)"
+        raise InputError(f"--env {env_id}: there is no such environment{hint}") from None
     try:
         envs = SyncVectorEnv([lambda: gymnasium.make(env_id) for _ in range(number)], autoreset_mode=AutoresetMode.SAME_STEP)
-    except (gymnasium.error.Error, ImportError, TypeError) as error:
-        raise InputError(f"--env {env_id}: it cannot be made ({' '.join(str(error).split())})") from None
+    except EmurlError:
+        raise
+    except Exception as error:  # whatever an environment does that lacks something
+        raise InputError(f"--env {env_id}: it cannot be made ({type(error).__name__}: {one_line(error)})") from None
     if not isinstance(envs.single_action_space, gymnasium.spaces.Discrete):
         kind = type(envs.single_action_space).__name__
         envs.close()

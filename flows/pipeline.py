@@ -24,6 +24,7 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
 from emurl.core import engine, interrupt, log
+from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError
 from emurl.core.progress import say
 from flows import leash
@@ -112,9 +113,7 @@ def _failed(lines: list[str], error: Exception) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow, here and now."
-    )
+    parser = Parser(prog="python -m flows.pipeline", description="Run the pipeline as a Prefect flow, here and now.")
     parser.add_argument("stages", nargs="*", metavar="STAGE")
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

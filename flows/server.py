@@ -5,7 +5,6 @@ python -m flows.server [--within SECONDS]     wait until the server that PREFECT
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 
 from emurl.core import log
+from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.proxies import require_proxy, variables, without_password
 
@@ -103,7 +103,7 @@ def told_when_it_goes() -> Iterator[None]:
 
 def main(argv: list[str] | None = None) -> int:
     """Wait for the server that is named, and say where it is."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m flows.server", description="Wait until the Prefect server that PREFECT_API_URL names answers."
     )
     parser.add_argument("--within", type=float, default=180.0, metavar="SECONDS", help="give up after so long (default: 180)")

@@ -10,7 +10,6 @@ sweep waits for the next, so that a server that was away for an hour crashes not
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import socket
@@ -39,6 +38,7 @@ from prefect.events.schemas.events import ReceivedEvent
 from prefect.states import Crashed
 
 from emurl.core import log
+from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError
 from emurl.core.lease import process_start, this_machine
 from flows.deployments import HEARTBEAT_S
@@ -151,7 +151,7 @@ def sweep_flow() -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The sweep without a worker."""
-    parser = argparse.ArgumentParser(prog="python -m flows.stale", description="Mark runs whose process is gone as crashed.")
+    parser = Parser(prog="python -m flows.stale", description="Mark runs whose process is gone as crashed.")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="again and again; without it once")
     args = parser.parse_args(argv)
     log.start()

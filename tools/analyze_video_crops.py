@@ -9,19 +9,27 @@ trusted, 2 when one cannot be read.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+from emurl.core.arguments import Parser
+from emurl.core.errors import InputError
+from emurl.core.refusals import require_file
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Where is the game's screen in these videos?")
+    parser = Parser(prog="analyze_video_crops", description="Where is the game's screen in these videos?")
     parser.add_argument("video", nargs="+", type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a contact sheet (PNG) of all videos")
     options = parser.parse_args(arguments)
+    try:
+        require_file("--sheet", options.sheet, ".png")
+    except InputError as error:
+        print(f"analyze_video_crops: {error}", file=sys.stderr)
+        return 2
 
     import cv2
     import numpy as np
@@ -35,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             segments = find_screen(video)
         except NotAVideo as error:
-            print(f"{video}: {error}, expected a video", file=sys.stderr)
+            print(f"analyze_video_crops: {video}: {error}, expected a video", file=sys.stderr)
             return 2
         found.append({"video": str(video), "segments": [segment.to_dict() for segment in segments]})
         if all(segment.rect is None for segment in segments):
@@ -56,7 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
         width = max(sheet.shape[1] for sheet in sheets)
         padded = [np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0))) for sheet in sheets]
         if not cv2.imwrite(str(options.sheet), np.concatenate(padded)[..., ::-1]):
-            print(f"--sheet {options.sheet}: cannot be written, expected a .png in a folder that exists", file=sys.stderr)
+            print(
+                f"analyze_video_crops: --sheet {options.sheet}: cannot be written, expected a .png in a folder that can",
+                file=sys.stderr,
+            )
             return 2
     return code
 

@@ -12,11 +12,14 @@ import json
 import sys
 from collections.abc import Sequence
 
+from emurl.core.arguments import Parser
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description="Play a policy from power-on; print success, milestones and progress with 95%% intervals."
+    parser = Parser(
+        prog="evaluate_policy",
+        description="Play a policy from power-on; print success, milestones and progress with 95%% intervals.",
     )
     parser.add_argument("--policy", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
     parser.add_argument("--episodes", type=int, metavar="N", help="episodes each (default: evaluation.episodes of the settings)")
@@ -93,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return evaluate(build_parser().parse_args(arguments))
     except EmurlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"evaluate_policy: {error}", file=sys.stderr)
         return error.exit_code
 
 

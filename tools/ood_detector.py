@@ -29,7 +29,9 @@ if __package__ in (None, ""):  # run as a file: the repository's root is not on 
 
 import numpy as np
 
+from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError
+from emurl.core.refusals import require_file
 from emurl.core.store import Store
 from emurl.rewards.calibration import Calibration, OODSettings, scores_of_others
 from emurl.rewards.novelty import KnownPatches
@@ -49,7 +51,7 @@ FPS = 7.5  # of the footage, where an artifact of an older emurl does not tell
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description="How strange is footage to a tokenizer and a dynamics model?")
+    parser = Parser(prog="ood_detector", description="How strange is footage to a tokenizer and a dynamics model?")
     parser.add_argument(
         "words", nargs="*", metavar="[TOKENIZER DYNAMICS] [VIDEO|FOLDER]",
         help="the models as refs or folders (default: tokenizer and dynamics, the newest in the store), and what to look at",
@@ -118,12 +120,9 @@ def _check(options: argparse.Namespace, target: Path | None) -> None:
         raise InputError(f"--fps is {options.fps}, expected more than 0")
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise InputError(f"--threshold is {options.threshold}, expected a score, 0 … 1")
-    for name in ("csv", "chart", "out"):
-        file = getattr(options, name)
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"--{name} {file}: its folder is not there, expected one that exists")
-    if options.chart and options.chart.suffix.lower() != ".png":
-        raise InputError(f"--chart {options.chart}: expected a file that ends in .png")
+    require_file("--csv", options.csv)
+    require_file("--chart", options.chart, ".png")
+    require_file("--out", options.out)
 
 
 def _reader(options: argparse.Namespace) -> FrameReader:

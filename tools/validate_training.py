@@ -11,16 +11,17 @@ Exit code 1 when a check fails, 2 when the settings are wrong.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from typing import Any
 
+from emurl.core.arguments import Parser
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description="Sanity checks before a long training run")
+    parser = Parser(prog="validate_training", description="Sanity checks before a long training run")
     parser.add_argument("--config", default="configs/demo.yaml", metavar="FILE")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=60, help="steps on one batch (default: 60)")
@@ -29,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from emurl.core.config import load_config
-    from emurl.core.errors import EmurlError
+    from emurl.core.errors import EmurlError, InputError
 
     try:
+        for option, number in (("--steps", options.steps), ("--batch", options.batch)):
+            if number < 1:
+                raise InputError(f"{option} {number}: expected a number ≥ 1")
         config = load_config(options.config, options.overrides)
         report = validate(config, options.steps, options.batch)
     except EmurlError as error:

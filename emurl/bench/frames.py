@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 
 from emurl.bench.synthetic import synthetic_screens
 from emurl.core.config import Config
 from emurl.core.errors import InputError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.store import Store
 from emurl.footage.dataset import ShardWriter
 from emurl.footage.decode import Way, decode, plan
@@ -130,7 +130,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 def _bare(video: Path) -> None:
     command = [
-        imageio_ffmpeg.get_ffmpeg_exe(),
+        ffmpeg_exe(),
         "-v",
         "error",
         "-nostdin",
@@ -150,7 +150,7 @@ def _files(video: Path, way: Way, fps: float, folder: Path) -> int:
     pictures = folder / "png"
     pictures.mkdir()
     command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-threads", "1", "-i", f"file:{video}",
+        ffmpeg_exe(), "-v", "error", "-nostdin", "-threads", "1", "-i", f"file:{video}",
         "-vf", f"fps={fps}", str(pictures / "%06d.png"),
     ]  # fmt: skip
     subprocess.run(command, check=True)

@@ -14,6 +14,7 @@ from emurl import __version__
 from emurl.cli import artifacts
 from emurl.cli.options import add_json, add_log, add_store, answer, open_store
 from emurl.core import interrupt, log, proxies
+from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
 from emurl.core.refusals import one_line
@@ -27,7 +28,7 @@ BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 def build_parser() -> argparse.ArgumentParser:
     """The words of the command line."""
-    parser = argparse.ArgumentParser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
+    parser = Parser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
     parser.add_argument("--version", action="version", version=f"emurl {__version__}")
     add_log(parser, default=False)
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")

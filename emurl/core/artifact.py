@@ -6,13 +6,17 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import UnionType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from emurl.core.errors import InputError, WorkError
 from emurl.core.files import is_disk_full, sha256_of_file, write_atomically
+from emurl.core.refusals import one_line
+
+Read = TypeVar("Read")
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
@@ -154,6 +158,16 @@ class Artifact:
         told = self.manifest["parents"].items()
         return {name: str(parent.get("ref") or ref_of(self.pipeline, name, parent["version"])) for name, parent in told}
 
+    def parent(self, name: str) -> str:
+        """The ref of the parent that is called `name`.
+
+        Raises:
+            InputError: it was made without one.
+        """
+        if name not in self.parents:
+            raise InputError(f"{self.ref}: was made without {name}, expected one that was made with it: run {self.stage}")
+        return self.parents[name]
+
     @property
     def folder(self) -> Path:
         """The local folder with every file in it; what is missing is fetched.
@@ -178,6 +192,20 @@ class Artifact:
         if not found.exists():
             raise InputError(f"{self.ref}: holds no {name}, expected one at {found}")
         return found
+
+    def read(self, name: str, reader: Callable[[Path], Read]) -> Read:
+        """What `reader` makes of one of its files.
+
+        Raises:
+            InputError: it holds no such file, or one that the reader cannot read: what the stage wrote is damaged, or of another emurl.
+            WorkError: as `path`.
+        """
+        path = self.path(name)
+        try:
+            return reader(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise InputError(f"{self.ref}: {name} cannot be read ({reason}); run {self.stage} again") from None
 
     def _fetch(self, files: list[dict[str, Any]]) -> None:
         if self.source is None or not files:

@@ -133,9 +133,10 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError):  # an empty store
                     os.listdir(self.root)  # noqa: PTH208
                 return
-            self.root.mkdir(parents=True, exist_ok=True)
-            trial = self.root / ".work" / f".probe-{int(time.time())}-{secrets.token_hex(8)}"
-            trial.parent.mkdir(exist_ok=True)
+            # In what is there already: a store that is only asked after is not begun.
+            places = (self.root / ".work", self.root, *self.root.absolute().parents)
+            there = next(place for place in places if os.path.lexists(place))
+            trial = there / f".probe-{int(time.time())}-{secrets.token_hex(8)}"
             try:
                 with trial.open("xb") as file:  # some bytes: an empty file can be made on a full disk
                     file.write(bytes(65_536))

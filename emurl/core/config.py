@@ -7,7 +7,6 @@ alone (with the parents' digests and the code) decides whether the stage has to 
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Iterable
@@ -22,10 +21,12 @@ from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
 from emurl.core.pipeline import Pipeline, find_pipeline
+from emurl.core.refusals import meant, shortly
 from emurl.core.settings import Device, Natural, NonNegative, PathText, Settings
 from emurl.core.yaml_text import hint_for, read_yaml
 
 Checked = TypeVar("Checked", bound=Settings)
+BASES = 20  # settings files that may be laid over one another
 
 
 Tag = Annotated[str, Field(min_length=1, max_length=64)]  # W&B takes no others
@@ -129,9 +130,14 @@ def _read_file(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(base, str):
         raise InputError(f"{path}: base: expected the path of another settings file, not a {type(base).__name__}")
     above = (*above, at_home(path).resolve())
-    under = at_home(path).parent / base
+    try:
+        under = at_home(path).parent / at_home(base)
+    except InputError as error:
+        raise InputError(f"{path}: base: {error}") from None
     if under.resolve() in above:
         raise InputError(f"{path}: base: {base} is laid over this file already, expected another settings file")
+    if len(above) > BASES:
+        raise InputError(f"{path}: base: {BASES} files lie above this one already, expected fewer")
     return _laid_over(_read_file(under, above), values)
 
 
@@ -148,8 +154,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         loaded = read_yaml(at_home(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"--config {path}: no such file, expected a settings file such as configs/demo.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: cannot be read ({error})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--config {path}: byte {error.start} is no text in UTF-8, expected a settings file such as configs/demo.yaml"
+        ) from None
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror or error}), expected a settings file") from None
     except yaml.YAMLError as error:
         raise InputError(f"--config {path}: not valid YAML ({' '.join(str(error).split())})") from None
     if loaded is None:
@@ -229,19 +239,13 @@ def _one_line(error: ValidationError, source: str, model: type[Settings]) -> str
     more = f" (and {others} more)" if others else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1], model)
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
-        return f"{source}: unknown key {key}; {hint}{more}"
+        hint = meant(str(first["loc"][-1]), known) or f"; expected one of {', '.join(known)}"
+        return f"{source}: unknown key {key}{hint}{more}"
     message = first["msg"].removeprefix("Value error, ")
     for theirs, ours in (("Input should be", "expected"), ("a valid ", "a "), ("a integer", "an integer")):
         message = message.replace(theirs, ours)
     hint = hint_for(first["input"]) if first["type"].startswith(("float", "int")) else ""
-    return f"{source}: {key}: {message}, got {_short(first['input'])}{f', write {hint}' if hint else ''}{more}"
-
-
-def _short(value: Any) -> str:
-    told = repr(value)
-    return told if len(told) <= 200 else f"{told[:100]}…"
+    return f"{source}: {key}: {message}, got {shortly(first['input'])}{f', write {hint}' if hint else ''}{more}"
 
 
 def _known_keys(location: tuple[int | str, ...], model: type[Settings]) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from emurl.core import registry
 from emurl.core.artifact import is_name, version_number
 from emurl.core.errors import InputError
+from emurl.core.refusals import meant
 from emurl.core.settings import Settings
 
 # What else stands at the top of a settings file, and what its class has anyway: a section of such a name would hide it.
@@ -132,7 +133,8 @@ class Pipeline:
         for name in wanted:
             if name not in self.by_name:
                 raise InputError(
-                    f"stage {name!r}: there is no such stage in {self.name}, expected some of {', '.join(self.by_name)}"
+                    f"stage {name!r}: there is no such stage in {self.name}"
+                    + (meant(name, self.by_name) or f", expected some of {', '.join(self.by_name)}")
                 )
         return [stage for stage in self.stages if not wanted or stage.name in wanted]
 

@@ -35,10 +35,13 @@ def variables() -> dict[str, str]:
 
 
 def proxy_of(url: str) -> tuple[str, str] | None:
-    """The variable whose proxy stands before `url`, and what it says; None where there is none."""
+    """The variable whose proxy stands before `url`, and what it says; None where there is none, and where `url` is no address."""
     from requests.utils import should_bypass_proxies
 
-    known, scheme = getproxies_environment(), urlsplit(url).scheme.lower()
+    try:
+        known, scheme = getproxies_environment(), urlsplit(url).scheme.lower()
+    except ValueError:
+        return None
     kind = next((kind for kind in (scheme, "all") if known.get(kind)), None)
     if kind is None or should_bypass_proxies(url, no_proxy=None):
         return None

@@ -1,10 +1,15 @@
-"""What a store refuses, in one line each: what it was, where, what was expected, and whose fault it is."""
+"""What is refused, in one line each: what it was, where, what was expected, and whose fault it is."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
-from collections.abc import Iterator
+import os
+import reprlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from emurl.core.errors import EmurlError, InputError, WorkError
 from emurl.core.files import is_disk_full
@@ -15,6 +20,8 @@ def explain_folder(url: str, error: OSError) -> EmurlError:
     if is_disk_full(error):
         return WorkError(f"store {url}: the disk is full; free some and run again")
     reason = error.strerror or type(error).__name__
+    if error.errno in (errno.EISDIR, errno.ENOTDIR) and error.filename and str(error.filename) != url:
+        reason += f": {error.filename}"
     if error.errno in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT):
         return WorkError(f"store {url}: the disk does not answer ({reason})")
     return InputError(f"store {url}: not readable or not writable ({reason}), expected a folder we may write to")
@@ -29,6 +36,43 @@ def writing(what: str) -> Iterator[None]:
         if is_disk_full(error):
             raise WorkError(f"{what}: the disk is full; free some and run again") from None
         raise InputError(f"{what}: cannot be written ({error.strerror or error}), expected a file in a folder that can") from None
+
+
+def require_file(option: str, file: str | os.PathLike[str] | None, *suffixes: str) -> None:
+    """Refuse, before any work, the name of a file that could not be written after it.
+
+    Args:
+        option: what the name was given for. file: the name; None where there is none. suffixes: one of which it has to end in.
+
+    Raises:
+        InputError: it ends in something else, its folder is missing or cannot be written, or it is a folder itself.
+    """
+    if file is None:
+        return
+    path = Path(file)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"{option} {file}: expected a file name that ends in {' or '.join(suffixes)}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"{option} {file}: no folder {folder}, expected one that exists")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{option} {file}: cannot be written, expected a file in a folder that can")
+
+
+def meant(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`; did you mean reward?` where `name` is close to one that is known, else empty."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+
+
+def shortly(value: Any) -> str:
+    """A value as Python writes it, cut where it goes on and on: a text after 200 characters, a list of lists before it is unfolded."""
+    told = repr(value) if isinstance(value, str | int | float) else _SHORT.repr(value)
+    return told if len(told) <= 200 else f"{told[:100]}…"
 
 
 def one_line(error: BaseException) -> str:

@@ -93,7 +93,7 @@ def _rows(rows: Any, row: str) -> tuple[Any, ...]:
     return every
 
 
-def explain_import(error: Exception) -> str:
+def explain_import(error: BaseException) -> str:
     """Why a module could not be imported, and where, in one line."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error}"  # it says where

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from emurl.core.errors import InputError
+from emurl.footage.tables import with_columns
 from emurl.screen import ScreenSpec, decode, encode
 
 BLANK, DUPLICATE, NOT_GAME = 1, 2, 4
@@ -132,16 +133,17 @@ class FrameReader:
         self.folder = Path(folder)
         kinds = {"video_id": str, "run_id": str, "split": str, "frames": int, "fps": float, "duration_s": float}
         try:
-            self.spec = ScreenSpec.from_dict(json.loads((self.folder / "screen.json").read_text(encoding="utf-8")))
-            table = pd.read_parquet(self.folder / "videos.parquet")
-            frames = pd.read_parquet(self.folder / "frames.parquet", columns=["video", "flags"])
-            if missing := set(kinds) - set(table):
-                raise KeyError(f"videos.parquet has no {sorted(missing)}")
+            file = self.folder / "screen.json"
+            self.spec = ScreenSpec.from_dict(json.loads(file.read_text(encoding="utf-8")))
+            file = self.folder / "videos.parquet"
+            table = with_columns(*kinds)(file)
+            file = self.folder / "frames.parquet"
+            frames = with_columns("video", "flags", alone=True)(file)
             self._bounds = np.concatenate([[0], np.cumsum(table["frames"].to_numpy(np.int64))])
             if not _in_order(frames["video"].to_numpy(), self._bounds):
-                raise ValueError("frames.parquet does not hold the frames that videos.parquet counts")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.folder}: no frames artifact ({' '.join(str(error).split())[:120]})") from None
+                raise ValueError("it does not hold the frames that videos.parquet counts")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{self.folder}: no frames artifact ({file.name}: {' '.join(str(error).split())[:120]})") from None
         self._flags = frames["flags"].to_numpy(np.uint8)
         rows = zip(*(table[name].map(kind) for name, kind in kinds.items()), self._bounds[:-1].tolist(), strict=True)
         self.videos = [VideoInfo(*row) for row in rows]

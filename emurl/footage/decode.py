@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import IO
 
 import ffmpeg
-import imageio_ffmpeg
 import numpy as np
 
 from emurl.core.errors import WorkError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.settings import Natural, NonNegative, Positive, Settings, Share
 from emurl.footage.colors import Layout, Reading, differing, is_plain
 from emurl.footage.dataset import BLANK, DUPLICATE, NOT_GAME
@@ -222,7 +222,7 @@ def _command(
     # Planes leave as they are: a format that is asked for might be of another range.
     gray = {"pix_fmt": "gray"} if layout.step == 0 else {}
     stream = stream.output("pipe:", format="rawvideo", **gray, loglevel="error", sn=None, dn=None, an=None)
-    return list(ffmpeg.compile(stream.global_args("-nostdin", "-hide_banner"), cmd=imageio_ffmpeg.get_ffmpeg_exe()))
+    return list(ffmpeg.compile(stream.global_args("-nostdin", "-hide_banner"), cmd=ffmpeg_exe()))
 
 
 def _fill(pipe: IO[bytes], buffer: bytearray) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emurl.core.errors import InputError
 from emurl.core.proxies import spare_loopback
@@ -26,6 +26,13 @@ class EmulatorSettings(Settings):
     rom: Annotated[PathText, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = "embedded"
     frame_skip: Positive = 30  # emulator frames an action takes
     press_ticks: Positive = 8  # of which the button is held down
+
+    @model_validator(mode="after")
+    def _released_in_time(self) -> Self:
+        """Refuse a press that its own action does not see the end of. What is not said here may be said by what was trained."""
+        if {"frame_skip", "press_ticks"} <= self.model_fields_set and self.press_ticks >= self.frame_skip:
+            raise ValueError(f"press_ticks is {self.press_ticks}, expected fewer than the {self.frame_skip} of frame_skip")
+        return self
 
     def files(self) -> dict[str, Path]:
         """The ROM."""

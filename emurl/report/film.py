@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from emurl.core.errors import WorkError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import write_atomically
 
 FEW, MANY = 32, 256  # colors of a palette
@@ -55,7 +56,6 @@ def write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
         WorkError: ffmpeg fails.
     """
     import ffmpeg
-    import imageio_ffmpeg
 
     waiting = iter(pictures)
     first = next(waiting)
@@ -64,7 +64,7 @@ def write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> None:
             ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{first.shape[1]}x{first.shape[0]}", r=rate)
             .output(f"file:{aside}", vcodec="libx264", pix_fmt="yuv420p", crf=18, loglevel="error")
             .overwrite_output()
-            .run_async(cmd=imageio_ffmpeg.get_ffmpeg_exe(), pipe_stdin=True)
+            .run_async(cmd=ffmpeg_exe(), pipe_stdin=True)
         )
         try:
             process.stdin.write(first.tobytes())

@@ -16,6 +16,7 @@ from emurl.report.style import STYLE
 from emurl.training.scores import Rules, Score, percent, shown, told
 
 MIME = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
+HISTORY = "history.json"  # what a stage's trainings measured on the way
 WATCHED = "course/watched.json"  # a judge's progress over held-out runs
 # Pictures that stages leave, by the names of their files: what they are called, what is to be seen, and whether they are wide.
 CAPTIONS = {
@@ -239,7 +240,7 @@ def _pipeline(artifacts: Sequence[Artifact]) -> str:
 def _training(artifacts: Sequence[Artifact]) -> str:
     parts = []
     for artifact in artifacts:
-        for run, rows in _histories(artifact.folder / "history.json").items():
+        for run, rows in _histories(artifact).items():
             names = sorted({name for row in rows for name in row} - {"step", *SPEED_METRICS})
             charts = [_curve(name, rows) for name in names if not name.startswith("val_") or name[4:] not in names]
             label = artifact.stage if run in ("", artifact.stage) else f"{artifact.stage}: {run}"
@@ -250,12 +251,16 @@ def _training(artifacts: Sequence[Artifact]) -> str:
     return _section("Training", legend + "".join(parts), "Where a number was measured on held-out videos too, both are drawn.")
 
 
-def _histories(path: Path) -> dict[str, list[dict[str, float]]]:
+def _histories(artifact: Artifact) -> dict[str, list[dict[str, float]]]:
     """Training rows by run: the file holds one list, or lists by name."""
-    if not path.is_file():
+    if not (artifact.folder / HISTORY).is_file():
         return {}
-    history = json.loads(path.read_text(encoding="utf-8"))
+    history = artifact.read(HISTORY, _json)
     return {"": history} if isinstance(history, list) else dict(history)
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> str:
@@ -288,10 +293,9 @@ def _judge(artifacts: Sequence[Artifact]) -> str:
     """The judge's progress over held-out runs, of each artifact that tells of it."""
     parts = []
     for artifact in artifacts:
-        path = artifact.folder / WATCHED
-        if not path.is_file():
+        if not (artifact.folder / WATCHED).is_file():
             continue
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = artifact.read(WATCHED, _json)
         lines = [Line(run["run"], run["seconds"], run["progress"], place % COLORS) for place, run in enumerate(told["runs"])]
         rows = [
             [

@@ -33,7 +33,8 @@ def require_screen(artifact: Artifact, spec: ScreenSpec) -> None:
     Raises:
         InputError: it was made for another, or does not say for which.
     """
-    spec.require(ScreenSpec.from_dict(json.loads(artifact.path(SCREEN).read_text(encoding="utf-8"))), artifact.ref)
+    made = artifact.read(SCREEN, lambda file: ScreenSpec.from_dict(json.loads(file.read_text(encoding="utf-8"))))
+    spec.require(made, artifact.ref)
 
 
 def write_picture(output: Output, name: str, picture: np.ndarray) -> None:

@@ -222,7 +222,7 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WorkError, match="the disk is full"):
         Store(tmp_path).probe()
-    assert not list((tmp_path / ".work").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_local_half_of_a_bucket_is_named(s3, monkeypatch, tmp_path):

@@ -184,7 +184,7 @@ def test_tables_that_disagree_are_no_artifact(tmp_path: Path):
     table = pd.read_parquet(tmp_path / "frames.parquet")
     for changed in (table[:-1], table.iloc[::-1], table.assign(video=0)):
         changed.to_parquet(tmp_path / "frames.parquet", index=False)
-        with pytest.raises(InputError, match=r"frames\.parquet does not hold the frames that videos\.parquet counts"):
+        with pytest.raises(InputError, match=r"frames\.parquet: it does not hold the frames that videos\.parquet counts"):
             FrameReader(tmp_path)
 
 

@@ -134,7 +134,7 @@ def test_a_video(store, calibrated, tmp_path, capsys):
         (("FOLDER", "--fps", "0"), "expected more than 0"),
         (("--calibrate", "--threshold", "2"), "expected a score"),
         (("FOLDER", "--chart", "strip.jpg"), "ends in .png"),
-        (("FOLDER", "--csv", "nowhere/out.csv"), "its folder is not there"),
+        (("FOLDER", "--csv", "nowhere/out.csv"), "no folder "),
         (("EMPTY",), "holds no PNG frames"),
         (("LARGE",), "is 200×100, expected a frame of 160×144"),
         (("BROKEN",), "cannot be read"),

@@ -34,6 +34,7 @@ PRESS_TICKS = 8
 because a button held across steps makes no new press."""
 
 _BANK = 0x4000
+_PACKED = {b"PK\3\4": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\xfd7zXZ\0": "xz"}
 _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
@@ -61,6 +62,9 @@ def read_rom(rom: str | Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"ROM {path}: cannot be read ({error.strerror}); expected a Game Boy ROM (.gb)") from error
+    packed = next((kind for mark, kind in _PACKED.items() if data.startswith(mark)), "")
+    if packed:
+        raise InputError(f"ROM {path}: is packed ({packed}); expected the Game Boy ROM that is in it (.gb)")
     if len(data) < 2 * _BANK or len(data) % _BANK:
         raise InputError(f"ROM {path}: {len(data)} bytes is no Game Boy ROM; expected two or more banks of 16384 bytes")
     expected = header_checksum(data)

@@ -6,6 +6,7 @@ the given one leads to. An interrupted download goes on where it stopped (`.part
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import re
@@ -15,13 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import yt_dlp
 from yt_dlp.cookies import CookieLoadError, YoutubeDLCookieJar
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadError
 
 from emurl.core.errors import InputError, WorkError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.proxies import is_any_broken, require_usable
 from emurl.footage.clock import clock_of
 from emurl.footage.download import youtube
@@ -84,7 +85,7 @@ class Downloader:
             "skip_unavailable_fragments": False,  # a video with holes is none
             "extractor_retries": min(retries, 3), "hls_prefer_native": True,
             "retry_sleep_functions": {"http": _pause, "fragment": _pause, "extractor": _pause}, "nocheckcertificate": False,
-            "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),  # for streams that yt-dlp does not read itself
+            "ffmpeg_location": ffmpeg_exe(),  # for streams that yt-dlp does not read itself
             "fixup": "never", "postprocessors": [], "updatetime": False, "overwrites": False,
             **({"ratelimit": rate_limit} if rate_limit else {}),
         }  # fmt: skip
@@ -284,7 +285,8 @@ def read_cookies(file: str, key: str) -> str:
     try:
         text = Path(file).read_text(encoding="utf-8-sig")  # editors of Windows put a mark before the first line
         jar = YoutubeDLCookieJar(io.StringIO(text))
-        jar.load()
+        with contextlib.redirect_stderr(io.StringIO()):  # where yt-dlp would tell of each line that it skips
+            jar.load()
     except FileNotFoundError:
         raise InputError(f"{key}: {file}: no such file, expected cookies in Netscape format") from None
     except (OSError, ValueError, CookieLoadError) as error:  # LoadError is an OSError, UnicodeDecodeError a ValueError

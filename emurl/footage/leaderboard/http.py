@@ -88,8 +88,14 @@ class Session:
                 answer = self._session.get(
                     url, params=params, timeout=self.timeout_s, headers={"If-None-Match": etag} if etag else None
                 )
-            except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-                raise InputError(f"{self.key}: {url} is no address, expected http(s)://host/api/v1") from None
+            except (
+                requests.exceptions.MissingSchema,
+                requests.exceptions.InvalidURL,
+                requests.exceptions.InvalidSchema,
+            ) as error:
+                raise InputError(f"{self.key}: {url} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
+            except requests.exceptions.TooManyRedirects as error:
+                raise InputError(f"{self.key}: {url}: leads on and on ({_short(error)}), expected {self.there} there") from None
             except requests.exceptions.SSLError as error:
                 # Overloaded servers hang up in the middle of a handshake: somebody is there, and may have time for us later.
                 if not _was_cut(error):

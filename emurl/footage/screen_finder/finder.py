@@ -40,6 +40,16 @@ class Segment:
     confidence: float
     reason: str = ""
 
+    def within(self, width: int, height: int) -> Segment:
+        """Itself, without its rectangle where that leaves a picture of this size by more than a pixel."""
+        if self.rect is None:
+            return self
+        x, y, wide, high = self.rect
+        if min(x, y) >= -1 and x + wide <= width + 1 and y + high <= height + 1:
+            return self
+        reason = f"the rectangle {x:g},{y:g},{wide:g},{high:g} leaves the picture of {width}×{height}"
+        return Segment(self.start, self.end, None, self.confidence, reason)
+
     def to_dict(self) -> dict[str, object]:
         """For JSON: times and rectangle rounded to what they are good for."""
         rect = None if self.rect is None else [round(v, 2) for v in self.rect]

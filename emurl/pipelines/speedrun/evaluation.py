@@ -163,7 +163,7 @@ def players_of(
 def footage_of(inputs: Mapping[str, Artifact]) -> OpenLoop | None:
     """What the behavior stage says of the footage's runs; None without it, or from a version that did not say it."""
     made = inputs.get("behavior")
-    return OpenLoop.read(made.path(REPLAY)) if made is not None and holds(made, REPLAY) else None
+    return made.read(REPLAY, OpenLoop.read) if made is not None and holds(made, REPLAY) else None
 
 
 def episode_table(played: Mapping[str, Played], milestones: Sequence[str]) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from emurl.core.errors import WorkError
@@ -29,6 +28,7 @@ from emurl.footage.screen_finder.crops import Crops, load_crops
 from emurl.footage.screen_finder.finder import Segment, find_in_sample
 from emurl.footage.screen_finder.sheet import contact_sheet
 from emurl.footage.screen_finder.thresholds import FinderSettings
+from emurl.footage.tables import with_columns
 from emurl.footage.video import NotAVideo, SamplingSettings, sample
 from emurl.pipelines.speedrun.videos import keep
 from emurl.screen import ScreenSettings, ScreenSpec
@@ -83,7 +83,8 @@ def run(settings: FramesSettings, inputs: dict[str, Artifact], output: Output, t
     """
     spec = settings.screen.spec
     crops = crops_of(settings)
-    table = pd.read_parquet(inputs["videos"].path("videos.parquet"))
+    columns = ("video_id", "run_id", "url", "file", "category", "player", "time_s", "duration_s", "status")
+    table = inputs["videos"].read("videos.parquet", with_columns(*columns))
     rows = [{str(k): v for k, v in row.items()} for row in table[table["status"] == "ok"].to_dict("records")]
     work = output.scratch / "shards"
     work.mkdir(parents=True, exist_ok=True)
@@ -140,7 +141,10 @@ def look_for_screen(
         NotAVideo: it cannot be decoded.
     """
     seen = sample(path, settings=settings.sampling)
-    segments = given if given is not None else find_in_sample(seen, settings.finder)
+    if given is None:
+        segments = find_in_sample(seen, settings.finder)
+    else:
+        segments = [segment.within(*seen.sizes.max(axis=0).tolist()) for segment in given]
     segments = [_trusted(segment, settings.min_confidence, duration_s) for segment in segments]
     return segments, plan(seen.times, seen.pictures, segments, settings.finder, settings.flags)
 

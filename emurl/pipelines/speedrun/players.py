@@ -51,10 +51,18 @@ def holds(artifact: Artifact, name: str) -> bool:
 def how_to_play(artifact: Artifact) -> dict[str, object]:
     """What `write_play` wrote; of an artifact made before, what its settings say."""
     if holds(artifact, PLAY):
-        told: dict[str, object] = json.loads(artifact.path(PLAY).read_text(encoding="utf-8"))
-        return told
+        return artifact.read(PLAY, _read_play)
     emulator = artifact.settings.get("emulator", {})
     return {key: emulator[key] for key in ("frame_skip", "press_ticks") if key in emulator}
+
+
+def _read_play(file: Path) -> dict[str, object]:
+    told = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(told, dict):
+        raise TypeError(f"a JSON {type(told).__name__}, expected an object")
+    for section in (EmulatorSettings, PlaySettings):
+        section.model_validate({key: told[key] for key in section.model_fields if key in told})
+    return told
 
 
 def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSettings:

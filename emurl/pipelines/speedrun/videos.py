@@ -36,6 +36,7 @@ from emurl.core.tracking import Tracker
 from emurl.footage.download import local
 from emurl.footage.download.downloader import Download, Downloader, container_of, whole_runs
 from emurl.footage.download.youtube import INSTALL
+from emurl.footage.tables import with_columns
 from emurl.games.base import DemoLeaderboard
 from emurl.games.settings import BroadcastSettings
 
@@ -89,7 +90,7 @@ def run(settings: VideosSettings, inputs: dict[str, Artifact], output: Output, t
         InputError: the cookies are none, the demo leaderboard's port is taken, or not one video is of any use.
         WorkError: the network kept us from having any, or the disk is full.
     """
-    table = pd.read_parquet(inputs["runs"].path("runs.parquet")).head(settings.max_videos)
+    table = inputs["runs"].read("runs.parquet", with_columns("video_id", "url", "time_s", "parts")).head(settings.max_videos)
     rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     with _folder(settings, output) as folder:
         _download(settings, rows, folder, output, tracker)

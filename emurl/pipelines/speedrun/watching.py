@@ -45,7 +45,9 @@ def watch(path: Path, fps: float, crop: Box | None = None, screen: ScreenSetting
         raise InputError(f"{path}: no such file, expected a video or a folder of PNG frames")
     try:
         seen = sample(path)
-        given = None if crop is None else [Segment(0.0, float("inf"), crop, 1.0)]
+        given = None
+        if crop is not None:
+            given = [Segment(0.0, float("inf"), crop, 1.0).within(*seen.sizes.max(axis=0).tolist())]
         segments = given or find_in_sample(seen)
         if all(segment.rect is None for segment in segments):
             raise InputError(f"{path}: no screen could be trusted ({segments[0].reason}); say where it is with --crop")
@@ -65,7 +67,7 @@ def _pictures(folder: Path, spec: ScreenSpec) -> Watched:
         try:
             with Image.open(file) as picture:
                 shown = np.asarray(picture.convert("RGB"))
-        except OSError as error:
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{file}: cannot be read ({str(error).splitlines()[0]}), expected a PNG frame") from None
         if shown.shape[:2] != (HEIGHT, WIDTH):
             raise InputError(f"{file}: is {shown.shape[1]}×{shown.shape[0]}, expected a frame of {WIDTH}×{HEIGHT}")

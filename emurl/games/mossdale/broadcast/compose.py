@@ -14,10 +14,10 @@ from itertools import chain
 from pathlib import Path
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 
 from emurl.core.errors import WorkError
+from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import write_atomically
 from emurl.games.mossdale.broadcast import paint
 from emurl.games.mossdale.broadcast.look import HD, SMOOTHING, Look, Rect, look_of
@@ -182,7 +182,7 @@ def _command(path: Path, look: Look, preset: str) -> list[str]:
     width, height = look.size
     fps = look.format.fps
     return [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-hide_banner", "-y",
+        ffmpeg_exe(), "-v", "error", "-hide_banner", "-y",
         "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0",
         # Two seconds between key frames is what streaming sites ask for; one thread makes the bytes repeatable.
         "-c:v", "libx264", "-preset", preset, "-crf", str(look.quality),

@@ -275,7 +275,9 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
             # A name that leads out of the folder would be written wherever it says.
             if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name or ":" in parts[0]:
                 raise ValueError(f"file name {name!r} leads out of the artifact")
-            if not isinstance(size, int) or not isinstance(sha256, str):
+            if "\0" in name:
+                raise ValueError(f"file name {name!r} has a NUL, which no disk takes")
+            if not isinstance(size, int) or isinstance(size, bool) or not isinstance(sha256, str):
                 raise TypeError(f"{name} has no size or sha256")
             if not _SHA256.fullmatch(sha256):
                 raise ValueError(f"sha256 of {name} is {sha256[:80]!r}, expected 64 hex digits")

@@ -36,6 +36,10 @@ def answering(answer):
     return make
 
 
+def with_password(place: Place) -> dict[str, str]:
+    return {"origin": answering(Answer(status=403))(place)["origin"].replace("://", "://me:secret@")}
+
+
 def around(request: Request) -> Answer:
     return Answer(status=302, headers={"Location": request.path})
 
@@ -89,6 +93,16 @@ KINDS = [
         kept=WORK,
     ),
     board("a server that has no such page", Answer(status=404), "game", "46w22l6r"),
+    bad(
+        "an address with a password",
+        f"{RUNS} --set runs.api_base={{origin}}/api/v1",
+        "runs.api_base: http://127.0.0.1:",
+        "status 403",
+        files=A_YAML,
+        make=with_password,
+        progress=BEGAN,
+        kept=WORK,
+    ),
     board("a server that forbids", Answer(status=403), "status 403"),
     board("a server that fails and fails", Answer(status=500), "status 500", code=1),
     board(

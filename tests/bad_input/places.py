@@ -113,6 +113,7 @@ KINDS = [
     ),
     board("a redirect in a circle", around, "redirect", code=2),
     board("a redirect to another scheme", elsewhere, "ftp:"),
+    board("a redirect to a broken IPv6", Answer(status=302, headers={"Location": "http://[x"}), "leads to no address"),
     board("a page for JSON", Answer(b"<html>", headers={"Content-Type": "text/html"}), "text/html", "JSON"),
     board("JSON that is cut", Answer(b'{"data": [', headers={"Content-Type": "application/json"}), "JSON"),
     board("JSON that is a list", as_json([1]), "list", "object"),

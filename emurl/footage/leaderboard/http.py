@@ -118,6 +118,8 @@ class Session:
                 trouble = _short(error)
                 self._pause(number, self._backoff(number), trouble)
                 continue
+            except ValueError as error:  # of the standard library: of a redirect to what is no address
+                raise InputError(f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there") from None
             self._answered = True
             if answer.status_code in TOO_MANY or answer.status_code >= 500:
                 trouble = f"status {answer.status_code}"

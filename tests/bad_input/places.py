@@ -12,6 +12,7 @@ BOARD = f"{RUNS} --set runs.api_base={{origin}}/api/v1"
 URLS = f"{RUNS} --set runs.source=urls --set runs.path=urls.txt"
 BEGAN = ("runs: ", "  ")
 A_YAML = {"a.yaml": ""}
+JSON = {"Content-Type": "application/json"}
 FLOW = "flows.pipeline runs --config a.yaml"
 
 
@@ -115,9 +116,10 @@ KINDS = [
     board("a redirect to another scheme", elsewhere, "ftp:"),
     board("a redirect to a broken IPv6", Answer(status=302, headers={"Location": "http://[x"}), "leads to no address"),
     board("a page for JSON", Answer(b"<html>", headers={"Content-Type": "text/html"}), "text/html", "JSON"),
-    board("JSON that is cut", Answer(b'{"data": [', headers={"Content-Type": "application/json"}), "JSON"),
+    board("JSON that is cut", Answer(b'{"data": [', headers=JSON), "JSON that is broken"),
+    board("JSON that is empty", Answer(b"", headers=JSON), "answers nothing", "JSON"),
     board("JSON that is a list", as_json([1]), "list", "object"),
-    board("JSON nested beyond reason", Answer(b"[" * 100_000), "JSON"),
+    board("JSON nested beyond reason", Answer(b"[" * 100_000, headers=JSON), "JSON that is broken"),
     board("JSON that says nothing", as_json({}), "game"),
     board("JSON of words where records should be", as_json({"data": "x"}), "game"),
     board("JSON of other records", as_json({"data": {"id": 7, "names": [], "abbreviation": None}}), "runs.categories"),

@@ -119,7 +119,9 @@ class Session:
                 self._pause(number, self._backoff(number), trouble)
                 continue
             except ValueError as error:  # of the standard library: of a redirect to what is no address
-                raise InputError(f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there") from None
+                raise InputError(
+                    f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
+                ) from None
             self._answered = True
             if answer.status_code in TOO_MANY or answer.status_code >= 500:
                 trouble = f"status {answer.status_code}"
@@ -194,9 +196,10 @@ def _judged(answer: requests.Response, url: str, key: str) -> Reply:
         raise InputError(f"{key}: {url}: status {answer.status_code}, expected 200")
     try:
         data = answer.json()
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         kind = answer.headers.get("Content-Type", "nothing named")
-        raise InputError(f"{key}: {url}: answers {kind}, expected JSON of its API") from None
+        told = f"answers {kind}" if "json" not in kind.lower() else f"answers JSON that is broken ({_short(error)})"
+        raise InputError(f"{key}: {url}: {told if answer.content else 'answers nothing'}, expected JSON of its API") from None
     if not isinstance(data, dict):
         raise InputError(f"{key}: {url}: answers a JSON {type(data).__name__}, expected an object")
     return Reply(data, answer.headers.get("ETag"))

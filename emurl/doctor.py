@@ -15,7 +15,7 @@ from emurl.core.config import Config
 from emurl.core.errors import EmurlError
 from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import free_at
-from emurl.core.proxies import without_password
+from emurl.core.proxies import without_password, without_user
 
 if TYPE_CHECKING:
     from emurl.games.base import Game
@@ -147,6 +147,7 @@ def _other_rom(game: Game | None, data: bytes) -> list[str]:
 
 def _leaderboard(config: Config) -> Check:
     base = config.runs.api_base
+    shown = without_user(base)
     if config.broadcast is not None:
         from emurl.games.settings import broadcasting
 
@@ -155,7 +156,7 @@ def _leaderboard(config: Config) -> Check:
         if not there.is_dir() or not os.access(there, os.W_OK):
             return Check("leaderboard", "missing", f"broadcast.cache: {cache}: cannot be written", "name a folder that can")
         return Check(
-            "leaderboard", "ok", f"{base}, of {broadcasting(config.broadcast).name}, served by emurl itself while it is read"
+            "leaderboard", "ok", f"{shown}, of {broadcasting(config.broadcast).name}, served by emurl itself while it is read"
         )
     from emurl.footage.leaderboard.http import Session
     from emurl.footage.leaderboard.speedrun_com import Leaderboard, choose
@@ -163,7 +164,7 @@ def _leaderboard(config: Config) -> Check:
     # As the stage reads it: by name, abbreviation or id.
     game = Leaderboard(base, Session(10.0, tries=2, pause_s=0.5)).game(config.runs.game)
     chosen, _ = choose(game, config.runs.categories)
-    return Check("leaderboard", "ok", f"{base} knows {game.name} ({game.id}), {', '.join(one.name for one in chosen)}")
+    return Check("leaderboard", "ok", f"{shown} knows {game.name} ({game.id}), {', '.join(one.name for one in chosen)}")
 
 
 def _source(config: Config) -> Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
@@ -91,9 +92,15 @@ def is_any_broken() -> bool:
 
 
 _MODULES = {"PySocks": "socks", "socksio": "socksio"}
+_USER = re.compile(r"(^|://)[^/?#\s]*@")
 
 
 def without_password(value: str) -> str:
     """A proxy's address as it may be shown."""
     scheme, separator, rest = value.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def without_user(text: str) -> str:
+    """A text as it may be shown: the addresses in it without user and password."""
+    return _USER.sub(r"\1", text)

@@ -12,6 +12,7 @@ BOARD = f"{RUNS} --set runs.api_base={{origin}}/api/v1"
 URLS = f"{RUNS} --set runs.source=urls --set runs.path=urls.txt"
 BEGAN = ("runs: ", "  ")
 A_YAML = {"a.yaml": ""}
+JSON = {"Content-Type": "application/json"}
 FLOW = "flows.pipeline runs --config a.yaml"
 
 
@@ -34,6 +35,10 @@ def answering(answer):
         return {"origin": place.serve(lambda request: answer(request) if callable(answer) else answer)}
 
     return make
+
+
+def with_password(place: Place) -> dict[str, str]:
+    return {"origin": answering(Answer(status=403))(place)["origin"].replace("://", "://me:secret@")}
 
 
 def around(request: Request) -> Answer:
@@ -89,6 +94,16 @@ KINDS = [
         kept=WORK,
     ),
     board("a server that has no such page", Answer(status=404), "game", "46w22l6r"),
+    bad(
+        "an address with a password",
+        f"{RUNS} --set runs.api_base={{origin}}/api/v1",
+        "runs.api_base: http://127.0.0.1:",
+        "status 403",
+        files=A_YAML,
+        make=with_password,
+        progress=BEGAN,
+        kept=WORK,
+    ),
     board("a server that forbids", Answer(status=403), "status 403"),
     board("a server that fails and fails", Answer(status=500), "status 500", code=1),
     board(
@@ -99,10 +114,12 @@ KINDS = [
     ),
     board("a redirect in a circle", around, "redirect", code=2),
     board("a redirect to another scheme", elsewhere, "ftp:"),
+    board("a redirect to a broken IPv6", Answer(status=302, headers={"Location": "http://[x"}), "leads to no address"),
     board("a page for JSON", Answer(b"<html>", headers={"Content-Type": "text/html"}), "text/html", "JSON"),
-    board("JSON that is cut", Answer(b'{"data": [', headers={"Content-Type": "application/json"}), "JSON"),
+    board("JSON that is cut", Answer(b'{"data": [', headers=JSON), "JSON that is broken"),
+    board("JSON that is empty", Answer(b"", headers=JSON), "answers nothing", "JSON"),
     board("JSON that is a list", as_json([1]), "list", "object"),
-    board("JSON nested beyond reason", Answer(b"[" * 100_000), "JSON"),
+    board("JSON nested beyond reason", Answer(b"[" * 100_000, headers=JSON), "JSON that is broken"),
     board("JSON that says nothing", as_json({}), "game"),
     board("JSON of words where records should be", as_json({"data": "x"}), "game"),
     board("JSON of other records", as_json({"data": {"id": 7, "names": [], "abbreviation": None}}), "runs.categories"),

@@ -14,6 +14,7 @@ from tests.bad_input.kinds import WORK, Place, bad
 MANIFEST = "store/speedrun/reward/v1/manifest.json"
 LIST, SHOW = "artifacts list --store store", "artifacts show reward --store store"
 VERIFY = "artifacts verify --store store"
+FILE = {"name": "x", "size": 1, "sha256": "0" * 64}  # of a manifest
 
 
 def manifest(place: Place, **changes: object) -> None:
@@ -168,6 +169,17 @@ KINDS = [
         "leads out",
         make=told(files=[{"name": "../x", "size": 1, "sha256": "0"}]),
     ),
+    bad("a manifest whose digest leads out", SHOW, MANIFEST, "digest", "64 hex", make=told(digest="/../../../../evil")),
+    bad(
+        "a manifest whose file has half a hash",
+        SHOW,
+        MANIFEST,
+        "sha256",
+        "64 hex",
+        make=told(files=[FILE | {"sha256": "0" * 32}]),
+    ),
+    bad("a manifest whose file has a NUL in its name", SHOW, MANIFEST, "NUL", make=told(files=[FILE | {"name": "a\0b"}])),
+    bad("a manifest whose file is of the size true", SHOW, MANIFEST, "size", make=told(files=[FILE | {"size": True}])),
     bad("a manifest whose file has no size", SHOW, MANIFEST, "size", make=told(files=[{"name": "x", "sha256": "0"}])),
     bad("a manifest whose parent has no version", SHOW, MANIFEST, "version", make=told(parents={"frames": {"digest": "0"}})),
     bad(

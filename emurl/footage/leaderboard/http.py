@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from emurl import __version__
 from emurl.core.errors import InputError, WorkError
-from emurl.core.proxies import proxy_of, require_usable, without_password
+from emurl.core.proxies import proxy_of, require_usable, without_password, without_user
 
 USER_AGENT = f"emurl/{__version__} (learns Game Boy games from speedruns; python-requests)"
 PER_MINUTE = 100
@@ -82,7 +82,7 @@ class Session:
             WorkError: the server kept failing, or asked for more patience than we have.
         """
         require_usable(url, "PySocks")
-        trouble = ""
+        shown, trouble = without_user(url), ""
         for number in range(self.tries):
             try:
                 answer = self._session.get(
@@ -93,13 +93,13 @@ class Session:
                 requests.exceptions.InvalidURL,
                 requests.exceptions.InvalidSchema,
             ) as error:
-                raise InputError(f"{self.key}: {url} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
+                raise InputError(f"{self.key}: {shown} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
             except requests.exceptions.TooManyRedirects as error:
-                raise InputError(f"{self.key}: {url}: leads on and on ({_short(error)}), expected {self.there} there") from None
+                raise InputError(f"{self.key}: {shown}: leads on and on ({_short(error)}), expected {self.there} there") from None
             except requests.exceptions.SSLError as error:
                 # Overloaded servers hang up in the middle of a handshake: somebody is there, and may have time for us later.
                 if not _was_cut(error):
-                    raise InputError(f"{self.key}: {url}: {_distrust(error)} ({_short(error)})") from None
+                    raise InputError(f"{self.key}: {shown}: {_distrust(error)} ({_short(error)})") from None
                 self._answered, trouble = True, f"the TLS handshake was cut ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
@@ -109,7 +109,7 @@ class Session:
                 self._answered |= any(isinstance(one, ConnectionResetError | BrokenPipeError) for one in _reasons(error))
                 if not self._answered and number >= 1:
                     raise InputError(
-                        f"{self.key}: {url}: no answer{who} ({_short(error)}), expected {self.there} there"
+                        f"{self.key}: {shown}: no answer{who} ({_short(error)}), expected {self.there} there"
                     ) from None
                 trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
@@ -118,15 +118,19 @@ class Session:
                 trouble = _short(error)
                 self._pause(number, self._backoff(number), trouble)
                 continue
+            except ValueError as error:  # of the standard library: of a redirect to what is no address
+                raise InputError(
+                    f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
+                ) from None
             self._answered = True
             if answer.status_code in TOO_MANY or answer.status_code >= 500:
                 trouble = f"status {answer.status_code}"
-                self._pause(number, self._asked(answer, number, url), trouble)
+                self._pause(number, self._asked(answer, number, shown), trouble)
                 continue
-            return _judged(answer, url, self.key)
+            return _judged(answer, shown, self.key)
         if not self._answered:
-            raise InputError(f"{self.key}: {url}: {trouble}, expected {self.there} there")
-        raise WorkError(f"{url}: gave up after {self.tries} tries ({trouble})")
+            raise InputError(f"{self.key}: {shown}: {trouble}, expected {self.there} there")
+        raise WorkError(f"{shown}: gave up after {self.tries} tries ({trouble})")
 
     def _backoff(self, number: int) -> float:
         return float(min(self.pause_s * 2**number, LONGEST_PAUSE_S))
@@ -192,9 +196,10 @@ def _judged(answer: requests.Response, url: str, key: str) -> Reply:
         raise InputError(f"{key}: {url}: status {answer.status_code}, expected 200")
     try:
         data = answer.json()
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         kind = answer.headers.get("Content-Type", "nothing named")
-        raise InputError(f"{key}: {url}: answers {kind}, expected JSON of its API") from None
+        told = f"answers {kind}" if "json" not in kind.lower() else f"answers JSON that is broken ({_short(error)})"
+        raise InputError(f"{key}: {url}: {told if answer.content else 'answers nothing'}, expected JSON of its API") from None
     if not isinstance(data, dict):
         raise InputError(f"{key}: {url}: answers a JSON {type(data).__name__}, expected an object")
     return Reply(data, answer.headers.get("ETag"))
@@ -250,7 +255,7 @@ def _by_way_of(error: BaseException, url: str) -> str:
 
 def _short(error: Exception) -> str:
     """The innermost reason of a nest of network exceptions, in one line."""
-    text = " ".join(str(error).split())
+    text = without_user(" ".join(str(error).split()))
     for known in ("Name or service not known", "Temporary failure in name resolution", "Connection refused", "timed out"):
         if known.lower() in text.lower():
             return known.lower()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emurl.core.errors import InputError
+from emurl.core.proxies import without_user
 from emurl.footage.leaderboard.http import Session
 from emurl.footage.leaderboard.pages import Missing, Pages, Runs, Shelf
 from emurl.footage.leaderboard.rows import Collected, Dropped, RunVideo, rows_of, slim
@@ -78,7 +79,7 @@ class Leaderboard:
             if reply.data is not None:
                 game = reply.data.get("data")
                 if not isinstance(game, dict) or "id" not in game:
-                    where = f"{self.base}/games/{wanted}"
+                    where = without_user(f"{self.base}/games/{wanted}")
                     raise InputError(f"runs.api_base: {where}: answers no game, expected an object `data` with an `id`")
                 return self._game(wanted, game)
         reply = self.session.get(f"{self.base}/games", {"name": wanted, "max": 20, "embed": "categories"})
@@ -88,7 +89,8 @@ class Leaderboard:
                 return self._game(wanted, game)
         close = ", ".join(f"{_name(game)} ({game['id']})" for game in games[:3])
         raise InputError(
-            f"runs.game: {self.base} knows no game {wanted!r}" + (f", expected for example {close}" if close else "")
+            f"runs.game: {without_user(self.base)} knows no game {wanted!r}"
+            + (f", expected for example {close}" if close else "")
         )
 
     def _game(self, wanted: str, game: dict[str, Any]) -> Game:
@@ -126,7 +128,8 @@ class Leaderboard:
             except Missing as missing:
                 self.shelf.forget(self._key(game.wanted))
                 raise InputError(
-                    f"runs.categories: {missing} answers 404 for game {game.id}, category {category.id}; expected a list of runs"
+                    f"runs.categories: {without_user(str(missing))} answers 404 for game {game.id}, category {category.id}; "
+                    "expected a list of runs"
                 ) from None
         if newest and not trust:
             self.shelf.save(key, newest)

@@ -26,6 +26,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from emurl.core.errors import InputError
+from emurl.core.proxies import without_user
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, NonNegative, PathText, Positive, Rate, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
@@ -89,7 +90,7 @@ class RunsSettings(Settings):
         """Refuse an `api_base` that would not be read, for the demo leaderboard is."""
         if self.broadcast is not None and "api_base" in self.model_fields_set and not self.broadcast.is_at(self.api_base):
             raise InputError(
-                f"runs.api_base: {self.api_base} would not be read, the demo leaderboard of `broadcast` would; "
+                f"runs.api_base: {without_user(self.api_base)} would not be read, the demo leaderboard of `broadcast` would; "
                 f"expected http://127.0.0.1:{self.broadcast.port or PORT}/api/v1, or broadcast: null"
             )
         return self
@@ -213,7 +214,7 @@ def _leaderboard(settings: RunsSettings, shelf: Shelf, tracker: Tracker) -> tupl
     )
     if not found.rows:
         raise InputError(
-            f"runs.game: {found.game} at {base} has {found.runs} verified runs in {', '.join(found.categories)}, "
+            f"runs.game: {found.game} at {without_user(base)} has {found.runs} verified runs in {', '.join(found.categories)}, "
             "none with a video; expected at least one"
         )
     return found, session.requests

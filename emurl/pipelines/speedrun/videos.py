@@ -29,6 +29,7 @@ from pydantic import Field
 from emurl.core.errors import InputError, WorkError
 from emurl.core.lease import hold_folder
 from emurl.core.progress import Progress
+from emurl.core.proxies import without_user
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, PathText, Positive, Rate, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.threads import Stop, each
@@ -75,7 +76,7 @@ class VideosSettings(Settings):
         if "broadcast" in told and (told["broadcast"] is None) != (self.broadcast is None):
             theirs, expected = "the demo leaderboard", "its broadcast, or runs of a site"
             if self.broadcast is not None:
-                theirs = str(told.get("api_base"))
+                theirs = without_user(str(told.get("api_base")))
                 if told.get("source", "speedrun.com") != "speedrun.com":
                     theirs = str(told["source"])
                 expected = "broadcast: null, or runs of the demo leaderboard"

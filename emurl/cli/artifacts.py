@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emurl.cli.options import add_json, add_store, answer, open_store
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
+
+if TYPE_CHECKING:
+    from emurl.core.store import Store
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -92,10 +95,16 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
+def _begun(args: argparse.Namespace, purpose: str) -> Store:
+    """The store, which is to be there."""
     store = open_store(args)
     if store.remote is None and not store.root.is_dir():
-        raise InputError(f"--store {store.url}: no such folder, expected a store to verify")
+        raise InputError(f"--store {store.url}: no such folder, expected a store to {purpose}")
+    return store
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store = _begun(args, "verify")
     problems = store.verify()
     # Counted without reading manifests: one that is damaged is among the problems.
     count = sum(len(store.versions(pipeline, stage)) for pipeline in store.pipelines() for stage in store.stages(pipeline))
@@ -110,7 +119,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _gc(args: argparse.Namespace) -> int:
     if args.keep < 1:
         raise InputError(f"--keep {args.keep}: expected a number of versions ≥ 1")
-    store = open_store(args)
+    store = _begun(args, "tidy")
     swept = [] if args.dry_run else store.sweep()
     removed = [*swept, *store.gc(keep=args.keep, dry_run=args.dry_run)]
     word = "would remove" if args.dry_run else "removed"

@@ -75,9 +75,9 @@ def split_ref(ref: str) -> tuple[str, str, str]:
     Raises:
         InputError: it is not a ref.
     """
-    name, _, version = ref.partition("@")
+    name, at, version = ref.partition("@")
     pipeline, slash, stage = name.rpartition("/")
-    if not is_name(stage) or (slash and not is_name(pipeline)):
+    if not is_name(stage) or (slash and not is_name(pipeline)) or (at and not version):
         raise InputError(f"{ref}: not the name of an artifact, expected STAGE, STAGE@VERSION or PIPELINE/STAGE@VERSION")
     return pipeline or DEFAULT_PIPELINE, stage, version or LATEST
 

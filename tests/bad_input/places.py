@@ -54,7 +54,7 @@ def board(name: str, answer, *says: str, code: int = 2):
 
 
 def address(name: str, base: str, *says: str):
-    return bad(name, f"{RUNS} --set runs.api_base='{base}'", "runs.api_base", *says, files=A_YAML, progress=BEGAN, kept=WORK)
+    return bad(name, f"{RUNS} --set runs.api_base='{base}'", "runs.api_base", *says, files=A_YAML)
 
 
 def line(name: str, text: str, *says: str):

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -81,6 +82,7 @@ class Session:
             InputError: nobody answers at that address, it refuses us (4xx), or what answers speaks no JSON.
             WorkError: the server kept failing, or asked for more patience than we have.
         """
+        require_address(self.key, url)
         require_usable(url, "PySocks")
         shown, trouble = without_user(url), ""
         for number in range(self.tries):
@@ -88,12 +90,6 @@ class Session:
                 answer = self._session.get(
                     url, params=params, timeout=self.timeout_s, headers={"If-None-Match": etag} if etag else None
                 )
-            except (
-                requests.exceptions.MissingSchema,
-                requests.exceptions.InvalidURL,
-                requests.exceptions.InvalidSchema,
-            ) as error:
-                raise InputError(f"{self.key}: {shown} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
             except requests.exceptions.TooManyRedirects as error:
                 raise InputError(f"{self.key}: {shown}: leads on and on ({_short(error)}), expected {self.there} there") from None
             except requests.exceptions.SSLError as error:
@@ -114,11 +110,15 @@ class Session:
                 trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
+            except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+                raise InputError(
+                    f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
+                ) from None
             except requests.exceptions.RequestException as error:
                 trouble = _short(error)
                 self._pause(number, self._backoff(number), trouble)
                 continue
-            except ValueError as error:  # of the standard library: of a redirect to what is no address
+            except ValueError as error:  # of the standard library, which reads redirects, too
                 raise InputError(
                     f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
                 ) from None
@@ -162,6 +162,20 @@ class Session:
         if number + 1 < self.tries:
             self.report(f"{trouble}, trying again in {pause:.0f} s")
             self.sleep(pause)
+
+
+def require_address(key: str, url: str) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        InputError: `url` is no address of http(s).
+    """
+    try:
+        requests.Request("GET", url).prepare()
+        if urlsplit(url).scheme.lower() not in ("http", "https"):
+            raise ValueError("another scheme")
+    except ValueError as error:  # those of requests are such, too
+        raise InputError(f"{key}: {without_user(url)} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
 
 
 class _NoOne(requests.Session):

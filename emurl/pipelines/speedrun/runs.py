@@ -30,7 +30,7 @@ from emurl.core.proxies import without_user
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, NonNegative, PathText, Positive, Rate, Settings
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
-from emurl.footage.leaderboard.http import Session
+from emurl.footage.leaderboard.http import Session, require_address
 from emurl.footage.leaderboard.pages import Shelf
 from emurl.footage.leaderboard.rows import Collected, RunVideo
 from emurl.footage.leaderboard.speedrun_com import Leaderboard, collect
@@ -87,12 +87,14 @@ class RunsSettings(Settings):
 
     @model_validator(mode="after")
     def _of_one_leaderboard(self) -> Self:
-        """Refuse an `api_base` that would not be read, for the demo leaderboard is."""
+        """Refuse an `api_base` that is no address, and one that would not be read, for the demo leaderboard is."""
         if self.broadcast is not None and "api_base" in self.model_fields_set and not self.broadcast.is_at(self.api_base):
             raise InputError(
                 f"runs.api_base: {without_user(self.api_base)} would not be read, the demo leaderboard of `broadcast` would; "
                 f"expected http://127.0.0.1:{self.broadcast.port or PORT}/api/v1, or broadcast: null"
             )
+        if self.source == "speedrun.com":
+            require_address("runs.api_base", self.api_base)
         return self
 
     @model_validator(mode="after")

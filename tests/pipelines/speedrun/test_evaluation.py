@@ -236,7 +236,7 @@ def test_the_tool_refuses_in_one_line(
 ) -> None:
     code = tool(monkeypatch, "--store", str(store / "store"), "--config", str(store / "config.yaml"), *wrong)
     said = capsys.readouterr().err.strip()
-    assert code == 2 and said.count("\n") == 0 and said.startswith("error: ") and "expected" in said
+    assert code == 2 and said.count("\n") == 0 and said.startswith("evaluate_policy: ") and "expected" in said
 
 
 def test_a_policy_is_watched_by_the_rules_of_evaluation(store: Path) -> None:

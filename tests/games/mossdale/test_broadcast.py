@@ -181,9 +181,7 @@ def test_a_picture_that_cannot_be_written_is_the_folders_trouble(broadcast: Broa
         broadcast.video(broadcast.entries[0].id)
 
 
-@pytest.mark.parametrize(
-    "base", ["https://www.speedrun.com/api/v1", "http://127.0.0.1:9/api/v1", "http://[broken", "http://example.org:8571/"]
-)
+@pytest.mark.parametrize("base", ["https://www.speedrun.com/api/v1", "http://127.0.0.1:9/api/v1", "http://example.org:8571/"])
 @pytest.mark.parametrize("port", [0, 8600])
 def test_another_leaderboard_beside_the_demos_is_refused(base: str, port: int):
     with pytest.raises(InputError) as failure:
@@ -193,6 +191,12 @@ def test_another_leaderboard_beside_the_demos_is_refused(base: str, port: int):
     for own in (port, 8571):
         overrides = [f"broadcast.port={port}", f"runs.api_base=http://127.0.0.1:{own}/api/v1"]
         assert load_config(ROOT / "configs/demo.yaml", overrides).runs.broadcast is not None
+
+
+@pytest.mark.parametrize("broadcast", ["broadcast.port=0", "broadcast=null"])
+def test_a_leaderboard_at_no_address_is_refused(broadcast: str):
+    with pytest.raises(InputError, match=r"runs\.api_base: http://\[broken "):
+        load_config(ROOT / "configs/demo.yaml", ["runs.api_base=http://[broken", broadcast])
 
 
 @pytest.mark.parametrize(("runs", "videos"), [(BroadcastSettings(), None), (None, BroadcastSettings())])

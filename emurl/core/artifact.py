@@ -24,7 +24,7 @@ LATEST = "latest"
 DEFAULT_PIPELINE = "speedrun"  # what a ref without a pipeline means, and whose all artifacts of schema 1 are
 _VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def canonical_json(value: Any) -> str:
@@ -267,7 +267,7 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
             if not isinstance(manifest[key], kind):
                 expected = kind.__name__ if isinstance(kind, type) else str(kind)
                 raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {expected}")
-        if not _SHA256.fullmatch(manifest["digest"]):  # a part of it is the name of a folder
+        if not SHA256.fullmatch(manifest["digest"]):  # a part of it is the name of a folder
             raise ValueError(f"digest is {manifest['digest'][:80]!r}, expected 64 hex digits")
         for file in manifest["files"]:
             name, size, sha256 = file["name"], file["size"], file["sha256"]
@@ -279,7 +279,7 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
                 raise ValueError(f"file name {name!r} has a NUL, which no disk takes")
             if not isinstance(size, int) or isinstance(size, bool) or not isinstance(sha256, str):
                 raise TypeError(f"{name} has no size or sha256")
-            if not _SHA256.fullmatch(sha256):
+            if not SHA256.fullmatch(sha256):
                 raise ValueError(f"sha256 of {name} is {sha256[:80]!r}, expected 64 hex digits")
         for parent in manifest["parents"].values():
             int(parent["version"]), str(parent["digest"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emurl.core.artifact import (
     MANIFEST,
+    SHA256,
     Artifact,
     canonical_json,
     digest_of,
@@ -40,9 +40,8 @@ from emurl.core.refusals import one_line
 TEXT = 64 << 20  # bytes of the zip's own list, of the index and of a manifest, at most
 MOST = 1_000  # artifacts
 LAST = 10**9  # no version is counted so far, and the store could not count on from one
-_SHA256 = r"[0-9a-f]{64}"
 
-Sha256 = Annotated[str, Field(pattern=f"^{_SHA256}$")]
+Sha256 = Annotated[str, Field(pattern=f"^{SHA256.pattern}$")]
 
 
 class Row(BaseModel):
@@ -290,7 +289,7 @@ def _check_manifest(path: Path, name: str, artifact: Artifact) -> None:
         raise refuse(path, name, "names a pipeline or a stage that cannot be", "letters, digits, - and _")
     if isinstance(number, bool) or not 1 <= number < LAST:
         raise refuse(path, name, f"is of version {str(number)[:40]}", f"a number from 1 to {LAST - 1:,}")
-    if not re.fullmatch(_SHA256, artifact.fingerprint):  # it becomes the name of a folder
+    if not SHA256.fullmatch(artifact.fingerprint):  # it becomes the name of a folder
         raise refuse(path, name, "has a fingerprint that is none", "64 hexadecimal digits")
     try:
         canonical_json(manifest)
@@ -303,7 +302,7 @@ def _check_files(path: Path, folder: str, artifact: Artifact, members: dict[str,
     found: set[str] = set()
     for file in artifact.manifest["files"]:
         name, size, where = f"{folder}/{file['name']}", file["size"], f"{folder}/{MANIFEST}"
-        if file["name"] == MANIFEST or name in found or not re.fullmatch(_SHA256, file["sha256"]) or isinstance(size, bool):
+        if file["name"] == MANIFEST or name in found:
             raise refuse(path, where, f"names {file['name'][:80]!r} twice, or without a hash", "each file once, with its sha256")
         if name not in members:
             raise refuse(path, name, "is missing", "every file that the manifest names")

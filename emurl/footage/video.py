@@ -111,6 +111,12 @@ class Sample:
     sizes: np.ndarray
     begins: list[tuple[float, tuple[int, int]]]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height that all of its pictures lie within."""
+        width, height = self.sizes.max(axis=0).tolist()
+        return width, height
+
 
 def probe(path: Path) -> Probe:
     """Open `path` and decode its first picture. Raises `NotAVideo` with the reason when that fails."""

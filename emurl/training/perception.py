@@ -7,6 +7,7 @@ what a rollout waits for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,17 +49,16 @@ class Perception:
         self._progress: dict[bytes, np.ndarray] = {}
         self._cells: NamedCells | None = None
         if getattr(tokenizer, "of_cells", False):
-            self._cells = NamedCells(lambda cells: self._look(tokenizer.encode_cells, cells))  # type: ignore[attr-defined]
+            self._cells = NamedCells(partial(self._look, tokenizer.encode_cells))  # type: ignore[attr-defined]
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) to tokens int16 (B, 9, 10)."""
-        if self._cells is not None:
-            return self._recall(self._encoded, self._cells.encode, frames)
-        return self._recall(self._encoded, lambda some: self._look(self.tokenizer.encode, some), frames).astype(np.int16)
+        look = partial(self._look, self.tokenizer.encode) if self._cells is None else self._cells.encode
+        return self._recall(self._encoded, look, frames).astype(np.int16, copy=False)
 
     def progress(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) to progress Φ float32 (B,), in the reward model's unit (seconds of a speedrun)."""
-        return self._recall(self._progress, lambda some: self._look(self.reward, some), frames).astype(np.float32)
+        return self._recall(self._progress, partial(self._look, self.reward), frames).astype(np.float32)
 
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """Frames uint8 (B, 144, 160) as their tokens say them, same shape."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -128,3 +129,15 @@ def variables(**told: str) -> Make:
             place.patch.setenv(name, value)
 
     return make
+
+
+def refused_port() -> int:
+    """A port of this machine where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def importable(place: Place) -> None:
+    """What lies in the folder can be imported."""
+    place.patch.syspath_prepend(place.folder)

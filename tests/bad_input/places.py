@@ -1,9 +1,7 @@
 """Addresses, what answers there, what the environment says, and the flow: nobody here is asked but this machine."""
 
-import socket
-
 from emurl.footage.leaderboard.http import Session
-from tests.bad_input.kinds import WORK, Place, bad, variables
+from tests.bad_input.kinds import WORK, Place, bad, refused_port, variables
 from tests.fixtures.http_server import Answer, Request, as_json
 
 QUIET = "--set tracking.wandb=false --set tracking.tensorboard=false"
@@ -14,12 +12,6 @@ BEGAN = ("runs: ", "  ")
 A_YAML = {"a.yaml": ""}
 JSON = {"Content-Type": "application/json"}
 FLOW = "flows.pipeline runs --config a.yaml"
-
-
-def refused_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def closed(place: Place) -> dict[str, str]:
@@ -96,7 +88,7 @@ KINDS = [
     board("a server that has no such page", Answer(status=404), "game", "46w22l6r"),
     bad(
         "an address with a password",
-        f"{RUNS} --set runs.api_base={{origin}}/api/v1",
+        BOARD,
         "runs.api_base: http://127.0.0.1:",
         "status 403",
         files=A_YAML,

@@ -4,12 +4,11 @@ import errno
 import json
 import os
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 
-from tests.bad_input.kinds import WORK, Place, bad
+from tests.bad_input.kinds import WORK, Place, bad, refused_port, variables
 
 MANIFEST = "store/speedrun/reward/v1/manifest.json"
 LIST, SHOW = "artifacts list --store store", "artifacts show reward --store store"
@@ -69,15 +68,8 @@ def read_only(place: Place) -> None:
 
 
 def closed_port(place: Place) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-    }.items():
-        place.patch.setenv(name, value)
+    endpoint = f"http://127.0.0.1:{refused_port()}"
+    variables(AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x")(place)
 
 
 def full(*_: object, **__: object) -> None:
@@ -325,7 +317,7 @@ KINDS = [
         files={"a.yaml": ""},
         store="models",
         progress=("tokenizer: ",),
-        make=lambda place: place.patch.setenv("EMURL_LEASE_S", "soon"),
+        make=variables(EMURL_LEASE_S="soon"),
     ),
     bad(
         "a disk that is full before a run",

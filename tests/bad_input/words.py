@@ -1,6 +1,6 @@
 """Words of the command line: unknown ones, typing errors, values out of range, and what does not go together."""
 
-from tests.bad_input.kinds import bad, variables
+from tests.bad_input.kinds import bad, importable, variables
 
 FAILING = """
 import gymnasium
@@ -112,7 +112,7 @@ KINDS = [
         "broken_module",
         "division by zero",
         files={"broken_module.py": "1 / 0\n"},
-        make=lambda place: place.patch.syspath_prepend(place.folder),
+        make=importable,
     ),
     bad(
         "a module that is no Python",
@@ -121,7 +121,7 @@ KINDS = [
         "no_python",
         "line 1",
         files={"no_python.py": "def (\n"},
-        make=lambda place: place.patch.syspath_prepend(place.folder),
+        make=importable,
     ),
     bad(
         "an environment that fails when it is made",
@@ -129,7 +129,7 @@ KINDS = [
         "Failing-v0",
         "no level",
         files={"failing_module.py": FAILING},
-        make=lambda place: place.patch.syspath_prepend(place.folder),
+        make=importable,
     ),
     bad(
         "an environment that shows text",
@@ -137,7 +137,7 @@ KINDS = [
         "observation",
         "Text",
         files={"text_module.py": SHOWING_TEXT},
-        make=lambda place: place.patch.syspath_prepend(place.folder),
+        make=importable,
     ),
     bad(
         "a module that ends the process",
@@ -145,7 +145,7 @@ KINDS = [
         "--import",
         "SystemExit",
         files={"ending_module.py": "raise SystemExit(0)\n"},
-        make=lambda place: place.patch.syspath_prepend(place.folder),
+        make=importable,
     ),
     bad("a comparison of nothing", "compare", "REF"),
     bad(

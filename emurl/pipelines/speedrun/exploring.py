@@ -260,18 +260,20 @@ def worth_of(ends: Iterable[Place], settings: WaysSettings) -> Callable[[Sequenc
     def length(stretch: Sequence[Place]) -> int:
         return sum(len(place.actions) for place in stretch if not place.lost)
 
+    def passed_before(stretch: Sequence[Place]) -> int:
+        return 0 if stretch[0].parent is None else stretch[0].parent.standing.passed
+
     known: dict[int, dict[int, int]] = {}  # by the splits passed before, the length of each stretch, which many ways may share
-    for end in ends:
-        passed = 0
-        for stretch in end.stretches():
-            known.setdefault(passed, {})[id(stretch[-1])] = length(stretch)
-            passed = stretch[-1].standing.passed
+    for stretch in (one for end in ends for one in end.stretches()) if settings.haste else ():
+        known.setdefault(passed_before(stretch), {})[id(stretch[-1])] = length(stretch)
     typical = {passed: float(np.median(list(lengths.values()))) for passed, lengths in known.items()}
+    most = math.log(settings.most_worth)
 
     def worth(stretch: Sequence[Place]) -> np.ndarray:
-        parent, most = stretch[0].parent, math.log(settings.most_worth)
-        saved = typical[0 if parent is None else parent.standing.passed] - length(stretch)
-        value = math.exp(min(most, max(-most, saved / settings.haste))) if settings.haste else 1.0
+        value = 1.0
+        if settings.haste:
+            saved = typical[passed_before(stretch)] - length(stretch)
+            value = math.exp(min(most, max(-most, saved / settings.haste)))
         return np.full(sum(len(place.actions) for place in stretch), value)
 
     return worth

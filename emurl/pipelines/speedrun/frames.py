@@ -144,7 +144,7 @@ def look_for_screen(
     if given is None:
         segments = find_in_sample(seen, settings.finder)
     else:
-        segments = [segment.within(*seen.sizes.max(axis=0).tolist()) for segment in given]
+        segments = [segment.within(*seen.size) for segment in given]
     segments = [_trusted(segment, settings.min_confidence, duration_s) for segment in segments]
     return segments, plan(seen.times, seen.pictures, segments, settings.finder, settings.flags)
 

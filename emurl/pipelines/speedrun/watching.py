@@ -47,7 +47,7 @@ def watch(path: Path, fps: float, crop: Box | None = None, screen: ScreenSetting
         seen = sample(path)
         given = None
         if crop is not None:
-            given = [Segment(0.0, float("inf"), crop, 1.0).within(*seen.sizes.max(axis=0).tolist())]
+            given = [Segment(0.0, float("inf"), crop, 1.0).within(*seen.size)]
         segments = given or find_in_sample(seen)
         if all(segment.rect is None for segment in segments):
             raise InputError(f"{path}: no screen could be trusted ({segments[0].reason}); say where it is with --crop")

@@ -4,6 +4,7 @@ import importlib
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def place(tmp_path, monkeypatch, shelf):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(socket, "getaddrinfo", partial(of_this_machine, socket.getaddrinfo))
     with ExitStack() as closing:
+        # A flow's command line takes SIGTERM for good, and here the process is that of other tests, too.
+        closing.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         yield Place(folder, shelf, monkeypatch, random.Random(0), closing)
 
 

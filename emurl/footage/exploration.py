@@ -162,12 +162,21 @@ class Explorer:
             if first:
                 tracker.message(f"explore: goes on from {first * length * len(self.consoles)} actions")
             for number in range(first, rounds):
-                if asked():
+                rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
+                before = (
+                    [dice_of(rng) for rng in rngs],
+                    dict(self.kept),
+                    [one.count for one in self.kept.values()],
+                    len(self._moments),
+                )
+                episodes = self._round(act, asked)
+                if episodes is None:
                     if file is not None:
-                        self._put_down(file, signature, parts, number, dice, saved)
+                        self._go_back(rngs, *before)
+                        self._put_down(file, signature, parts, number, rngs, saved)
                         tracker.message(f"explore: saved after {number * length * len(self.consoles)} actions")
                     interrupt.leave()
-                parts += [self._pairs(episode, len(parts) + place) for place, episode in enumerate(self._round(act))]
+                parts += [self._pairs(episode, len(parts) + place) for place, episode in enumerate(episodes)]
                 bar.update(length * len(self.consoles), places=len(self.kept))
         return Pairs(
             np.concatenate([part.packed for part in parts]),
@@ -177,8 +186,24 @@ class Explorer:
             self.spec,
         )
 
+    def _go_back(
+        self,
+        rngs: list[np.random.Generator],
+        dice: list[dict[str, Any]],
+        kept: dict[bytes, Kept],
+        counts: list[int],
+        moments: int,
+    ) -> None:
+        """Be where a round began that was broken off."""
+        for rng, told in zip(rngs, dice, strict=True):
+            rng.bit_generator.state = told
+        self.kept = kept
+        for one, count in zip(kept.values(), counts, strict=True):
+            one.count = count
+        del self._moments[moments:]
+
     def _put_down(
-        self, file: Path, signature: dict[str, Any], parts: list[Pairs], number: int, dice: np.random.Generator | None,
+        self, file: Path, signature: dict[str, Any], parts: list[Pairs], number: int, rngs: list[np.random.Generator],
         saved: Callable[[Path], None] | None,
     ) -> None:  # fmt: skip
         """Keep what was played in `number` rounds: every round begins with loading states, so no console need be kept."""
@@ -193,7 +218,6 @@ class Explorer:
             "state_sizes": np.array([len(one.packed) for one in kept], np.int64),
             "counts": np.array([one.count for one in kept], np.int64),
         }
-        rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
         state = {"number": number, "rngs": [dice_of(rng) for rng in rngs]}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         tensors |= {"keys": joined(self.kept), "states": joined(one.packed for one in kept)}
@@ -220,13 +244,16 @@ class Explorer:
         self.kept = {key: Kept(packed, count) for key, packed, count in rows}
         return int(state["number"])
 
-    def _round(self, act: Act | None) -> list[_Episode]:
+    def _round(self, act: Act | None, asked: Callable[[], bool]) -> list[_Episode] | None:
+        """An episode on every console; None as soon as somebody asks to end: a slow machine's round takes longer than Ctrl-C waits."""
         count, settings = len(self.consoles), self.settings
         starts = [self._start() for _ in range(count)]
         list(self._pool.map(self._begin, range(count), starts))
         episodes = [_Episode(int(rng.integers(self.frame_skip))) for rng in self.rngs]
         hands = [_Hand() for _ in range(count)]
         for number in range(settings.episode_length):
+            if asked():
+                return None
             chosen = None
             if act is not None:
                 frames = np.stack([console.frame() for console in self.consoles])

@@ -255,7 +255,7 @@ def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
     with pytest.raises(interrupt.Terminated), interrupt.handled():
         play(tmp_path / "ended.safetensors", 30)
     again = play(tmp_path / "ended.safetensors", 0)
-    assert made == [72, 48, 24]  # three rounds of 24 turns: the one that was on is played to its end
+    assert made == [72, 30, 48]  # three rounds of 24 turns: the one that was on is broken off, and played anew
     for one, other in ((whole.packed, again.packed), (whole.actions, again.actions), (whole.moments, again.moments)):
         assert len(one) and np.array_equal(one, other)
     assert np.array_equal(whole.episode, again.episode)

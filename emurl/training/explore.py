@@ -78,16 +78,6 @@ class Explorer:
         """How much a position wants practice."""
         return 1.0 + self.settings.eagerness - self.success(position)
 
-    @property
-    def passings(self) -> int:
-        """Ways past a split that somebody went on from, of the split that has the fewest. What few tell alone is learned by chance."""
-        last = max(self.ways, default=0)
-        return min((len(self.firm.get(split, ())) for split in self.ways if split < last), default=0)
-
-    def _enough(self) -> bool:
-        phase = self._phase
-        return phase.enough > 0 and len(self.done) >= phase.enough and self.passings >= phase.passings
-
     def explore(
         self, agent: Any, phase: PhaseSettings, remember: Remember, tick: Callable[[int], object] = lambda steps: None,
         watch: Watch | None = None, pause: Callable[[], object] = lambda: None,
@@ -155,7 +145,7 @@ class Explorer:
             frames = after
             self.steps += self.n
             tick(self.n)
-            if self._enough() and not any(episode.trial for episode in episodes):
+            if phase.enough and len(self.done) >= phase.enough and not any(episode.trial for episode in episodes):
                 break
         self.cells.clear()  # they are of this phase's frontier
         self.under_way = None

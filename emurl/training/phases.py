@@ -26,7 +26,6 @@ class PhaseSettings(Settings):
     random_actions: Chances = (0.0, 0.05, 0.1, 0.3)  # shares of actions left to chance, one of them drawn for each episode
     sticky: Share = 0.05  # chance that what is played is the action before
     enough: Natural = 0  # ways to the goal kept, at which the phase ends before its time; 0: it does not
-    passings: Natural = 0  # ways past each split that somebody went on from, which it waits for as well
     patience: Positive = 90  # actions without progress after which an episode ends
     patience_lost: Positive = 200  # the same of one that begins where another got lost: a lost fight has to be walked to again
     trials: Natural = 24  # episodes from power-on that the phase begins with, nothing left to chance: how far the policy gets

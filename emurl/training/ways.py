@@ -90,15 +90,6 @@ class Place:
                 break
         return False
 
-    def stretches(self) -> list[list[Place]]:
-        """The places from power-on to here, parted where a split was passed."""
-        parts: list[list[Place]] = [[]]
-        for place in [*self.line()][::-1]:
-            parts[-1].append(place)
-            if place.ends_way:
-                parts.append([])
-        return [part for part in parts if part]
-
     def way(self) -> Way:
         """Everything from power-on to here."""
         parts = [*self.line()][::-1]
@@ -108,20 +99,18 @@ class Place:
             np.concatenate([part.progress for part in parts]),
             np.concatenate([np.full(len(part.actions), part.lost) for part in parts]),
             np.concatenate([part.meant & (not part.lost) for part in parts]),
-            np.ones(sum(len(part.actions) for part in parts)),
         )
 
 
 class Way(NamedTuple):
     """Steps, one after the other: grids int16 (N, 9, 10), actions int64 (N,), progress int64 (N,); which led nowhere and which are to be
-    learned, bool (N,); what learning them is worth, float64 (N,), 1 unless somebody says otherwise."""
+    learned, bool (N,)."""
 
     grids: np.ndarray
     actions: np.ndarray
     progress: np.ndarray
     lost: np.ndarray
     meant: np.ndarray
-    worth: np.ndarray
 
 
 def without_loops(way: Way) -> Way:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import zlib
@@ -32,7 +31,7 @@ from emurl.models.tokenizer import Tokenizer
 from emurl.pipelines.speedrun import exploring
 from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.course import load_judge
-from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable, led_furthest, trial_return, worth_of
+from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable, trial_return
 from emurl.pipelines.speedrun.players import consoles, load_perception, load_policy
 from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
@@ -72,7 +71,7 @@ def way_of(values: list[int], progress: list[int] | None = None, lost: list[bool
     n = len(values)
     pictures = np.stack([grid(value) for value in values]) if values else np.zeros((0, 9, 10), np.int16)
     led_nowhere = np.array(lost or [False] * n, bool)
-    return Way(pictures, np.arange(10, 10 + n), np.array(progress or [0] * n, np.int64), led_nowhere, ~led_nowhere, np.ones(n))
+    return Way(pictures, np.arange(10, 10 + n), np.array(progress or [0] * n, np.int64), led_nowhere, ~led_nowhere)
 
 
 def test_loops_are_cut_and_the_last_action_at_a_picture_is_kept() -> None:
@@ -197,83 +196,6 @@ def test_of_ways_that_begin_alike_the_shortest_comes_first(explorer: Explorer) -
     ways_past(explorer, [1, 2, 3, 4], [one, one, one, other], 1)
     lengths = [len(way.actions) for way in learnable(explorer, WaysSettings(ways=2))]
     assert lengths == [3, 9, 4, 13]  # past the first split both; past the second one of each beginning
-    explorer.envs.close()
-
-
-def test_of_ways_past_a_split_those_that_led_furthest_are_learned(explorer: Explorer) -> None:
-    far, near = ways_past(explorer, [9, 2], [None, None], 0)
-    _, on = ways_past(explorer, [1, 3], [near, far], 1)
-    ways_past(explorer, [4], [on], 2)
-
-    def past_first(share: float) -> list[int]:
-        return [len(way.actions) for way in learnable(explorer, WaysSettings(furthest=share))][: 1 if share < 1 else 2]
-
-    assert (far.beyond, near.beyond) == (3, 2)
-    assert past_first(0.5) == [9]  # the other is shorter, and was not seen to get as far
-    assert past_first(1.0) == [2, 9]
-    explorer.envs.close()
-
-
-@given(reached=st.lists(st.integers(0, 6), max_size=12), share=st.floats(0.01, 1.0))
-def test_as_many_led_furthest_as_the_share_says_and_all_their_equals(reached: list[int], share: float) -> None:
-    places = [Place(b"", Standing(np.zeros(1)), None, *(np.zeros(0),) * 5, 0, beyond=beyond) for beyond in reached]
-    kept = led_furthest(places, share)
-    assert len(kept) >= share * len(places) - 1e-9
-    assert min((place.beyond for place in kept), default=0) > max((p.beyond for p in places if p not in kept), default=-1)
-    assert all(len([p for p in places if p.beyond > place.beyond]) < math.ceil(share * len(places)) for place in kept)
-
-
-def test_a_stretch_is_worth_more_the_shorter_it_is_beside_others_from_the_same_split(explorer: Explorer) -> None:
-    one, other = ways_past(explorer, [10, 30], [None, None], 0)
-    quick, slow = ways_past(explorer, [5, 9], [one, other], 1)
-    assert [[len(part.actions) for stretch in end.stretches() for part in stretch] for end in (quick, slow)] == [[10, 5], [30, 9]]
-    worth = worth_of([quick, slow], WaysSettings(haste=20.0))
-    first, second = quick.stretches()
-    np.testing.assert_allclose(worth(first), np.full(10, math.exp(0.5)))  # ten less than the median of 10 and 30
-    np.testing.assert_allclose(worth(second), np.full(5, math.exp(0.1)))
-    np.testing.assert_allclose(worth(slow.stretches()[0]), np.full(30, math.exp(-0.5)))
-    # Never worth more or less than allowed, and all alike where time does not count.
-    assert worth_of([quick, slow], WaysSettings(haste=1.0))(first)[0] == pytest.approx(3.0)
-    assert worth_of([quick, slow], WaysSettings(haste=1.0))(slow.stretches()[0])[0] == pytest.approx(1 / 3)
-    assert (worth_of([quick, slow], WaysSettings(haste=0.0))(first) == 1.0).all()
-    # A stretch that many ways share counts once, and what got lost takes no time.
-    ways_past(explorer, [7, 7, 7], [one, one, one], 1)
-    one.lost = True
-    assert worth_of([*explorer.ways[1]], WaysSettings(haste=20.0, most_worth=9.0))(first)[0] == pytest.approx(math.exp(0.75))
-    one.lost = False
-    # It is what a way's steps weigh.
-    ways = learnable(explorer, WaysSettings(haste=20.0))
-    assert all(len(way.worth) == len(way.actions) for way in ways)
-    assert any(len(set(way.worth.tolist())) > 1 for way in ways)
-    explorer.envs.close()
-
-
-def test_a_phase_waits_for_ways_past_every_split(explorer: Explorer) -> None:
-    one, other = ways_past(explorer, [3, 4], [None, None], 0)
-    assert explorer.passings == 0  # the last split is not waited for, and of the others there is none yet
-    ways_past(explorer, [2], [one], 1)
-    assert explorer.passings == 1
-    ways_past(explorer, [2], [other], 1)
-    assert explorer.passings == 2
-    for known in (explorer.pool, explorer.ways, explorer.firm):
-        known.clear()
-    ran = {}
-    for passings in (0, 10_000):
-        phase = PhaseSettings(
-            steps=1800,
-            from_power_on=0.2,
-            from_lost=0.1,
-            patience=25,
-            random_actions=(0.0,),
-            sticky=0.0,
-            trials=0,
-            enough=1,
-            passings=passings,
-        )
-        began = explorer.steps
-        explorer.explore(RandomAgent(8), phase, nothing)
-        ran[passings] = explorer.steps - began
-    assert ran[0] < ran[10_000] == 1800
     explorer.envs.close()
 
 

@@ -8,10 +8,9 @@ and imitating what was found is Go-Explore (1901.10995); round after round, with
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from pydantic import Field
 from emurl.core import interrupt
 from emurl.core.output import Output
 from emurl.core.recall import recall
-from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
+from emurl.core.settings import Natural, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.sequences import Streams, labeled_sequences
@@ -57,9 +56,6 @@ class WaysSettings(OptimizerSettings):
     ways: Positive = 12  # shortest ways past each split
     recovered: Natural = 6  # and of those that got lost and went on
     of_newest: Positive = 30  # among so many newest
-    furthest: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of these that led furthest, which the shortest are taken from
-    haste: NonNegative = 0.0  # actions by which a stretch between splits is shorter that is worth e times as much; 0: all alike
-    most_worth: Annotated[float, Field(ge=1)] = 3.0  # worth of a stretch at most, and one over that at least
     footage: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the batches that are of the footage
     token_noise: Share = 0.1  # tokens that are wrong in training, on average
 
@@ -224,8 +220,7 @@ def learnable(explorer: Explorer, settings: WaysSettings) -> list[Way]:
     """The shortest of the newest ways past each split and to the goal, without their loops.
 
     Of the ways past a split those count that somebody went on from, past the next one: the others may lead nowhere. Past the last
-    split that anybody passed all count. Of these the ones that led furthest: what was lost on the way, such as health, may be missed
-    much later only. Ways that begin alike teach what one of them does: each beginning comes before a second of it.
+    split that anybody passed all count. Ways that begin alike teach what one of them does: each beginning comes before a second of it.
     """
     last = max(explorer.ways, default=0)
     groups = [(places, settings.ways) for places in [*explorer.firm.values(), explorer.ways.get(last, []), explorer.done]]
@@ -234,49 +229,12 @@ def learnable(explorer: Explorer, settings: WaysSettings) -> list[Way]:
     for places, most in groups:
         times: Counter[int] = Counter()
         turns: list[tuple[int, Place]] = []
-        for place in sorted(led_furthest(places[-settings.of_newest :], settings.furthest), key=lambda place: place.steps):
+        for place in sorted(places[-settings.of_newest :], key=lambda place: place.steps):
             *_, root = place.line()
             turns.append((times[id(root)], place))
             times[id(root)] += 1
         ends += [place for _, place in sorted(turns, key=lambda row: row[0])[:most]]
-    worth = worth_of(ends, settings)
-    ways = (place.way()._replace(worth=np.concatenate([worth(one) for one in place.stretches()])) for place in ends)
-    return [way for way in map(without_loops, ways) if way.meant.any()]
-
-
-def led_furthest(places: Sequence[Place], share: float) -> list[Place]:
-    """Those of `places` whose ways went on as far as the best `share` of them did, all that are equal."""
-    reached = sorted((place.beyond for place in places), reverse=True)
-    return [place for place in places if place.beyond >= reached[math.ceil(share * len(places)) - 1]]
-
-
-def worth_of(ends: Iterable[Place], settings: WaysSettings) -> Callable[[Sequence[Place]], np.ndarray]:
-    """What a stretch between two splits is worth at each of its steps, by how much shorter it is than others from the same split on.
-
-    Whole ways differ by chance, a monster met or not, far more than by any one choice; between two splits a choice shows. Learning
-    the better ones more is advantage-weighted regression (1910.00177), with time as what is lost. Steps that got lost take no time.
-    """
-
-    def length(stretch: Sequence[Place]) -> int:
-        return sum(len(place.actions) for place in stretch if not place.lost)
-
-    def passed_before(stretch: Sequence[Place]) -> int:
-        return 0 if stretch[0].parent is None else stretch[0].parent.standing.passed
-
-    known: dict[int, dict[int, int]] = {}  # by the splits passed before, the length of each stretch, which many ways may share
-    for stretch in (one for end in ends for one in end.stretches()) if settings.haste else ():
-        known.setdefault(passed_before(stretch), {})[id(stretch[-1])] = length(stretch)
-    typical = {passed: float(np.median(list(lengths.values()))) for passed, lengths in known.items()}
-    most = math.log(settings.most_worth)
-
-    def worth(stretch: Sequence[Place]) -> np.ndarray:
-        value = 1.0
-        if settings.haste:
-            saved = typical[passed_before(stretch)] - length(stretch)
-            value = math.exp(min(most, max(-most, saved / settings.haste)))
-        return np.full(sum(len(place.actions) for place in stretch), value)
-
-    return worth
+    return [way for way in (without_loops(place.way()) for place in ends) if way.meant.any()]
 
 
 class WayStreams:
@@ -311,9 +269,9 @@ class WayStreams:
                 kept["way"][stream], kept["way_at"][stream] = way, first
                 kept["way_begun"][stream], kept["way_state"][stream] = True, 0.0
             way, first = int(kept["way"][stream]), int(kept["way_at"][stream])
-            seen, done, progress, _, meant, worth = (part[first : first + self.window] for part in self.ways[way])
+            seen, done, progress, _, meant = (part[first : first + self.window] for part in self.ways[way])
             grids[: len(done), stream], actions[: len(done), stream] = seen, done
-            weights[: len(done), stream] = meant * worth * [self.weight(int(position)) for position in progress]
+            weights[: len(done), stream] = meant * [self.weight(int(position)) for position in progress]
             kept["way_at"][stream] = first + len(done)
             if first + len(done) >= len(self.ways[way].actions):
                 kept["way"][stream] = -1

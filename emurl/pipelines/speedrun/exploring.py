@@ -93,8 +93,8 @@ def explore(
     policy: RecurrentPolicy, envs: ThreadedVectorEnv, perception: Perception, judge: SplitJudge, tokens: Tokens, labels: pd.DataFrame,
     stride: int, settings: ExploreSettings, *, how: PlaySettings, seed: int, device: torch.device, output: Output, tracker: Tracker,
     signature: dict[str, Any], known: Mapping[str, torch.Tensor] | None = None,
-) -> Explored:  # fmt: skip
-    """Train `policy` in place; afterwards it has the weights of the round whose trial was best.
+) -> tuple[Explored, dict[int, list[Place]]]:  # fmt: skip
+    """Train `policy` in place; afterwards it has the weights of the round whose trial was best. Returns the ends of ways by split, too.
 
     A killed run goes on from the last whole phase, to the same weights; one that was asked to end (Ctrl-C, SIGTERM) from where it was,
     with nothing lost, to weights that are as good but not the same: what networks made of frames is made anew, in other batches.
@@ -186,7 +186,7 @@ def explore(
         save()
     policy.load_state_dict(best)
     policy.eval()
-    return told
+    return told, explorer.ways
 
 
 def trial_return(trials: Sequence[Ended], positions: int) -> float:

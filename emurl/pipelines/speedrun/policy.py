@@ -1,9 +1,9 @@
-"""`policy`: from the cloned policy on, by PPO that the reward model pays, or by exploring with the judge that remembers.
+"""`policy`: from the cloned policy on, by PPO that the reward model pays, or by exploring with the judge that remembers, and PPO then.
 
 policy/            the network (safetensors + config.json)
 play.json          how it is to be played
-history.json       one row an update, or a round
-trials.json        the fixed trials the weights were chosen by
+history.json       one row an update, or a round; with `method: explore` by name, `explore` and `practice`
+trials.json        the fixed trials the weights were chosen by; practice.json those of practice
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from emurl.pipelines.speedrun.players import (
     memory_of,
     write_play,
 )
+from emurl.pipelines.speedrun.practicing import practice
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
 from emurl.pipelines.speedrun.scouting import read_scouted
 from emurl.rewards.progress import ProgressReward
@@ -53,8 +54,10 @@ from emurl.training.console_source import ConsoleSource
 from emurl.training.evaluate import Player, Record, play
 from emurl.training.on_policy import Selection, State, train
 from emurl.training.perception import Perception
+from emurl.training.practice import PracticeSettings
 from emurl.training.settings import PlaySettings
 from emurl.training.supervised import resolve_device
+from emurl.training.ways import Place
 
 METRICS: dict[str, str] = {
     "return_mean": "↑ mean return of the kept weights on fresh seeds: over an episode's steps, the best progress so far less that at "
@@ -81,8 +84,14 @@ METRICS: dict[str, str] = {
     "course_mean_clone": "the same of the clone, on the same seeds",
     "finished_ways": "ways to the end of the course that were found and kept",
     "frontier": "↑ furthest share of the course that was found",
+    "practice_return": "return of the kept weights in the trials of practice (`policy.practice`), as `selection_return` and with"
+    " sticky actions: the best of several; beside `practice_return_before`",
+    "practice_return_before": "the same before practice",
+    "practice_best_update": "the update of practice after which the weights that were kept were tried; 0: practice did not help",
     "wall_seconds": "seconds of collecting and learning, without the trials",
 }
+
+OF_PPO = ("entropy", "entropy_ratio", "approx_kl", "clipfrac", "explained_variance", "reward_mean")
 
 FRESH = 0xF4E5  # seeds of the episodes that are reported, apart from those of the trials
 
@@ -103,6 +112,7 @@ class PolicySettings(PPOConfig):
     ood: bool = False  # shrink gains in places that the OOD detector finds unfamiliar
     method: Literal["ppo", "explore"] = "ppo"  # how it learns: paid by the ranker, or from the ways it finds with the judge
     explore: ExploreSettings = ExploreSettings()  # how it explores
+    practice: PracticeSettings = PracticeSettings()  # PPO after it, from where what was found sometimes fails
     play: PlaySettings = PlaySettings()  # how it chooses in play, and in trials
     trials: Positive = 7  # moments at which the weights are tried; those that did best are kept
     trial_seed: Natural = 0x7121A1  # of the actions sampled in trials
@@ -217,15 +227,26 @@ def _explore(
     known = read_scouted(inputs["behavior"].path(SCOUTED), inputs) if scouted else None
     envs = consoles(settings.emulator, spec, settings.explore.consoles)
     try:
-        told = explore(
+        told, ways = explore(
             policy, envs, perception, judge, tokens, labels, stride, settings.explore, how=settings.play, seed=settings.seed,
             device=perception.device, output=output, tracker=tracker, signature=signature, known=known,
         )  # fmt: skip
     finally:
         envs.close()
-    _write(output.path("history.json"), told.rounds)
+    history, practiced = {"explore": told.rounds}, {}
     _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in enumerate(told.trials)])
-    return {
+    if settings.practice.steps:
+        state = _practice(settings, policy, ways, perception, judge, spec, signature, output, tracker)
+        history["practice"] = state.history
+        ran = _metrics(state, settings)
+        told.steps, told.seconds = told.steps + ran["env_steps"], told.seconds + state.seconds
+        practiced = {name: ran[name] for name in OF_PPO} | {
+            "practice_return": state.best,
+            "practice_return_before": state.trials[0][1],
+            "practice_best_update": state.best_update,
+        }
+    _write(output.path("history.json"), history)
+    return practiced | {
         "selection_return": told.best,
         "selection_return_clone": told.trials[0],
         "selection_return_last": told.trials[-1],
@@ -237,6 +258,35 @@ def _explore(
         "steps_per_second": told.steps / max(told.seconds, 1e-9),
         "wall_seconds": told.seconds,
     }
+
+
+def _practice(
+    settings: PolicySettings, policy: RecurrentPolicy, ways: Mapping[int, Sequence[Place]], perception: Perception, judge: SplitJudge,
+    spec: ScreenSpec, signature: dict[str, Any], output: Output, tracker: Tracker,
+) -> State:  # fmt: skip
+    """PPO from places on the ways that were found, paid by the judge; trains `policy` in place."""
+    goal, wait = judge.goal / (judge.positions - 1), settings.explore.wait_ticks
+    envs, trial_envs = (consoles(settings.emulator, spec, settings.num_envs) for _ in range(2))
+
+    def trial(candidate: RecurrentPolicy) -> float:
+        records = play(
+            trial_envs, perception, Player("", agent_of(candidate), how=settings.play), max_steps=settings.episode_steps,
+            seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.sticky, judge=judge,
+        )  # fmt: skip
+        return float(np.mean([(one.progress[-1] + (one.progress[-1] >= goal)) / 2 for one in records]))
+
+    try:
+        state = practice(
+            policy, ways, envs, perception, judge, settings.practice, settings, wait_ticks=wait, trial=trial, trials=settings.trials,
+            output=output, tracker=tracker, signature=signature,
+        )  # fmt: skip
+    finally:
+        envs.close()
+        trial_envs.close()
+    _write(output.path("practice.json"), [{"update": at, "return": value} for at, value in state.trials])
+    for alarm in state.alarms:
+        output.note(f"alarm: {alarm}")
+    return state
 
 
 def episode_return(progress: Sequence[float]) -> float:
@@ -262,10 +312,7 @@ def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
         "best_update": state.best_update,
         "updates": state.update,
         "env_steps": steps,
-        **{
-            name: mean(name)
-            for name in ("entropy", "entropy_ratio", "approx_kl", "clipfrac", "explained_variance", "reward_mean")
-        },
+        **{name: mean(name) for name in OF_PPO},
         "steps_per_second": steps / max(state.seconds, 1e-9),
         "wall_seconds": state.seconds,
     }

@@ -72,6 +72,23 @@ class TokenMemory:
 
     def step(self, carry: Carry, observation: Observation) -> tuple[torch.Tensor, torch.Tensor, Carry]:
         """Token grids (N, 9, 10), read once each."""
+        features = self._read(observation)
+        state = torch.from_numpy(carry["state"]).to(self.policy.device)
+        remembered, state = self.policy.remember(features[None], state)
+        logits, values = self.policy.heads(remembered[0], features)
+        return logits.float(), values.float(), {"state": state.detach().cpu().numpy()}
+
+    def after(self, carry: Carry, observations: Observation) -> Carry:
+        """The carry after token grids (T, N, 9, 10), one after the other."""
+        grids = np.asarray(observations)
+        if not len(grids):
+            return carry
+        features = self._read(grids.reshape(-1, *grids.shape[2:])).reshape(*grids.shape[:2], -1)
+        state = self.policy.remember(features, torch.from_numpy(carry["state"]).to(self.policy.device))[1]
+        return {"state": state.detach().cpu().numpy()}
+
+    def _read(self, observation: Observation) -> torch.Tensor:
+        """Features (N, …) of token grids (N, 9, 10)."""
         grids = np.ascontiguousarray(observation, np.int64)
         if len(self._features) > REMEMBERED:
             self._features.clear()
@@ -79,11 +96,7 @@ class TokenMemory:
         def compute(places: list[int]) -> torch.Tensor:
             return self.policy.features(torch.from_numpy(grids[places]).to(self.policy.device))
 
-        features = torch.stack(recall(self._features, [grid.tobytes() for grid in grids], compute))
-        state = torch.from_numpy(carry["state"]).to(self.policy.device)
-        remembered, state = self.policy.remember(features[None], state)
-        logits, values = self.policy.heads(remembered[0], features)
-        return logits.float(), values.float(), {"state": state.detach().cpu().numpy()}
+        return torch.stack(recall(self._features, [grid.tobytes() for grid in grids], compute))
 
     def sequence(self, carry: Carry, observations: Observation, starts: np.ndarray, begun: Begun) -> Outputs:
         """Token grids (T, B, 9, 10); gradients flow through the whole sequence."""

@@ -18,7 +18,6 @@ from emurl.agents.ppo.agent import REFERENCE, PPOAgent
 from emurl.agents.ppo.config import PPOConfig
 from emurl.agents.ppo.token_networks import TokenMemory
 from emurl.core.output import Output
-from emurl.core.recall import recall
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.models.recurrent_policy import RecurrentPolicy
@@ -67,35 +66,22 @@ class WayMemory:
 
     def __init__(self, network: TokenMemory, reference: TokenMemory, burn_in: int) -> None:
         self.network, self.reference, self.burn_in = network, reference, burn_in
-        self._features: dict[bytes, torch.Tensor] = {}  # the reference's
-        self._known: dict[int, tuple[np.ndarray, torch.Tensor, torch.Tensor]] = {}
+        self._known: dict[int, tuple[np.ndarray, Carry, Carry]] = {}
 
     def forget(self) -> None:
         """Forget what was read."""
-        self._features.clear()
+        self.network.forget()
+        self.reference.forget()
         self._known.clear()
 
     @torch.inference_mode()
     def __call__(self, place: Place) -> Carry:
         """The memory of both, a carry without its first axis."""
         if id(place) not in self._known:
-            grids = place.way().grids
+            grids = place.way().grids[:, None]
             cut = max(0, len(grids) - self.burn_in)
-            reference = self.reference.policy
-            middle = _read(reference, grids[:cut], torch.zeros(1, reference.hidden, device=reference.device), self._features)
-            self._known[id(place)] = grids[cut:], middle, _read(reference, grids[cut:], middle, self._features)
+            middle = self.reference.after(self.reference.initial(1), grids[:cut])
+            self._known[id(place)] = grids[cut:], middle, self.reference.after(middle, grids[cut:])
         grids, middle, end = self._known[id(place)]
-        own = _read(self.network.policy, grids, middle, {})
-        return {"state": own[0].cpu().numpy(), f"{REFERENCE}state": end[0].cpu().numpy()}
-
-
-def _read(policy: RecurrentPolicy, grids: np.ndarray, state: torch.Tensor, features: dict[bytes, torch.Tensor]) -> torch.Tensor:
-    """What `policy` remembers, float32 (1, hidden), after grids (n, 9, 10); `features` of a grid are kept."""
-
-    def compute(places: list[int]) -> torch.Tensor:
-        return policy.features(torch.from_numpy(grids[places].astype(np.int64)).to(policy.device))
-
-    if not len(grids):
-        return state
-    keys = [grid.tobytes() for grid in np.ascontiguousarray(grids)]
-    return policy.remember(torch.stack(recall(features, keys, compute))[:, None], state)[1]
+        own = self.network.after(middle, grids)
+        return {"state": own["state"][0], f"{REFERENCE}state": end["state"][0]}

@@ -177,7 +177,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             f"on fresh seeds the policy gets {output.metrics['return_mean']:.4g}, less than the clone's "
             f"{output.metrics['return_mean_clone']:.4g}: training made it worse, whatever the trials said"
         )
-    if output.metrics["best_update"] == 0:
+    if output.metrics["best_update"] == 0 and not output.metrics.get("practice_best_update"):
         output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
 
 
@@ -239,7 +239,8 @@ def _explore(
         state = _practice(settings, policy, ways, perception, judge, spec, signature, output, tracker)
         history["practice"] = state.history
         ran = _metrics(state, settings)
-        told.steps, told.seconds = told.steps + ran["env_steps"], told.seconds + state.seconds
+        told.steps += ran["env_steps"]
+        told.seconds += state.seconds
         practiced = {name: ran[name] for name in OF_PPO} | {
             "practice_return": state.best,
             "practice_return_before": state.trials[0][1],

@@ -126,6 +126,12 @@ CASES = {
         "policy", (*EXPLORE, "policy.explore.first.steps=400", f"policy.explore.learn.steps={LONG}", "policy.explore.learn.log_every=1"),
         "explore.safetensors", r"train round_1: saved at step (\d+)", r"train round_1: goes on from step (\d+)", "round_1/loss",
     ),
+    "policy-practice": (
+        "policy", (*EXPLORE[:3], "policy.explore.rounds=1", "policy.explore.first.steps=400", "policy.explore.learn.steps=5",
+        "policy.explore.later.steps=400", f"policy.practice.steps={LONG}", "policy.checkpoint_every=3", "policy.trials=1",
+        "policy.alarm=warn"),
+        "ppo.safetensors", r"practice: saved at update (\d+)", r"practice goes on from update (\d+)", "entropy",
+    ),
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ LATEST = "latest"
 DEFAULT_PIPELINE = "speedrun"  # what a ref without a pipeline means, and whose all artifacts of schema 1 are
 _VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_DEEPEST = 100  # levels of a manifest: deeper ones stop what walks and prints it, and settings have five
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -281,6 +282,10 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
                 raise TypeError(f"{name} has no size or sha256")
             if not SHA256.fullmatch(sha256):
                 raise ValueError(f"sha256 of {name} is {sha256[:80]!r}, expected 64 hex digits")
+        if not all(isinstance(note, str) for note in manifest["notes"]):
+            raise TypeError("notes has what is no text")
+        if _is_deeper(manifest, _DEEPEST):
+            raise ValueError(f"nested more than {_DEEPEST} deep")
         for parent in manifest["parents"].values():
             int(parent["version"]), str(parent["digest"])
     except InputError:
@@ -288,3 +293,13 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{where}: not a manifest ({type(error).__name__}: {str(error)[:200]})") from None
     return manifest
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether JSON is nested deeper; level by level, because what is too deep cannot be walked down."""
+    here = [value]
+    for _ in range(levels):
+        here = [
+            inner for one in here if isinstance(one, dict | list) for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(here)

@@ -92,6 +92,18 @@ def without(name: str):
     return make
 
 
+def told_by_manifest(stage: str, emulators: list[object]):
+    """The manifest says this of how an action is played, where artifacts of an older emurl have no `play.json`."""
+
+    def make(place: Place) -> None:
+        place.write("a.yaml", "")
+        file = place.store("models") / f"speedrun/{stage}/v1/manifest.json"
+        settings = {"emulator": place.rng.choice(emulators)}
+        file.write_text(json.dumps({**json.loads(file.read_text()), "settings": settings}))
+
+    return make
+
+
 def fewer_tokens(place: Place) -> None:
     """The policy of a tokenizer of other size."""
     from emurl.models.recurrent_policy import RecurrentPolicy
@@ -190,6 +202,31 @@ KINDS = [
         "objects for known patches",
         DETECT,
         "ood.npz",
+    bad(
+        "settings of an artifact with a word where a section is",
+        PLAY,
+        "behavior@v1",
+        "settings.emulator",
+        "expected an object",
+        make=told_by_manifest("behavior", [5, None, "frame_skip", ["frame_skip"]]),
+        times=4,
+    ),
+    bad(
+        "settings of an artifact with words for numbers",
+        PLAY,
+        "behavior@v1",
+        "settings.emulator",
+        "frame_skip",
+        make=told_by_manifest("behavior", [{"frame_skip": "many"}, {"frame_skip": {}}, {"frame_skip": 0}]),
+        times=3,
+    ),
+    bad(
+        "settings of a parent with a word where a section is",
+        "run policy --config a.yaml --store store",
+        "behavior@v1",
+        "settings.emulator",
+        make=told_by_manifest("behavior", [5]),
+    ),
         store="models",
         files={f"{DYNAMICS}/ood.json": json.dumps(QUANTILES), f"{DYNAMICS}/ood.npz": objects()},
     ),

@@ -45,6 +45,14 @@ def field_of_another_type(place: Place) -> dict[str, str]:
     return {"key": key}
 
 
+def deep_settings(place: Place) -> None:
+    """Less deep than JSON is read, and deeper than what shows it can go."""
+    inner: object = 1
+    for _ in range(300):
+        inner = {"a": inner}
+    manifest(place, settings=inner)
+
+
 def bytes_of_manifest(change) -> object:
     def make(place: Place) -> None:
         file = place.store() / Path(MANIFEST).relative_to("store")
@@ -157,6 +165,8 @@ KINDS = [
         make=bytes_of_manifest(lambda data, rng: b"[1, 2]"),
     ),
     bad("a manifest nested beyond reason", SHOW, MANIFEST, make=bytes_of_manifest(lambda data, rng: b'{"a":' * 9999)),
+    bad("a manifest whose settings are nested beyond reason", f"{SHOW} --json", MANIFEST, "100 deep", make=deep_settings),
+    bad("a manifest with a note that is no text", SHOW, MANIFEST, "notes", make=told(notes=["fine", 5])),
     bad(
         "a manifest whose file leads out",
         SHOW,

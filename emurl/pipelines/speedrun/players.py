@@ -13,7 +13,9 @@ from gymnasium.vector import AutoresetMode
 
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.token_networks import TokenPolicy, token_network
+from emurl.core.artifact import MANIFEST
 from emurl.core.errors import InputError
+from emurl.core.refusals import one_line
 from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings, rom_path
@@ -29,6 +31,7 @@ from emurl.training.perception import Perception
 from emurl.training.settings import PlaySettings
 
 PLAY = "play.json"
+CADENCE = ("frame_skip", "press_ticks")
 
 
 def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, how: PlaySettings) -> None:
@@ -52,12 +55,19 @@ def how_to_play(artifact: Artifact) -> dict[str, object]:
     """What `write_play` wrote; of an artifact made before, what its settings say."""
     if holds(artifact, PLAY):
         return artifact.read(PLAY, _read_play)
-    emulator = artifact.settings.get("emulator", {})
-    return {key: emulator[key] for key in ("frame_skip", "press_ticks") if key in emulator}
+    try:
+        emulator = _checked(artifact.settings.get("emulator", {}))
+    except (ValueError, TypeError) as error:
+        where = f"{artifact.ref}: {MANIFEST}: settings.emulator"
+        raise InputError(f"{where} cannot be read ({one_line(error)}); run {artifact.stage} again") from None
+    return {key: emulator[key] for key in CADENCE if key in emulator}
 
 
 def _read_play(file: Path) -> dict[str, object]:
-    told = json.loads(file.read_text(encoding="utf-8"))
+    return _checked(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _checked(told: object) -> dict[str, object]:
     if not isinstance(told, dict):
         raise TypeError(f"a JSON {type(told).__name__}, expected an object")
     for section in (EmulatorSettings, PlaySettings):
@@ -74,14 +84,14 @@ def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSetti
         InputError: `emulator` says another cadence than the one it was trained at, or has another ROM.
     """
     told = how_to_play(artifact)
-    for key in ("frame_skip", "press_ticks"):
+    for key in CADENCE:
         if key in told and told[key] != getattr(emulator, key) and key in emulator.model_fields_set:
             raise InputError(
                 f"emulator.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
             )
     if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator)):
         raise InputError(f"emulator.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
-    return emulator.model_copy(update={key: told[key] for key in ("frame_skip", "press_ticks") if key in told})
+    return emulator.model_copy(update={key: told[key] for key in CADENCE if key in told})
 
 
 def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> TokenPolicy:

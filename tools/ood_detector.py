@@ -31,9 +31,9 @@ import numpy as np
 
 from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError
-from emurl.core.refusals import require_file
+from emurl.core.refusals import require_file, shortly
 from emurl.core.store import Store
-from emurl.rewards.calibration import Calibration, OODSettings, scores_of_others
+from emurl.rewards.calibration import Calibration, OODSettings, is_count, scores_of_others
 from emurl.rewards.novelty import KnownPatches
 from emurl.rewards.ood import CALIBRATED, OODDetector, describe, load_models, model_folder, patches_file
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OODDetector", "main"]
 
+MOST_PAIRS = 100_000  # their frames are held in memory, about 50 KB a pair, and as many again to compare them with
+FPS_RANGE = (0.001, 1000.0)
 SKIPS = (2, 4, 8)  # actions, where one is meant
 FPS = 7.5  # of the footage, where an artifact of an older emurl does not tell
 
@@ -114,10 +116,17 @@ def _check(options: argparse.Namespace, target: Path | None) -> None:
         raise InputError("--csv and --chart are of a VIDEO or FOLDER, and none was given")
     if options.out and not options.calibrate:
         raise InputError("--out is where --calibrate writes, expected both")
-    if options.pairs < 2:
-        raise InputError(f"--pairs is {options.pairs}, expected 2 or more")
-    if options.fps is not None and not options.fps > 0:
-        raise InputError(f"--fps is {options.fps}, expected more than 0")
+    if not 2 <= options.pairs <= MOST_PAIRS:
+        raise InputError(f"--pairs is {shortly(options.pairs)}, expected 2 to {MOST_PAIRS}")
+    low, high = FPS_RANGE
+    if options.fps is not None and not low <= options.fps <= high:
+        raise InputError(f"--fps is {options.fps}, expected {low:g} to {high:g} pictures a second")
+    if options.fps is not None and (target is None or target.is_file()):
+        raise InputError("--fps is of a FOLDER, and none was given")
+    if options.crop is not None and (target is None or target.is_dir()):
+        raise InputError("--crop is of a VIDEO, and none was given")
+    if options.threshold is not None and not options.calibrate:
+        raise InputError("--threshold is what --calibrate writes, expected both")
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise InputError(f"--threshold is {options.threshold}, expected a score, 0 … 1")
     require_file("--csv", options.csv)
@@ -227,12 +236,21 @@ def _calibrate(options: argparse.Namespace, tokenizer: str, dynamics: str) -> in
 
 
 def _stride_of(folder: Path) -> int:
-    """Footage frames between two grids, from an artifact's manifest; 1 without one."""
+    """Footage frames between two grids, from an artifact's manifest; 1 without one.
+
+    Raises:
+        InputError: the manifest says what can be none.
+    """
     try:
         told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return int(told["settings"]["frame_stride"])
-    except (OSError, ValueError, KeyError, TypeError):
+        stride = told["settings"]["frame_stride"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 1
+    if not is_count(stride):
+        raise InputError(
+            f"{folder / 'manifest.json'}: settings.frame_stride is {shortly(stride)}, expected a number of frames ≥ 1"
+        )
+    return int(stride)
 
 
 def _look(options: argparse.Namespace, detector: OODDetector, target: Path) -> int:
@@ -280,7 +298,7 @@ def _box(text: str | None) -> tuple[float, float, float, float] | None:
         return None
     try:
         x, y, width, height = (float(part) for part in text.split(","))
-        if min(x, y) < 0 or min(width, height) <= 0:
+        if min(x, y) < 0 or min(width, height) <= 0 or not np.isfinite([x, y, width, height]).all():
             raise ValueError
     except ValueError:
         raise InputError(f"--crop {text}: expected four numbers, X,Y,WIDTH,HEIGHT in pixels") from None

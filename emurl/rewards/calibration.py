@@ -7,6 +7,7 @@ the signs are distributed, which are far from normal: most moments are foreseen 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import torch
 
 from emurl.core.errors import InputError
 from emurl.core.files import write_atomically
+from emurl.core.refusals import shortly
 from emurl.core.settings import NonNegative, Positive, Settings, Share
 
 SIGNS = ("reconstruction", "surprise", "novelty")
 FRAME_SIGNS = ("reconstruction", "novelty")  # those of a single frame
 COMBINED, FRAME = "combined", "frame"
+MOST_FRAMES = 1_000_000  # between the two of a pair: more than any footage has
 FIELDS = ("reconstruction_mean", "reconstruction_std", "surprise_mean", "surprise_std")
 
 
@@ -95,11 +98,12 @@ class Calibration:
         """From what `to_dict` gives, or the statistics alone, as older artifacts have them.
 
         Raises:
-            InputError: a number is missing or of another kind; `where` names it.
+            InputError: a number is missing, of another kind or out of range; `where` names it.
         """
         missing = [name for name in FIELDS if not isinstance(told.get(name), int | float)]
         if missing:
             raise InputError(f"{where}: has no number {missing[0]}, expected {', '.join(FIELDS)}")
+        _require_numbers(told, where)
         usual = OODSettings()
         try:
             tables = {str(name): np.asarray(table, np.float64) for name, table in told.get("quantiles", {}).items()}
@@ -108,7 +112,14 @@ class Calibration:
             needed = {"reconstruction", "surprise", FRAME, COMBINED}
             if tables and not (needed <= tables.keys() and all(table.ndim == 1 and len(table) for table in tables.values())):
                 raise ValueError(f"quantiles of {', '.join(sorted(tables))}")
-        except (AttributeError, TypeError, ValueError) as error:
+            for name, table in tables.items():
+                if not np.isfinite(table).all() or (np.diff(table) < 0).any():
+                    raise ValueError(f"those of {name} are not finite and ascending")
+            if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()):
+                raise ValueError("a weight is not finite or below 0")
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"threshold is {threshold}, no score from 0 to 1")
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{where}: its quantiles cannot be read ({error}); run dynamics again, or --calibrate") from None
         rest = {name: value for name, value in told.items() if name not in ("quantiles", "weights", "threshold")}
         return cls(tables, weights, threshold, rest)
@@ -178,6 +189,35 @@ class Calibration:
     def _standardized(self, name: str, values: np.ndarray) -> np.ndarray:
         mean, std = self.statistics[f"{name}_mean"], self.statistics[f"{name}_std"]
         return (np.asarray(values, np.float64) - mean) / max(std, 1e-6)
+
+
+def is_count(value: object) -> bool:
+    """Whether what a JSON file says is a number of frames."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_FRAMES
+
+
+def _require_numbers(told: Mapping[str, Any], where: str) -> None:
+    """Refuse statistics by which nothing can be scored: every comparison with NaN is false, and nothing would be strange."""
+    for name in (*FIELDS, "fps"):
+        value = told.get(name)
+        if value is None:  # an older artifact does not tell the fps
+            continue
+        least = (
+            -math.inf if name.endswith("_mean") else 0.0
+        )  # a spread of 0 is that of a single pair, or of footage that never changes
+        if not _is_finite(value) or value < least or (name == "fps" and value == 0):
+            bound = {"mean": "", "std": ", 0 or above", "fps": " above 0"}[name.rpartition("_")[2]]
+            raise InputError(f"{where}: {name} is {shortly(value)}, expected a finite number{bound}")
+    for name in ("frame_stride", "gap"):
+        if told.get(name) is not None and not is_count(told[name]):
+            raise InputError(f"{where}: {name} is {shortly(told[name])}, expected a number of frames ≥ 1")
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def scores_of_others(signs: Signs, groups: np.ndarray, settings: OODSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -135,6 +135,41 @@ QUANTILES = {  # what is usual of a calibration by quantiles, which wants the kn
     "quantiles": {name: [0.0, 1.0] for name in ("reconstruction", "surprise", "novelty", "frame", "combined")},
 }
 
+NAN, INF = float("nan"), float("inf")
+
+
+def usual(wrong: dict[str, list[object]]):
+    """One number of what is usual is another."""
+
+    def make(place: Place) -> dict[str, str]:
+        key = place.rng.choice(sorted(wrong))
+        value = place.rng.choice(wrong[key])
+        key = key.format(place.rng.choice(["reconstruction", "surprise"]))
+        file = place.store("models") / "speedrun/dynamics/v1/ood.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+        return {"key": key}
+
+    return make
+
+
+def quantiles(**changes: list[float]):
+    def make(place: Place) -> None:
+        (place.store("models") / "speedrun/dynamics/v1/ood.json").write_text(
+            json.dumps({**QUANTILES, "quantiles": {**QUANTILES["quantiles"], **changes}})
+        )
+
+    return make
+
+
+def distance_of_the_manifest(place: Place) -> None:
+    """What is usual is not there, and the manifest says a distance between two frames that is none."""
+    folder = place.store("models") / "speedrun/dynamics/v1"
+    (folder / "ood.json").unlink()
+    file = folder / "manifest.json"
+    stride = place.rng.choice([0, -3, INF, "two", 1.5, [2]])
+    file.write_text(json.dumps({**json.loads(file.read_text()), "settings": {"frame_stride": stride}}))
+
+
 KINDS = [
     bad("weights with a header that lies", PLAY, BEHAVIOR, make=damaged(WEIGHTS, lying), times=8),
     bad("weights that are cut", PLAY, BEHAVIOR, make=damaged(WEIGHTS, cut), times=3),
@@ -167,6 +202,31 @@ KINDS = [
         store="models",
         files={"a.yaml": "", RULES: '{"frame_skip": "many"}'},
     ),
+    bad(
+        "settings of an artifact with a word where a section is",
+        PLAY,
+        "behavior@v1",
+        "settings.emulator",
+        "expected an object",
+        make=told_by_manifest("behavior", [5, None, "frame_skip", ["frame_skip"]]),
+        times=4,
+    ),
+    bad(
+        "settings of an artifact with words for numbers",
+        PLAY,
+        "behavior@v1",
+        "settings.emulator",
+        "frame_skip",
+        make=told_by_manifest("behavior", [{"frame_skip": "many"}, {"frame_skip": {}}, {"frame_skip": 0}]),
+        times=3,
+    ),
+    bad(
+        "settings of a parent with a word where a section is",
+        "run policy --config a.yaml --store store",
+        "behavior@v1",
+        "settings.emulator",
+        make=told_by_manifest("behavior", [5]),
+    ),
     bad("a table of videos that is cut", DETECT, "videos.parquet", make=damaged(f"{FRAMES}/videos.parquet", cut), times=3),
     bad(
         "a table of videos that is text",
@@ -197,36 +257,33 @@ KINDS = [
         "ood.json",
         make=damaged("speedrun/dynamics/v1/ood.json", lambda data, rng: b"{}"),
     ),
+    bad(
+        "what is usual with a number that is none",
+        DETECT,
+        "ood.json: {key} is ",
+        "finite number",
+        make=usual({"{}_mean": [NAN, INF, -INF, 10**400], "{}_std": [NAN, INF, -INF, -0.5], "fps": [NAN, INF, 0, -1, "x"]}),
+        times=8,
+    ),
+    bad(
+        "what is usual at a distance that is none",
+        DETECT,
+        "ood.json: {key} is ",
+        "number of frames",
+        make=usual({"frame_stride": [0, -2, 1.5, NAN, INF, True, "two", 10**30]}),
+        times=4,
+    ),
+    bad("what is usual with quantiles that are not finite", DETECT, "ood.json", "frame", make=quantiles(frame=[0.0, NAN])),
+    bad("what is usual with quantiles that fall", DETECT, "ood.json", "novelty", make=quantiles(novelty=[1.0, 0.0])),
+    bad(
+        "a negative weight of a sign", DETECT, "ood.json", "weight", make=usual({"weights": [{"novelty": -1}, {"novelty": NAN}]})
+    ),
+    bad("a threshold that is no score", DETECT, "ood.json", "threshold", make=usual({"threshold": [NAN, INF, -1, 2]}), times=2),
     bad("a calibration that is not there", f"{DETECT} --calibration none.json", "none.json", store="models"),
     bad(
         "objects for known patches",
         DETECT,
         "ood.npz",
-    bad(
-        "settings of an artifact with a word where a section is",
-        PLAY,
-        "behavior@v1",
-        "settings.emulator",
-        "expected an object",
-        make=told_by_manifest("behavior", [5, None, "frame_skip", ["frame_skip"]]),
-        times=4,
-    ),
-    bad(
-        "settings of an artifact with words for numbers",
-        PLAY,
-        "behavior@v1",
-        "settings.emulator",
-        "frame_skip",
-        make=told_by_manifest("behavior", [{"frame_skip": "many"}, {"frame_skip": {}}, {"frame_skip": 0}]),
-        times=3,
-    ),
-    bad(
-        "settings of a parent with a word where a section is",
-        "run policy --config a.yaml --store store",
-        "behavior@v1",
-        "settings.emulator",
-        make=told_by_manifest("behavior", [5]),
-    ),
         store="models",
         files={f"{DYNAMICS}/ood.json": json.dumps(QUANTILES), f"{DYNAMICS}/ood.npz": objects()},
     ),
@@ -257,6 +314,54 @@ KINDS = [
         files={"pictures/0.png": ""},
     ),
     bad("a crop of three numbers", f"{DETECT} run.mp4 --crop 1,2,3", "--crop 1,2,3", store="models", files={"run.mp4": "x"}),
+    bad(
+        "a crop that is not finite",
+        f"{DETECT} run.mp4 --crop 0,0,nan,inf",
+        "--crop 0,0,nan,inf",
+        store="models",
+        files={"run.mp4": "x"},
+    ),
+    *(
+        bad(
+            f"pictures a second: {fps}",
+            f"{DETECT} pictures --fps {fps}",
+            "--fps",
+            "pictures a second",
+            store="models",
+            files={"pictures/0.png": ""},
+        )
+        for fps in ("inf", "nan", "0", "-7.5", "1e300", "1e-320")
+    ),
+    *(
+        bad(
+            f"pairs of footage: {pairs[:8]}",
+            f"tools.ood_detector --store store --pairs {pairs}",
+            "--pairs",
+            "100000",
+            store="models",
+        )
+        for pairs in ("1", "-5", "1000000000000", "9" * 400)
+    ),
+    bad("pictures a second of no folder", f"{DETECT} --fps 15", "--fps", "FOLDER", store="models"),
+    bad("pictures a second of a video", f"{DETECT} run.mp4 --fps 15", "--fps", "FOLDER", store="models", files={"run.mp4": "x"}),
+    bad("a crop of no video", f"{DETECT} --crop 0,0,160,144", "--crop", "VIDEO", store="models"),
+    bad(
+        "a crop of a folder",
+        f"{DETECT} pictures --crop 0,0,160,144",
+        "--crop",
+        "VIDEO",
+        store="models",
+        files={"pictures/0.png": ""},
+    ),
+    bad("a threshold that nobody would read", f"{DETECT} --threshold 0.5", "--threshold", "--calibrate", store="models"),
+    bad(
+        "a manifest that says no distance",
+        "tools.ood_detector --calibrate --store store",
+        "frame_stride",
+        "number of frames",
+        make=distance_of_the_manifest,
+        times=3,
+    ),
     bad("an unknown option of a tool", "tools.ood_detector --threshhold 0.5", "--threshhold", "did you mean --threshold?"),
     bad("a validation of no steps", "tools.validate_training --config a.yaml --steps 0", "--steps", files={"a.yaml": ""}),
     bad("a validation of no samples", "tools.validate_training --config a.yaml --batch 0", "--batch", files={"a.yaml": ""}),

@@ -182,7 +182,11 @@ def _emulator(args: argparse.Namespace) -> Any:
     """Which ROM the bot or chance plays; without the default settings file, the game in the package."""
     if args.config == CONFIG and not Path(CONFIG).exists():
         args.config = None
-    return _config_of_speedrun(args, "play").policy.emulator
+    emulator = _config_of_speedrun(args, "play").policy.emulator
+    from emurl.envs.gameboy.env import check_timing
+
+    check_timing(emulator.frame_skip, emulator.press_ticks)  # nothing trained says how it is played: these are all there is
+    return emulator
 
 
 def _home(path: str | None) -> str | None:

@@ -122,6 +122,16 @@ KINDS = [
         "emulator",
         "press_ticks is 8",
         "frame_skip",
+    *(
+        bad(
+            f"an action shorter than its press, played with {player}",
+            f"play {player} --config a.yaml",
+            "emulator.press_ticks is 8",
+            "frame_skip",
+            files={"a.yaml": "emulator: {frame_skip: 4}\n"},
+        )
+        for player in ("--random", "--bot")
+    ),
         files={"a.yaml": "emulator: {frame_skip: 4, press_ticks: 8}\n"},
     ),
 ]

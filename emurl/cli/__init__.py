@@ -134,9 +134,25 @@ def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
 def _run(args: argparse.Namespace) -> int:
     from emurl.core import engine
 
-    results = engine.run_pipeline(_config(args), args.stages, force=args.force, inputs=args.input)
+    config = _config(args)
+    _require_devices(config, args.stages)
+    results = engine.run_pipeline(config, args.stages, force=args.force, inputs=args.input)
     answer(args, [result.as_json() for result in results], lambda: engine.closing_table(results))
     return 0
+
+
+def _require_devices(config: Any, stages: Sequence[str]) -> None:
+    """Refuse a device that is not there before the first stage begins, and not hours later when its own stage does."""
+    from emurl.core.engine import stage_settings
+    from emurl.core.pipeline import find_pipeline
+
+    rows = find_pipeline(config.pipeline).choose(stages)
+    named = {getattr(stage_settings(config, row), "device", "auto") for row in rows} - {"auto"}
+    if named:
+        from emurl.training.supervised import resolve_device
+
+        for name in sorted(named):
+            resolve_device(name)
 
 
 def _completion(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.bad_input.kinds import WORK, Place, bad
+from tests.bad_input.kinds import Place, bad
 
 RUN = "run tokenizer --config a.yaml --store store"  # which a store without frames refuses, too
 
@@ -90,12 +90,10 @@ KINDS = [
     bad("a device that is none", RUN, "device", "gpu", "cuda", files={"a.yaml": "device: gpu\n"}),
     bad(
         "a GPU that is not there",
-        "run tokenizer --config a.yaml --store store --set device=cuda:63",
+        "run runs tokenizer --config a.yaml --store store --set tokenizer.device=cuda:63",
         "cuda:63",
+        "not available",
         files={"a.yaml": ""},
-        store="models",
-        progress=("tokenizer: ",),
-        kept=WORK,
     ),
     bad("a base that is not there", RUN, "b.yaml", "no such file", files={"a.yaml": "base: b.yaml\n"}),
     bad("a base that is itself", RUN, "a.yaml", "base", files={"a.yaml": "base: a.yaml\n"}),
@@ -122,6 +120,8 @@ KINDS = [
         "emulator",
         "press_ticks is 8",
         "frame_skip",
+        files={"a.yaml": "emulator: {frame_skip: 4, press_ticks: 8}\n"},
+    ),
     *(
         bad(
             f"an action shorter than its press, played with {player}",
@@ -131,7 +131,5 @@ KINDS = [
             files={"a.yaml": "emulator: {frame_skip: 4}\n"},
         )
         for player in ("--random", "--bot")
-    ),
-        files={"a.yaml": "emulator: {frame_skip: 4, press_ticks: 8}\n"},
     ),
 ]

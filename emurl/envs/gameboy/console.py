@@ -35,10 +35,13 @@ because a button held across steps makes no new press."""
 
 _BANK = 0x4000
 _PACKED = {b"PK\3\4": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\xfd7zXZ\0": "xz"}
+_LOGO = slice(0x104, 0x134)
+_LOGO_CRC = {48: 0x46195417, 24: 0x776B6F9F}  # of the console's own and of its upper half, by length: it is not ours to ship
 _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
 _CARTRIDGE_TYPE = 0x147
+_ROM_SIZE, _LARGEST_SIZE = 0x148, 8  # 32 KiB shifted left by 0 to 8; a few cartridges say what nobody knows
 _COLOR_FLAG, _COLOR = 0x143, 0x80
 _WITH_CLOCK = (0x0F, 0x10)  # MBC3 with a timer (Pan Docs, "The Cartridge Header")
 _SILENT = 5  # above all of PyBoy's levels, of which "INFO" is the highest: it goes to stdout, where a program reads JSON
@@ -50,8 +53,9 @@ _STATE_CHECK = 4  # bytes of the CRC-32 of what the emulator saved
 def read_rom(rom: str | Path) -> bytes:
     """The bytes of a Game Boy ROM, checked the way the console itself checks them.
 
-    Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more), or its
-    header checksum (0x014D over 0x0134-0x014C) is wrong.
+    Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more) or of fewer
+    than its header says, when its header checksum (0x014D over 0x0134-0x014C) is wrong, or when it carries a logo that is
+    not the console's. The emulator would play what is cut off or has such a logo, a console locks up; no logo (zeros) may be.
     """
     path = at_home(rom)
     if not path.exists():
@@ -72,6 +76,14 @@ def read_rom(rom: str | Path) -> bytes:
         raise InputError(
             f"ROM {path}: header checksum is {data[_HEADER_CHECKSUM]:#04x}, expected {expected:#04x}: "
             "the file is damaged or is no Game Boy ROM"
+        )
+    banks = 2 << data[_ROM_SIZE]
+    if data[_ROM_SIZE] <= _LARGEST_SIZE and len(data) < banks * _BANK:
+        raise InputError(f"ROM {path}: is cut off: {len(data)} bytes, expected the {banks * _BANK} that its header says")
+    logo = data[_LOGO][: 24 if is_color(data) else 48]  # of a color console's only the upper half is looked at
+    if any(logo) and zlib.crc32(logo) != _LOGO_CRC[len(logo)]:
+        raise InputError(
+            f"ROM {path}: the logo in its header is damaged, expected the console's own, without which it does not start"
         )
     return data
 

@@ -9,6 +9,7 @@ trusted, 2 when one cannot be read.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -26,10 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a contact sheet (PNG) of all videos")
     options = parser.parse_args(arguments)
     try:
-        require_file("--sheet", options.sheet, ".png")
+        return _run(options)
     except InputError as error:
         print(f"analyze_video_crops: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    require_file("--sheet", options.sheet, ".png")
 
     import cv2
     import numpy as np
@@ -43,8 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             segments = find_screen(video)
         except NotAVideo as error:
-            print(f"analyze_video_crops: {video}: {error}, expected a video", file=sys.stderr)
-            return 2
+            raise InputError(f"{video}: {error}, expected a video") from None
         found.append({"video": str(video), "segments": [segment.to_dict() for segment in segments]})
         if all(segment.rect is None for segment in segments):
             code = 1
@@ -64,11 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         width = max(sheet.shape[1] for sheet in sheets)
         padded = [np.pad(sheet, ((0, 0), (0, width - sheet.shape[1]), (0, 0))) for sheet in sheets]
         if not cv2.imwrite(str(options.sheet), np.concatenate(padded)[..., ::-1]):
-            print(
-                f"analyze_video_crops: --sheet {options.sheet}: cannot be written, expected a .png in a folder that can",
-                file=sys.stderr,
-            )
-            return 2
+            raise InputError(f"--sheet {options.sheet}: cannot be written, expected a .png in a folder that can")
     return code
 
 

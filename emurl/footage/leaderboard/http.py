@@ -110,7 +110,9 @@ class Session:
                 trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
-            except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+            except (
+                ValueError
+            ) as error:  # those of requests are such, too, and those of the standard library, which reads redirects
                 raise InputError(
                     f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
                 ) from None
@@ -118,10 +120,6 @@ class Session:
                 trouble = _short(error)
                 self._pause(number, self._backoff(number), trouble)
                 continue
-            except ValueError as error:  # of the standard library, which reads redirects, too
-                raise InputError(
-                    f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
-                ) from None
             self._answered = True
             if answer.status_code in TOO_MANY or answer.status_code >= 500:
                 trouble = f"status {answer.status_code}"

@@ -15,7 +15,7 @@ from emurl.core.config import Config
 from emurl.core.errors import EmurlError
 from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import free_at
-from emurl.core.proxies import without_password, without_user
+from emurl.core.proxies import without_user
 
 if TYPE_CHECKING:
     from emurl.games.base import Game
@@ -196,7 +196,7 @@ def _proxy(config: Config) -> Check:
     named = variables()
     for name, value in named.items():
         require_proxy(name, value, "PySocks")
-    told = ", ".join(f"{name} {without_password(value)}" for name, value in named.items())
+    told = ", ".join(f"{name} {without_user(value)}" for name, value in named.items())
     return Check("proxy", "ok", f"{told}, but for this machine" if told else "none")
 
 
@@ -265,7 +265,7 @@ def _prefect(config: Config) -> Check:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return Check("prefect", "ok", "no server is named: a flow starts its own")
-    shown = without_password(url)
+    shown = without_user(url)
     try:
         requests.get(f"{url.rstrip('/')}/health", timeout=5.0)
     except (requests.RequestException, ValueError) as error:

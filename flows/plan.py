@@ -11,6 +11,7 @@ from emurl.core import engine
 from emurl.core.config import Config, load_config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline
+from emurl.core.proxies import without_user
 from emurl.core.store import Artifact, Store
 from emurl.training.supervised import resolve_device
 from flows.deployments import deployment_name
@@ -78,19 +79,24 @@ class Plan:
     def again(self, stage: Stage) -> str:
         """The command that runs one stage again, with the settings of this run."""
         words = ["emurl", "run", stage.name, "--config", self.config]
-        for override in self.overrides:
+        for override in self._shown():
             words += ["--set", override]
         for artifact in self.pinned.values():
             if engine.key_of(artifact, self.pipeline) in stage.parents:
                 words += ["--input", artifact.ref]
         return shlex.join(words)
 
+    def _shown(self) -> list[str]:
+        """The overrides as a log may have them: addresses without user and password."""
+        parts = [override.partition("=") for override in self.overrides]
+        return [f"{key}{sign}{without_user(value) if '://' in value else value}" for key, sign, value in parts]
+
     def deployed_again(self, stage: Stage) -> str:
         """The same as a run of the stage's own deployment."""
         words = ["prefect", "deployment", "run", f"emurl/{deployment_name(self.pipeline, stage)}", "--param"]
         words.append(f"config={json.dumps(self.config)}")
         pins = [one.ref for one in self.pinned.values() if engine.key_of(one, self.pipeline) in stage.parents]
-        for name, values in (("overrides", list(self.overrides)), ("inputs", pins)):
+        for name, values in (("overrides", self._shown()), ("inputs", pins)):
             if values:
                 words += ["--param", f"{name}={json.dumps(values)}"]
         return shlex.join(words)

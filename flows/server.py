@@ -23,7 +23,7 @@ from prefect.settings import get_current_settings
 from emurl.core import log
 from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError, WorkError
-from emurl.core.proxies import require_proxy, variables, without_password
+from emurl.core.proxies import require_proxy, variables, without_user
 
 
 def require_server(within_s: float = 0.0) -> str:
@@ -46,7 +46,7 @@ def require_server(within_s: float = 0.0) -> str:
         return ""
     name = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else "PREFECT_API_URL of the Prefect profile"
     shown, expected = (
-        without_password(url),
+        without_user(url),
         "a Prefect server there (prefect server start), or no PREFECT_API_URL: a flow starts its own",
     )
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:

@@ -67,7 +67,7 @@ def require_usable(url: str, socks: str | None = None) -> None:
 
 def require_proxy(name: str, value: str, socks: str | None = None) -> None:
     """Refuse the proxy that the variable `name` says, if it is none. See `require_usable`."""
-    shown, expected = without_password(value), "a proxy such as http://host:3128"
+    shown, expected = without_user(value), "a proxy such as http://host:3128"
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, _ = parts.hostname, parts.port
@@ -92,13 +92,9 @@ def is_any_broken() -> bool:
 
 
 _MODULES = {"PySocks": "socks", "socksio": "socksio"}
-_USER = re.compile(r"(^|://)[^/?#\s]*@")
-
-
-def without_password(value: str) -> str:
-    """A proxy's address as it may be shown."""
-    scheme, separator, rest = value.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+# What stands before the last @ of a host, and a password that holds what no host can (`me:se/cret@host`): what follows a colon is a port
+# only where it is a number.
+_USER = re.compile(r"(^|://)(?:[^/?#\s]*|[^/?#\s:\[]*:(?!//|\d*(?:[/?#\s]|$))\S*)@")
 
 
 def without_user(text: str) -> str:

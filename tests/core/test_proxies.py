@@ -13,7 +13,7 @@ import requests
 from emurl import cli, doctor
 from emurl.core.config import load_config
 from emurl.core.errors import InputError
-from emurl.core.proxies import LOOPBACK, proxy_of, require_usable, spare_loopback
+from emurl.core.proxies import LOOPBACK, proxy_of, require_usable, spare_loopback, without_user
 from emurl.footage.download.downloader import Downloader
 from emurl.footage.leaderboard.http import Session
 from emurl.games.settings import BroadcastSettings
@@ -127,3 +127,18 @@ def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTP_PROXY", NOBODY)
     with pytest.raises(InputError, match=f"no answer through the proxy {NOBODY} of HTTP_PROXY"):
         Session(5.0, sleep=lambda seconds: None).get("http://board.invalid/api")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:1/api/v1", "http://host:1/api/v1"),
+        ("me:secret@proxy:3128", "proxy:3128"),
+        ("http://me:se/cret@host/api", "http://host/api"),
+        ("http://me:se?cr#et@host", "http://host"),
+        ("no answer from http://me:secret@[broken and ftp://you@x", "no answer from http://[broken and ftp://x"),
+        *((text, text) for text in ("https://site/@channel", "http://[::1]:8/@channel", "http://host:80/@channel", "://", "")),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(text: str, shown: str):
+    assert without_user(text) == shown

@@ -137,6 +137,15 @@ def test_the_command_that_runs_a_stage_again_is_whole(settings):
     )
 
 
+def test_the_command_that_runs_a_stage_again_shows_no_password(settings):
+    from flows.plan import Plan
+
+    plan = Plan.of(settings, overrides=["broadcast=null", "runs.api_base=http://me:secret@host/api", "runs.game=a@b"])
+    stage = plan.pipeline.by_name["runs"]
+    assert plan.again(stage).endswith("--set runs.api_base=http://host/api --set runs.game=a@b")
+    assert "secret" not in plan.deployed_again(stage) and "http://host/api" in plan.deployed_again(stage)
+
+
 def test_pictures_become_small_enough_for_a_database(tmp_path):
     import base64
 

@@ -19,10 +19,12 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from requests.utils import get_auth_from_url
 
 from emurl import __version__
 from emurl.core.errors import InputError, WorkError
-from emurl.core.proxies import proxy_of, require_usable, without_password, without_user
+from emurl.core.proxies import proxy_of, require_usable, without_user
 
 USER_AGENT = f"emurl/{__version__} (learns Game Boy games from speedruns; python-requests)"
 PER_MINUTE = 100
@@ -70,10 +72,17 @@ class Session:
         self.requests = 0
         self._answered = False
         self._recent: deque[float] = deque()
-        self._session = _NoOne()
+        self._session = _Own()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _InTurn(self._wait_for_turn))
+
+    def sign_in(self, url: str) -> str:
+        """Send the user and the password that `url` holds, if any, with every request to its host, and to no other; returns it without."""
+        user, password = get_auth_from_url(url)
+        if user or password:
+            self._session.home, self._session.auth_there = url, HTTPBasicAuth(user, password)
+        return without_user(url)
 
     def get(self, url: str, params: dict[str, Any] | None = None, etag: str | None = None) -> Reply:
         """The JSON object at `url`, or that it is not there, or that it is still the one known by `etag`.
@@ -176,15 +185,26 @@ def require_address(key: str, url: str) -> None:
         raise InputError(f"{key}: {without_user(url)} is no address ({_short(error)}), expected http(s)://host/api/v1") from None
 
 
-class _NoOne(requests.Session):
-    """A session that says nobody's name: what ~/.netrc knows is not for a leaderboard, and a file that cannot be read no trouble."""
+class _Own(requests.Session):
+    """A session that says no name but the one it was given, and that only at `home`: what ~/.netrc knows is not for a leaderboard, and a
+    file that cannot be read no trouble.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.auth = lambda request: request
+        self.home = ""
+        self.auth_there: HTTPBasicAuth | None = None
+        self.auth = self._signed
+
+    def _signed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.auth_there is not None and not self.should_strip_auth(self.home, str(request.url)):
+            self.auth_there(request)
+        return request
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Nothing to rebuild after a redirect."""
+        """A redirect may lead to where the name is not for."""
+        prepared_request.headers.pop("Authorization", None)
+        self._signed(prepared_request)
 
 
 class _InTurn(HTTPAdapter):
@@ -262,7 +282,7 @@ def _by_way_of(error: BaseException, url: str) -> str:
     proxy = proxy_of(url)
     if proxy is None or not isinstance(error, requests.exceptions.ProxyError):
         return ""
-    return f" through the proxy {without_password(proxy[1])} of {proxy[0]}"
+    return f" through the proxy {without_user(proxy[1])} of {proxy[0]}"
 
 
 def _short(error: Exception) -> str:

@@ -49,7 +49,7 @@ class Leaderboard:
     def __init__(
         self, api_base: str, session: Session, shelf: Shelf | None = None, told: Callable[[int], None] = lambda count: None
     ) -> None:
-        self.base = api_base.rstrip("/")
+        self.base = session.sign_in(api_base.rstrip("/"))  # without a password: it is part of messages, and of what is kept
         self.session, self.shelf = session, shelf or Shelf(None)
         self.pages = Pages(session, self.shelf, slim, told)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from emurl.core.errors import InputError
 from emurl.core.proxies import without_user
@@ -64,7 +64,8 @@ class RunsSettings(Settings):
     query: str = ""
     # `urls`: a file of addresses, one a line. `folder`: a folder of videos, which are used where they are. What they hold decides.
     path: Annotated[PathText | None, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = None
-    api_base: str = "https://www.speedrun.com/api/v1"  # the leaderboard's API
+    # The leaderboard's API. A user and a password in it (`http://me:secret@host/api/v1`) are sent there, and recorded nowhere.
+    api_base: str = "https://www.speedrun.com/api/v1"
     game: str = "46w22l6r"  # id or abbreviation of the game on the leaderboard
     # Names or ids. Empty: the glitchless ones where a game has such (a glitch's order is not progress), else every one;
     # never those the site calls miscellaneous.
@@ -122,13 +123,18 @@ class RunsSettings(Settings):
         """The file of addresses: what it says decides, not where it lies."""
         return {"path": Path(self.path)} if self.source == "urls" and self.path is not None else {}
 
+    @field_serializer("api_base")
+    def _as_recorded(self, api_base: str) -> str:
+        """An artifact's manifest and a tracker say where the runs were read, and not by whose password."""
+        return without_user(api_base)
+
     def fingerprint_values(self) -> dict[str, Any]:
-        """With a folder: where it lies, for the table names its files, and what each of its videos holds.
+        """The address without user and password. With a folder: where it lies, for the table names its files, and what each video holds.
 
         Raises:
             InputError: there is no such folder, or no video in it.
         """
-        values = super().fingerprint_values()
+        values = super().fingerprint_values() | {"api_base": without_user(self.api_base)}
         if self.source == "folder" and self.path is not None:
             at = Path(self.path)
             values |= {"folder": folder.place(at), "contents": folder.contents(at)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 from pathlib import Path
@@ -190,8 +192,6 @@ def test_a_shelf_that_was_damaged_is_as_good_as_none(tmp_path: Path, damage: byt
         for file in tmp_path.iterdir():
             file.write_bytes(damage)
         assert reader.read() == (found, requests) and reader.read()[1] == 1
-        import gzip
-
         for file in tmp_path.iterdir():  # another emurl's
             kept = json.loads(gzip.decompress(file.read_bytes()))
             file.write_bytes(gzip.compress(json.dumps({**kept, "value": {"pages": [{"what": 1}], "tail": 0}}).encode()))
@@ -228,3 +228,30 @@ def test_the_stage_asks_for_little_again_even_when_forced(five_thousand: Any, tm
         assert output.cache is not None and output.cache.is_relative_to(Path(os.environ["EMURL_CACHE"]))
     assert Store(tmp_path / "store").stages() == ["runs"]  # what is kept for later is no artifact
     assert RunsSettings().fingerprint_values().keys().isdisjoint({"recheck_days"})
+
+
+def test_a_password_is_sent_where_it_is_for_and_recorded_nowhere(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with scripted(board := Board([a_run(n) for n in range(3)])) as server:
+        board.origin = server.origin  # of the links that its pages give, which hold no password
+        base = server.origin.replace("://", "://me:se%20cret@") + "/api/v1"
+        off = ["tracking.wandb=false", f"store={tmp_path / 'store'}", "runs.game=pkmnredblue"]
+        (made,) = run_pipeline(load_config(None, [f"runs.api_base={base}", *off]), ["runs"])
+        sent = {request.headers.get("authorization") for request in server.requests}
+        assert sent == {"Basic " + base64.b64encode(b"me:se cret").decode()}
+        (same,) = run_pipeline(load_config(None, [f"runs.api_base={server.origin}/api/v1", *off]), ["runs"])
+    assert same.skipped and made.artifact.settings["api_base"] == f"{server.origin}/api/v1"
+    kept = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    kept += [gzip.decompress(data) for data in kept if data.startswith(b"\x1f\x8b")]
+    assert len(kept) > 5 and not [data for data in kept if b"cret" in data] and "cret" not in "".join(capfd.readouterr())
+
+
+def test_a_password_is_not_taken_along_to_another_host():
+    with scripted(lambda request: as_json({"data": []})) as other:
+        away = Answer(status=302, headers={"Location": f"{other.origin}/api/v1"})
+        with scripted(lambda request: away) as server:
+            session = Session(5.0)
+            base = session.sign_in(server.origin.replace("://", "://me:secret@"))
+            session.get(base)
+            session.get(other.origin)
+        assert [one.headers["authorization"][:6] for one in server.requests] == ["Basic "]
+        assert len(other.requests) == 2 and not [one for one in other.requests if "authorization" in one.headers]

@@ -119,9 +119,7 @@ class Session:
                 trouble = f"no connection{who} ({_short(error)})"
                 self._pause(number, self._backoff(number), trouble)
                 continue
-            except (
-                ValueError
-            ) as error:  # those of requests are such, too, and those of the standard library, which reads redirects
+            except ValueError as error:  # of requests, too, and of the standard library, which reads redirects
                 raise InputError(
                     f"{self.key}: {shown}: leads to no address ({_short(error)}), expected {self.there} there"
                 ) from None

@@ -76,12 +76,6 @@ def rotted(data: bytearray, rng) -> bytes:
     return bytes(data)
 
 
-def another_logo(data: bytearray, rng) -> bytes:
-    """No logo is let pass, one that is damaged is not; no checksum is over it."""
-    data[rng.randrange(0x104, 0x134)] ^= 1 << rng.randrange(8)
-    return bytes(data)
-
-
 def fewer_banks(data: bytearray, rng) -> bytes:
     """The header, with a checksum that is right, says 64 KiB."""
     data[0x148] = 1
@@ -149,7 +143,6 @@ KINDS = [
         times=3,
     ),
     bad("a ROM with a header that rotted", PLAY, "game.gb", "checksum", make=rom(rotted), times=4),
-    bad("a ROM with a logo that rotted", PLAY, "game.gb", "logo", make=rom(another_logo), times=3),
     bad("a ROM that lacks banks", PLAY, "game.gb", "32768 bytes", "expected the 65536", make=rom(fewer_banks)),
     bad("a ROM of an unknown cartridge", PLAY, "game.gb", "refuses", make=rom(unknown_cartridge)),
     bad("a ROM in a zip", PLAY, "game.gb", "zip", make=rom(zipped)),

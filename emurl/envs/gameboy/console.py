@@ -35,8 +35,6 @@ because a button held across steps makes no new press."""
 
 _BANK = 0x4000
 _PACKED = {b"PK\3\4": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\xfd7zXZ\0": "xz"}
-_LOGO = slice(0x104, 0x134)
-_LOGO_CRC = {48: 0x46195417, 24: 0x776B6F9F}  # of the console's own and of its upper half, by length: it is not ours to ship
 _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
@@ -54,8 +52,8 @@ def read_rom(rom: str | Path) -> bytes:
     """The bytes of a Game Boy ROM, checked the way the console itself checks them.
 
     Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more) or of fewer
-    than its header says, when its header checksum (0x014D over 0x0134-0x014C) is wrong, or when it carries a logo that is
-    not the console's. The emulator would play what is cut off or has such a logo, a console locks up; no logo (zeros) may be.
+    than its header says (the emulator would play on with what is there), or when its header checksum (0x014D over
+    0x0134-0x014C) is wrong. The logo may be any: the emulator does not look at it.
     """
     path = at_home(rom)
     if not path.exists():
@@ -80,11 +78,6 @@ def read_rom(rom: str | Path) -> bytes:
     banks = 2 << data[_ROM_SIZE]
     if data[_ROM_SIZE] <= _LARGEST_SIZE and len(data) < banks * _BANK:
         raise InputError(f"ROM {path}: is cut off: {len(data)} bytes, expected the {banks * _BANK} that its header says")
-    logo = data[_LOGO][: 24 if is_color(data) else 48]  # of a color console's only the upper half is looked at
-    if any(logo) and zlib.crc32(logo) != _LOGO_CRC[len(logo)]:
-        raise InputError(
-            f"ROM {path}: the logo in its header is damaged, expected the console's own, without which it does not start"
-        )
     return data
 
 

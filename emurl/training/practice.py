@@ -7,7 +7,7 @@ episode there passes it ("learnability", 2408.15099). Steps are paid what the ju
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ class PracticeSettings(Settings):
     patience: Positive = 90  # steps without progress after which an episode is lost
     relief: Natural = 45  # steps by which progress short of a split puts that off
     sticky: Share = 0.05  # chance that what is played is the action before
+    # What is paid: every position that the judge believes in, or those up to a split when it is passed. Between splits a belief can be
+    # talked ahead, by a town that looks the same before an errand and after it.
+    paid: Literal["positions", "splits"] = "positions"
     finish: NonNegative = 12.0  # positions that the end of the course is worth besides
     pace: NonNegative = 0.1  # positions that a step costs
     burn_in: Positive = 64  # steps before a place that the network reads again to remember the way there (R2D2's burn-in)
@@ -122,14 +125,14 @@ class PracticeSource(VectorSource):
         self.played = np.where(stuck, self.played, actions)
         self.raw[:] = self.consoles.step(self.played)[0]
         self.tokens = self.observe(self.raw).copy()
-        before = [(standing.passed, standing.reached) for standing in self.standings]
+        before = [(standing.passed, standing.reached, self._worth(standing)) for standing in self.standings]
         self.judge.update(self.standings, self.tokens)
         rewards = np.full(self.n, -settings.pace, np.float32)
         terminated, truncated = np.zeros(self.n, bool), np.zeros(self.n, bool)
         last = {}
         self.since += 1
-        for i, (standing, (passed, reached)) in enumerate(zip(self.standings, before, strict=True)):
-            rewards[i] += standing.reached - reached
+        for i, (standing, (passed, reached, worth)) in enumerate(zip(self.standings, before, strict=True)):
+            rewards[i] += self._worth(standing) - worth
             if standing.passed > passed:
                 self._count(passed, standing.passed, success=True)
                 self.since[i] = 0
@@ -149,6 +152,12 @@ class PracticeSource(VectorSource):
                 self._begin(i)
         self.observation = self.tokens
         return rewards, terminated, truncated, last
+
+    def _worth(self, standing: Standing) -> float:
+        """The positions that are paid for by now."""
+        if self.settings.paid == "positions":
+            return standing.reached
+        return float(self.judge.splits[standing.passed - 1].position) if standing.passed else 0.0
 
     def _count(self, first: int, last: int, success: bool) -> None:
         self.tried[first:last] += 1.0

@@ -106,20 +106,25 @@ def test_what_sometimes_fails_is_begun_before(world: World) -> None:
     assert source._choose() == (None, NEVER)
 
 
-def test_steps_are_paid_what_was_gained_and_the_end(world: World) -> None:
-    source = world.source(Presser(RIGHT), {}, steps=40, sticky=0.0, pace=0.25, finish=5.0)
+@pytest.mark.parametrize("paid", ["positions", "splits"])
+def test_steps_are_paid_what_was_gained_and_the_end(world: World, paid: str) -> None:
+    source = world.source(Presser(RIGHT), {}, steps=40, sticky=0.0, pace=0.25, finish=5.0, paid=paid)
     rollout = source.collect()
     columns = np.array([[int((grid == 0).any(axis=0).argmax()) for grid in row] for row in np.asarray(rollout.observations)])
     assert rollout.terminated.any() and not rollout.truncated.any()
     for i in range(source.n):
         furthest = columns[0, i]
+
+        def worth(column: int) -> int:
+            return column if paid == "positions" else max(split for split in (0, 3, 6) if column >= split)
+
         for t in range(len(columns) - 1):
             if rollout.terminated[t, i]:  # it walked into column 7, which is the end
-                assert rollout.rewards[t, i] == pytest.approx(7 - furthest - 0.25 + 5.0)
+                assert rollout.rewards[t, i] == pytest.approx(worth(7) - worth(furthest) - 0.25 + 5.0)
                 furthest = columns[t + 1, i]
                 assert rollout.episode_starts[t + 1, i] and furthest == columns[0, i]
             else:
-                assert rollout.rewards[t, i] == pytest.approx(max(0, columns[t + 1, i] - furthest) - 0.25)
+                assert rollout.rewards[t, i] == pytest.approx(worth(max(furthest, columns[t + 1, i])) - worth(furthest) - 0.25)
                 furthest = max(furthest, columns[t + 1, i])
     ended = rollout.terminated.sum()
     assert source.success() == pytest.approx([(source.passed[0] + 1) / (source.passed[0] + 2)] * 3, abs=0.1)

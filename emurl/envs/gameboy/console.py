@@ -39,7 +39,6 @@ _TITLE = slice(0x134, 0x144)
 _HEADER = slice(0x134, 0x14D)
 _HEADER_CHECKSUM = 0x14D
 _CARTRIDGE_TYPE = 0x147
-_ROM_SIZE, _LARGEST_SIZE = 0x148, 8  # 32 KiB shifted left by 0 to 8; a few cartridges say what nobody knows
 _COLOR_FLAG, _COLOR = 0x143, 0x80
 _WITH_CLOCK = (0x0F, 0x10)  # MBC3 with a timer (Pan Docs, "The Cartridge Header")
 _SILENT = 5  # above all of PyBoy's levels, of which "INFO" is the highest: it goes to stdout, where a program reads JSON
@@ -51,9 +50,8 @@ _STATE_CHECK = 4  # bytes of the CRC-32 of what the emulator saved
 def read_rom(rom: str | Path) -> bytes:
     """The bytes of a Game Boy ROM, checked the way the console itself checks them.
 
-    Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more) or of fewer
-    than its header says (the emulator would play on with what is there), or when its header checksum (0x014D over
-    0x0134-0x014C) is wrong. The logo may be any: the emulator does not look at it.
+    Raises `InputError` when the file is missing, unreadable, not a whole number of 16 KiB banks (two or more), or its
+    header checksum (0x014D over 0x0134-0x014C) is wrong.
     """
     path = at_home(rom)
     if not path.exists():
@@ -75,9 +73,6 @@ def read_rom(rom: str | Path) -> bytes:
             f"ROM {path}: header checksum is {data[_HEADER_CHECKSUM]:#04x}, expected {expected:#04x}: "
             "the file is damaged or is no Game Boy ROM"
         )
-    banks = 2 << data[_ROM_SIZE]
-    if data[_ROM_SIZE] <= _LARGEST_SIZE and len(data) < banks * _BANK:
-        raise InputError(f"ROM {path}: is cut off: {len(data)} bytes, expected the {banks * _BANK} that its header says")
     return data
 
 

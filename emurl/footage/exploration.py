@@ -157,12 +157,12 @@ class Explorer:
         rounds = max(1, round(actions / (length * len(self.consoles))))
         signature = {"actions": actions, "act": act is not None, **self.settings.fingerprint_values()}
         with interrupt.saving() as asked, tracker.progress(rounds * length * len(self.consoles), "explore", "actions") as bar:
-            first = 0 if file is None else self._take_up(file, signature, parts, dice)
+            rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
+            first = 0 if file is None else self._take_up(file, signature, parts, rngs)
             bar.start_at(first * length * len(self.consoles))
             if first:
                 tracker.message(f"explore: goes on from {first * length * len(self.consoles)} actions")
             for number in range(first, rounds):
-                rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
                 before = (
                     [dice_of(rng) for rng in rngs],
                     dict(self.kept),
@@ -223,13 +223,12 @@ class Explorer:
         tensors |= {"keys": joined(self.kept), "states": joined(one.packed for one in kept)}
         write_checkpoint(file, {"play": tensors}, state, signature, saved)
 
-    def _take_up(self, file: Path, signature: dict[str, Any], parts: list[Pairs], dice: np.random.Generator | None) -> int:
+    def _take_up(self, file: Path, signature: dict[str, Any], parts: list[Pairs], rngs: list[np.random.Generator]) -> int:
         """Read what `_put_down` kept, if there is anything; returns the rounds that were played."""
         play: dict[str, torch.Tensor] = {}
         state = read_checkpoint(file, {"play": play}, signature)
         if state is None:
             return 0
-        rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
         for rng, told in zip(rngs, state["rngs"], strict=True):
             rng.bit_generator.state = told
         ends = np.cumsum([0, *play["sizes"].tolist()])

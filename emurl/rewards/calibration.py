@@ -202,9 +202,8 @@ def _require_numbers(told: Mapping[str, Any], where: str) -> None:
         value = told.get(name)
         if value is None:  # an older artifact does not tell the fps
             continue
-        least = (
-            -math.inf if name.endswith("_mean") else 0.0
-        )  # a spread of 0 is that of a single pair, or of footage that never changes
+        # A spread of 0 is that of a single pair, or of footage that never changes.
+        least = -math.inf if name.endswith("_mean") else 0.0
         if not _is_finite(value) or value < least or (name == "fps" and value == 0):
             bound = {"mean": "", "std": ", 0 or above", "fps": " above 0"}[name.rpartition("_")[2]]
             raise InputError(f"{where}: {name} is {shortly(value)}, expected a finite number{bound}")

@@ -264,9 +264,7 @@ def replay(
     Every `every`-th step from step `start` on, and the last one.
     """
     console = envs.consoles[0]
-    envs.restart(0)
-    console.wait(record.wait)
-    frame = console.gameboy.frame()
+    frame = envs.restart(0, wait=record.wait).copy()
     carry = player.agent.initial(1)
     for step in range(record.steps + 1):
         action = record.actions[step] if step < record.steps else None

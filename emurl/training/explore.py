@@ -165,18 +165,13 @@ class Explorer:
     def _begin(self, i: int, frames: np.ndarray, trial: bool = False) -> Episode:
         place = None if trial else self._choose()
         if place is None:
-            self.envs.restart(i)
-            self.envs.consoles[i].wait(int(self.rng.integers(self.wait_ticks + 1)))
-            frames[i] = self.envs.consoles[i].gameboy.frame()
+            frames[i] = self.envs.restart(i, wait=int(self.rng.integers(self.wait_ticks + 1)))
             standing, steps = self.judge.begin(), 0
             for value in self._carry.values():
                 value[i] = 0
         else:
             state, played = place.state()
-            self.envs.restart(i, state)
-            for action in played:
-                self.envs.consoles[i].play(action)
-            frames[i] = self.envs.consoles[i].gameboy.frame()
+            frames[i] = self.envs.restart(i, state, played)
             if played and place.begun > 1:  # it is likely begun from again
                 place.packed = self._packed(i)
             standing, steps = place.standing.copy(), place.steps

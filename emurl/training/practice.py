@@ -17,10 +17,12 @@ from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, 
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge, Standing
 from emurl.training.perception import Perception
+from emurl.training.rollout import Rollout
 from emurl.training.sources import VectorSource
 from emurl.training.ways import Place, pack, unpack
 
 NEVER = 1_000_000  # splits: more than there are
+KEPT = ("since", "until", "played", "tried", "passed")  # arrays of a source that a rollout goes on from
 
 
 class PracticeSettings(Settings):
@@ -60,7 +62,7 @@ class PracticeSource(VectorSource):
         self.ways = {split: list(places) for split, places in sorted(ways.items()) if places}
         self.remember, self.consoles = remember, envs
         super().__init__(envs, agent, num_steps, rng)
-        self.tokens: np.ndarray = np.asarray(self.observation)
+        self.observation: np.ndarray  # token grids
         # Of the episodes that stood before each split, how many there were and how many passed it; what is older counts less.
         self.tried, self.passed = (np.zeros(len(judge.splits) + 1) for _ in range(2))
         self.standings = [judge.begin() for _ in range(self.n)]
@@ -96,23 +98,17 @@ class PracticeSource(VectorSource):
     def _begin(self, i: int) -> None:
         """Start a new episode on console `i`."""
         place, self.until[i] = self._choose()
-        console = self.consoles.consoles[i]
         if place is None:
-            self.consoles.restart(i)
-            console.wait(int(self.rng.integers(self.wait_ticks + 1)))
+            self.raw[i] = self.consoles.restart(i, wait=int(self.rng.integers(self.wait_ticks + 1)))
             self.standings[i] = self.judge.begin()
         else:
-            state, played = place.state()
-            self.consoles.restart(i, state)
-            for action in played:
-                console.play(action)
+            self.raw[i] = self.consoles.restart(i, *place.state())
             self.standings[i] = place.standing.copy()
             self.resume(i, self.remember(place))
-        self.raw[i] = console.gameboy.frame()
-        self.tokens[i] = self.observe(self.raw[i : i + 1])[0]
+        self.observation[i] = self.observe(self.raw[i : i + 1])[0]
         self.since[i], self.played[i] = 0, -1
         if place is None:
-            self.judge.update([self.standings[i]], self.tokens[i : i + 1])
+            self.judge.update([self.standings[i]], self.observation[i : i + 1])
 
     def began_at_power_on(self, i: int) -> bool:
         """Whether the episode that is on began at power-on."""
@@ -124,9 +120,9 @@ class PracticeSource(VectorSource):
         stuck = (self.rng.random(self.n) < settings.sticky) & (self.played >= 0)
         self.played = np.where(stuck, self.played, actions)
         self.raw[:] = self.consoles.step(self.played)[0]
-        self.tokens = self.observe(self.raw).copy()
+        self.observation = self.observe(self.raw)
         before = [(standing.passed, standing.reached, self._worth(standing)) for standing in self.standings]
-        self.judge.update(self.standings, self.tokens)
+        self.judge.update(self.standings, self.observation)
         rewards = np.full(self.n, -settings.pace, np.float32)
         terminated, truncated = np.zeros(self.n, bool), np.zeros(self.n, bool)
         last = {}
@@ -148,9 +144,8 @@ class PracticeSource(VectorSource):
             else:
                 truncated[i] = standing.passed >= self.until[i]
             if terminated[i] or truncated[i]:
-                last[i] = self.tokens[i].copy()
+                last[i] = self.observation[i].copy()
                 self._begin(i)
-        self.observation = self.tokens
         return rewards, terminated, truncated, last
 
     def _worth(self, standing: Standing) -> float:
@@ -163,7 +158,7 @@ class PracticeSource(VectorSource):
         self.tried[first:last] += 1.0
         self.passed[first:last] += float(success)
 
-    def scored(self, rollout: Any) -> None:
+    def scored(self, rollout: Rollout) -> None:
         """What is known of success counts less from update to update."""
         self.tried *= self.settings.forgets
         self.passed *= self.settings.forgets
@@ -172,18 +167,14 @@ class PracticeSource(VectorSource):
         """As `VectorSource.tensors`, with where the episodes stand; the perception forgets, because a resumed run's knows nothing either."""
         saved = super().tensors()
         self.perception.forget()
-        arrays = {"tokens": self.tokens, "since": self.since, "until": self.until, "played": self.played}
-        arrays |= {"tried": self.tried, "passed": self.passed}
-        saved |= {name: torch.from_numpy(np.ascontiguousarray(array).copy()) for name, array in arrays.items()}
+        saved |= {name: torch.from_numpy(getattr(self, name).copy()) for name in KEPT}
         return saved | {f"stands_{name}": tensor for name, tensor in pack(map(_nowhere, self.standings))[0].items()}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
         super().restore(tensors)
-        self.tokens = tensors["tokens"].numpy().copy()
-        self.observation = self.tokens
-        self.since, self.until, self.played = (tensors[name].numpy().copy() for name in ("since", "until", "played"))
-        self.tried, self.passed = tensors["tried"].numpy().copy(), tensors["passed"].numpy().copy()
+        for name in KEPT:
+            setattr(self, name, tensors[name].numpy().copy())
         kept = {name.removeprefix("stands_"): tensor for name, tensor in tensors.items() if name.startswith("stands_")}
         self.standings = [place.standing for place in unpack(kept)]
         self.perception.forget()

@@ -29,6 +29,8 @@ from emurl.training.explore import Explorer
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
 from emurl.training.practice import NEVER, PracticeSettings, PracticeSource
+from emurl.training.rollout import Rollout
+from emurl.training.supervised import seeded
 from emurl.training.ways import Place
 from tests.fixtures import playing
 from tests.training.test_explore import inputs_with_footage, settings
@@ -82,6 +84,11 @@ class World:
         )
 
 
+def columns_of(rollout: Rollout) -> np.ndarray:
+    """The column the tile is in, by step and console."""
+    return np.array([[int((grid == 0).any(axis=0).argmax()) for grid in row] for row in np.asarray(rollout.observations)])
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Any:
     made = World(tmp_path)
@@ -110,7 +117,7 @@ def test_what_sometimes_fails_is_begun_before(world: World) -> None:
 def test_steps_are_paid_what_was_gained_and_the_end(world: World, paid: str) -> None:
     source = world.source(Presser(RIGHT), {}, steps=40, sticky=0.0, pace=0.25, finish=5.0, paid=paid)
     rollout = source.collect()
-    columns = np.array([[int((grid == 0).any(axis=0).argmax()) for grid in row] for row in np.asarray(rollout.observations)])
+    columns = columns_of(rollout)
     assert rollout.terminated.any() and not rollout.truncated.any()
     for i in range(source.n):
         furthest = columns[0, i]
@@ -152,7 +159,7 @@ def test_an_episode_for_practice_ends_after_its_split(world: World) -> None:
     assert [one.passed for one in source.standings] == [1] * 3 and source.until.tolist() == [2] * 3
     rollout = source.collect()
     assert rollout.truncated.any() and not any(one.power_on for one in rollout.episodes if one.steps < 10)
-    columns = np.array([[int((grid == 0).any(axis=0).argmax()) for grid in row] for row in np.asarray(rollout.observations)])
+    columns = columns_of(rollout)
     first = int(np.flatnonzero(rollout.truncated[:, 0])[0])
     assert columns[0, 0] >= 3 and (columns[: first + 1, 0] < 6).all()  # the second split is column 6
 
@@ -174,8 +181,10 @@ def test_a_rollout_goes_on_from_what_was_kept(world: World) -> None:
 
 
 def remembering(seed: int) -> RecurrentPolicy:
-    torch.manual_seed(seed)
-    return RecurrentPolicy(playing.VOCAB, "transformer", token_dim=8, dim=16, heads=2, width=16, hidden=16).eval()
+    policy: RecurrentPolicy = seeded(
+        seed, lambda: RecurrentPolicy(playing.VOCAB, "transformer", token_dim=8, dim=16, heads=2, width=16, hidden=16)
+    )
+    return policy.eval()
 
 
 @torch.inference_mode()

@@ -134,9 +134,14 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         zeros = np.zeros(self.num_envs)
         return self._observations(), zeros, np.zeros(self.num_envs, bool), over.copy(), infos
 
-    def restart(self, i: int, state: bytes | None = None) -> np.ndarray:
-        """Begin a new episode on console `i` from power-on or a save state; returns its first frame (a view)."""
+    def restart(self, i: int, state: bytes | None = None, played: Iterable[int] = (), wait: int = 0) -> np.ndarray:
+        """Begin a new episode on console `i` from power-on or a save state, or from where `played` actions and `wait` frames without a
+        button lead from there; returns its first frame (a view).
+        """
         self.consoles[i].restart(state)
+        for action in played:
+            self.consoles[i].play(action)
+        self.consoles[i].wait(wait)
         self._over[i] = False
         return self._look(i)
 

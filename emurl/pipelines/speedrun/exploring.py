@@ -20,9 +20,9 @@ import pandas as pd
 import torch
 from pydantic import Field
 
+from emurl.agents.ppo.token_networks import TokenMemory
 from emurl.core import interrupt
 from emurl.core.output import Output
-from emurl.core.recall import recall
 from emurl.core.settings import Natural, Positive, Rate, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -199,19 +199,11 @@ def trial_return(trials: Sequence[Ended], positions: int) -> float:
 
 def remembering(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """What `policy` remembers of a way; what it made of a grid is kept."""
-    features: dict[bytes, torch.Tensor] = {}
+    network = TokenMemory(policy)
 
     @torch.inference_mode()
     def remember(grids: np.ndarray) -> dict[str, np.ndarray]:
-        state = torch.zeros(1, policy.hidden, device=policy.device)
-        keys = [grid.tobytes() for grid in np.ascontiguousarray(grids)]
-
-        def compute(places: list[int]) -> torch.Tensor:
-            return policy.features(torch.from_numpy(grids[places].astype(np.int64)).to(policy.device))
-
-        if keys:
-            state = policy.remember(torch.stack(recall(features, keys, compute))[:, None], state)[1]
-        return {"state": state[0].cpu().numpy()}
+        return {name: value[0] for name, value in network.after(network.initial(1), grids[:, None]).items()}
 
     return remember
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,9 +208,7 @@ def _ppo(
         envs.close()
         trial_envs.close()
     _write(output.path("history.json"), state.history)
-    _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
-    for alarm in state.alarms:
-        output.note(f"alarm: {alarm}")
+    _tell(state, "trials.json", output)
     return _metrics(state, settings)
 
 
@@ -234,7 +232,7 @@ def _explore(
     finally:
         envs.close()
     history, practiced = {"explore": told.rounds}, {}
-    _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in enumerate(told.trials)])
+    _write_trials(output.path("trials.json"), enumerate(told.trials))
     if settings.practice.steps:
         state = _practice(settings, policy, ways, perception, judge, spec, signature, output, tracker)
         history["practice"] = state.history
@@ -284,9 +282,7 @@ def _practice(
     finally:
         envs.close()
         trial_envs.close()
-    _write(output.path("practice.json"), [{"update": at, "return": value} for at, value in state.trials])
-    for alarm in state.alarms:
-        output.note(f"alarm: {alarm}")
+    _tell(state, "practice.json", output)
     return state
 
 
@@ -317,6 +313,17 @@ def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
         "steps_per_second": steps / max(state.seconds, 1e-9),
         "wall_seconds": state.seconds,
     }
+
+
+def _tell(state: State, name: str, output: Output) -> None:
+    """Write a run's trials into the file `name`, and note its alarms."""
+    _write_trials(output.path(name), state.trials)
+    for alarm in state.alarms:
+        output.note(f"alarm: {alarm}")
+
+
+def _write_trials(path: Path, trials: Iterable[Sequence[float]]) -> None:
+    _write(path, [{"update": at, "return": value} for at, value in trials])
 
 
 def _write(path: Path, value: Any) -> None:

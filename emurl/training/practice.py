@@ -6,8 +6,8 @@ episode there passes it ("learnability", 2408.15099). Steps are paid what the ju
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -46,17 +46,29 @@ class PracticeSettings(Settings):
     burn_in: Positive = 64  # steps before a place that the network reads again to remember the way there (R2D2's burn-in)
 
 
+class Memory(Protocol):
+    """What the agent remembers at a place, of the way there."""
+
+    def __call__(self, place: Place) -> Carry:
+        """A carry without its first axis."""
+        ...
+
+    def forget(self) -> None:
+        """Forget what was computed for it."""
+        ...
+
+
 class PracticeSource(VectorSource):
     """Plays on `envs` (no reset of their own, no limit of steps).
 
     Args:
-        ways: ends of ways, by the split they passed last. remember: what the agent remembers at such a place: a carry without its first
-            axis. wait_ticks: an episode from power-on waits up to so many.
+        ways: ends of ways, by the split they passed last. remember: what the agent remembers at such a place. wait_ticks: an episode from
+            power-on waits up to so many.
     """
 
     def __init__(
         self, envs: ThreadedVectorEnv, agent: Any, num_steps: int, rng: np.random.Generator, perception: Perception, judge: SplitJudge,
-        ways: Mapping[int, Sequence[Place]], remember: Callable[[Place], Carry], settings: PracticeSettings, wait_ticks: int,
+        ways: Mapping[int, Sequence[Place]], remember: Memory, settings: PracticeSettings, wait_ticks: int,
     ) -> None:  # fmt: skip
         self.perception, self.judge, self.settings, self.wait_ticks = perception, judge, settings, wait_ticks
         self.ways = {split: list(places) for split, places in sorted(ways.items()) if places}
@@ -164,9 +176,9 @@ class PracticeSource(VectorSource):
         self.passed *= self.settings.forgets
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """As `VectorSource.tensors`, with where the episodes stand; the perception forgets, because a resumed run's knows nothing either."""
+        """As `VectorSource.tensors`, with where the episodes stand; what was looked at is forgotten: a resumed run knows nothing either."""
         saved = super().tensors()
-        self.perception.forget()
+        self.forget()
         saved |= {name: torch.from_numpy(getattr(self, name).copy()) for name in KEPT}
         return saved | {f"stands_{name}": tensor for name, tensor in pack(map(_nowhere, self.standings))[0].items()}
 
@@ -177,7 +189,12 @@ class PracticeSource(VectorSource):
             setattr(self, name, tensors[name].numpy().copy())
         kept = {name.removeprefix("stands_"): tensor for name, tensor in tensors.items() if name.startswith("stands_")}
         self.standings = [place.standing for place in unpack(kept)]
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was made of frames and of ways: in another batch a network rounds a little differently."""
         self.perception.forget()
+        self.remember.forget()
 
 
 def _nowhere(standing: Standing) -> Place:

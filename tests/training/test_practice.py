@@ -51,6 +51,16 @@ class Presser(RandomAgent):
         return np.full_like(actions, self.button), carry, extras
 
 
+class NoMemory:
+    """Of an agent that remembers nothing."""
+
+    def __call__(self, place: Place) -> dict[str, Any]:
+        return {}
+
+    def forget(self) -> None:
+        pass
+
+
 class World:
     """The tile's consoles, and ways that chance found there."""
 
@@ -78,7 +88,7 @@ class World:
             self.perception,
             self.judge,
             ways,
-            lambda place: {},
+            NoMemory(),
             PracticeSettings(**how),
             wait_ticks=4,
         )

@@ -45,14 +45,10 @@ def practice(
     remember = WayMemory(network, reference, settings.burn_in)
     source = PracticeSource(envs, agent, ppo.num_steps, rng, perception, judge, ways, remember, settings, wait_ticks)
 
-    def forget() -> None:
-        perception.forget()
-        remember.forget()
-
     return train(
         agent, source, ppo.model_copy(update={"total_steps": settings.steps}), tracker=tracker, scratch=output.scratch,
         saved=output.scratch_saved, signature=signature, name="practice",
-        selection=Selection(lambda candidate: trial(candidate.network.module), trials, forget),
+        selection=Selection(lambda candidate: trial(candidate.network.module), trials, source.forget),
     )  # fmt: skip
 
 

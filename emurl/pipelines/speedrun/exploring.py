@@ -63,7 +63,7 @@ class WaysSettings(OptimizerSettings):
 class ExploreSettings(Settings):
     """`policy.method: explore`."""
 
-    rounds: Positive = 6  # of learning and exploring again
+    rounds: Natural = 6  # of learning and exploring again; 0: nothing is learned from the ways that the first phase found
     first: FirstPhaseSettings = FirstPhaseSettings()  # how the clone explores
     later: PhaseSettings = PhaseSettings()  # how the policy of each round does
     archive: ArchiveSettings = ArchiveSettings()  # what is kept
@@ -77,7 +77,8 @@ class ExploreSettings(Settings):
 class Explored:
     """What came of it. `rounds` is one row a round; `trials` the `trial_return` of the policy before any round and after each.
 
-    `learned` is of a round that explores: what it learned from before, and its last loss.
+    `finished_ways` to the end are kept, and `frontier` is the share of the course that anybody got to. `learned` is of a round that
+    explores: what it learned from before, and its last loss.
     """
 
     rounds: list[dict[str, float]] = field(default_factory=list)
@@ -86,6 +87,8 @@ class Explored:
     best_round: int = 0
     steps: int = 0
     seconds: float = 0.0
+    finished_ways: int = 0
+    frontier: float = 0.0
     learned: dict[str, float] = field(default_factory=dict)
 
 
@@ -150,7 +153,8 @@ def explore(
                 pause=pause,
             )
         trials = [one for one in ended if one.trial]
-        told.steps = explorer.steps
+        told.steps, told.finished_ways = explorer.steps, len(explorer.done)
+        told.frontier = explorer.frontier / (judge.positions - 1)
         told.seconds += time.monotonic() - began
         told.trials.append(trial_return(trials, judge.positions))
         if told.trials[-1] > told.best:
@@ -175,8 +179,8 @@ def explore(
         row = {
             "step": float(told.steps),
             **told.learned,
-            "finished_ways": float(len(explorer.done)),
-            "frontier": explorer.frontier / (judge.positions - 1),
+            "finished_ways": float(told.finished_ways),
+            "frontier": told.frontier,
             "trial": told.trials[-1],
             "trial_finished": float(np.mean([one.finished for one in trials])),
         }

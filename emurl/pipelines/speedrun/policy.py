@@ -56,7 +56,7 @@ from emurl.training.on_policy import Selection, State, train
 from emurl.training.perception import Perception
 from emurl.training.practice import PracticeSettings
 from emurl.training.settings import PlaySettings
-from emurl.training.supervised import resolve_device
+from emurl.training.supervised import resolve_device, seeded
 from emurl.training.ways import Place
 
 METRICS: dict[str, str] = {
@@ -67,9 +67,9 @@ METRICS: dict[str, str] = {
     "return_std_clone": "the same of the clone",
     "selection_return": "return of the kept weights in the trials they were chosen by: the best of several, so never below the clone's;"
     " with `method: explore` the mean of the share of the course and of the share that finished",
-    "selection_return_clone": "return of the clone in those trials",
+    "selection_return_clone": "return in those trials of what training began with: of the clone, but with `start: scratch`",
     "selection_return_last": "return of the last weights in those trials",
-    "best_update": "the update after which the weights that were kept were tried; 0: the clone",
+    "best_update": "the update after which the weights that were kept were tried; 0: before any",
     "updates": "updates made",
     "env_steps": "environment steps of all consoles together",
     "entropy": "entropy of the actions, in nats; as the following, a mean over the last quarter of the updates",
@@ -100,6 +100,7 @@ class PolicySettings(PPOConfig):
     """`policy`: PPO over VQ tokens; its network is the cloned one's."""
 
     emulator: EmulatorSettings = EmulatorSettings()
+    start: Literal["clone", "scratch"] = "clone"  # what learns: the cloned policy, or one of its shape that has learned nothing
     memory: Literal["recurrent", "frames", "none"] | None = None  # what the cloned policy has to have; left unsaid, what it has
     kl_coef: NonNegative = 0.2  # weight of KL(policy ‖ clone)
     value_warmup: Share = 0.08  # share of the updates that teach the value head alone: the clone has no value
@@ -135,7 +136,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             f"policy.memory: {settings.memory}, expected {memory_of(clone)}, as the policy of {inputs['behavior'].ref} has; "
             "behavior.memory decides it"
         )
-    policy = copy.deepcopy(clone)
+    policy = copy.deepcopy(clone) if settings.start == "clone" else untrained(clone, settings.seed)
     signature = settings.fingerprint_values() | {name: artifact.digest for name, artifact in sorted(inputs.items())}
 
     judge = None
@@ -160,7 +161,7 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             assert isinstance(policy, RecurrentPolicy)
             learned = _explore(settings, inputs, policy, perception, judge, spec, signature, output, tracker)
         else:
-            learned = _ppo(settings, inputs, policy, clone, perception, spec, signature, selected, output, tracker)
+            learned = _ppo(settings, inputs, policy, perception, spec, signature, selected, output, tracker)
         fresh = {name: episodes(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
     finally:
         fresh_envs.close()
@@ -178,12 +179,17 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             f"{output.metrics['return_mean_clone']:.4g}: training made it worse, whatever the trials said"
         )
     if output.metrics["best_update"] == 0 and not output.metrics.get("practice_best_update"):
-        output.note("no trial of the trained policy did better than the clone: the clone's weights were kept")
+        output.note("no trial did better than the one before training: the weights that it began with were kept")
+
+
+def untrained(policy: TokenPolicy, seed: int) -> TokenPolicy:
+    """A policy of the shape of `policy` that has learned nothing, where it is and ready to play."""
+    return seeded(seed, lambda: type(policy)(**policy.config)).to(policy.device).eval()
 
 
 def _ppo(
-    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, clone: TokenPolicy, perception: Perception,
-    spec: ScreenSpec, signature: dict[str, Any], selected: Callable[[TokenPolicy, ThreadedVectorEnv], float], output: Output,
+    settings: PolicySettings, inputs: Mapping[str, Artifact], policy: TokenPolicy, perception: Perception, spec: ScreenSpec,
+    signature: dict[str, Any], selected: Callable[[TokenPolicy, ThreadedVectorEnv], float], output: Output,
     tracker: Tracker,
 ) -> dict[str, Any]:  # fmt: skip
     """PPO, paid by the ranker's progress; trains `policy` in place and returns its metrics."""
@@ -192,7 +198,7 @@ def _ppo(
     reward = ProgressReward(perception.progress, settings.time_penalty, familiar, settings.reward_interval)
     envs, trial_envs = (consoles(settings.emulator, spec, settings.num_envs) for _ in range(2))
     try:
-        agent = PPOAgent(token_network(policy), settings, rng, reference=token_network(clone))
+        agent = PPOAgent(token_network(policy), settings, rng, reference=token_network(copy.deepcopy(policy)))
         source = ConsoleSource(
             envs, agent, settings.num_steps, rng, reward, perception, episode_steps=settings.episode_steps,
             archive=StateArchive(settings.archive_capacity, settings.archive_save_every), archive_share=settings.archive_share,
@@ -252,8 +258,8 @@ def _explore(
         "best_update": told.best_round,
         "updates": len(told.rounds),
         "env_steps": told.steps,
-        "finished_ways": told.rounds[-1]["finished_ways"],
-        "frontier": told.rounds[-1]["frontier"],
+        "finished_ways": told.finished_ways,
+        "frontier": told.frontier,
         "steps_per_second": told.steps / max(told.seconds, 1e-9),
         "wall_seconds": told.seconds,
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emurl.core.artifact import DEFAULT_PIPELINE
 from emurl.core.config import Config
-from emurl.core.errors import EmurlError
+from emurl.core.errors import EmurlError, InputError
 from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import free_at
 from emurl.core.proxies import without_user
@@ -296,6 +296,8 @@ def _models(config: Config) -> list[Check]:
 
     try:
         health = of_store(Store(config.store))  # the check of the store has probed it
+    except InputError as error:
+        return [Check("models", "warning", str(error), "emurl artifacts verify, then make that stage again")]
     except EmurlError:
         return []  # and has said so
     return [

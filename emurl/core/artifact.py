@@ -268,6 +268,9 @@ def read_manifest(text: bytes | str, where: str) -> dict[str, Any]:
             if not isinstance(manifest[key], kind):
                 expected = kind.__name__ if isinstance(kind, type) else str(kind)
                 raise TypeError(f"{key} is {type(manifest[key]).__name__}, expected {expected}")
+        for name, value in manifest["metrics"].items():
+            if not isinstance(value, (bool, int, float, str)) and value is not None:
+                raise TypeError(f"metrics.{name} is {type(value).__name__}, expected a number, a text or null")
         if not SHA256.fullmatch(manifest["digest"]):  # a part of it is the name of a folder
             raise ValueError(f"digest is {manifest['digest'][:80]!r}, expected 64 hex digits")
         for file in manifest["files"]:

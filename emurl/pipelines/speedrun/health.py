@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emurl.core.artifact import DEFAULT_PIPELINE
+from emurl.core.errors import InputError
 from emurl.core.store import Store
 
 
@@ -72,8 +73,15 @@ class Health:
 
 
 def of_metrics(ref: str, stage: str, metrics: Mapping[str, Any]) -> Health:
-    """The health of an artifact with these metrics; what was not measured (None, or by an older version) is not asked for."""
+    """The health of an artifact with these metrics; what was not measured (None, or by an older version) is not asked for.
+
+    Raises:
+        InputError: a metric is no number.
+    """
     norms = [norm for norm in NORMS if norm.stage == stage and metrics.get(norm.metric) is not None]
+    for name, value in ((norm.metric, metrics[norm.metric]) for norm in norms):
+        if isinstance(value, str):
+            raise InputError(f"{ref}: metrics.{name} is {value[:80]!r}, expected a number")
     told = {norm.metric: float(metrics[norm.metric]) for norm in norms}
     return Health(ref, told, tuple(norm for norm in norms if not norm.met_by(told[norm.metric])))
 

@@ -49,3 +49,13 @@ def test_the_doctor_reads_the_store(tmp_path):
     (check,) = doctor._models(config)
     assert (check.name, check.verdict) == ("reward", "warning")
     assert "reward@v1: pair_accuracy 0.7, expected at least 0.95" in check.seen and "alignment.rounds" in check.mend
+
+
+def test_a_metric_that_is_a_word_is_said(tmp_path):
+    config, store = load_config(None, [f"store={tmp_path}"]), Store(tmp_path)
+    with store.making("speedrun", "reward", "f" * 64) as output:
+        output.metrics.update(GOOD | {"pair_accuracy": "high"})
+        store.publish(output, facts("speedrun", "reward", "f" * 64))
+    (check,) = doctor._models(config)
+    assert (check.name, check.verdict) == ("models", "warning")
+    assert check.seen == "reward@v1: metrics.pair_accuracy is 'high', expected a number"

@@ -12,10 +12,10 @@ from emurl.rewards.base import Reward
 from emurl.training.archive import StateArchive
 from emurl.training.perception import Perception
 from emurl.training.rollout import Rollout
-from emurl.training.sources import VectorSource
+from emurl.training.screen_source import ScreenSource
 
 
-class ConsoleSource(VectorSource):
+class ConsoleSource(ScreenSource):
     """Plays on `envs` (autoreset off, no step limit of its own), and begins episodes anew after `episode_steps`.
 
     An episode begins from the archive with probability `archive_share`, else at power-on. First episodes are cut short at
@@ -37,25 +37,16 @@ class ConsoleSource(VectorSource):
         archive: StateArchive,
         archive_share: float,
     ) -> None:
-        self.perception, self.archive = perception, archive
+        self.archive = archive
         # Only what goes back further than the frames themselves is worth its place beside a state.
         self.remembers = bool(agent.network.recurrent)
         self.episode_steps, self.archive_share = episode_steps, archive_share
-        self.consoles = envs
-        super().__init__(envs, agent, num_steps, rng, reward)
+        super().__init__(envs, agent, num_steps, rng, perception, reward)
         self.tokens: np.ndarray = np.asarray(self.observation)
         n = self.n
         self.left = rng.integers(1, episode_steps + 1, n) if n > 1 else np.full(n, episode_steps)
         self.power_on = np.ones(n, bool)
         self.kept: list[tuple[bytes, int, int]] = []  # states put into the archive, to be scored: (key, time, console)
-
-    def _reset(self, seed: int | None) -> tuple[np.ndarray, dict[str, Any]]:
-        frames, _ = self.consoles.reset()
-        return frames.copy(), {}
-
-    def observe(self, raw: np.ndarray) -> np.ndarray:
-        """Frames uint8 (N, 144, 160) as token grids int16 (N, 9, 10)."""
-        return self.perception.encode(raw)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Any]]:
         """As `VectorSource.step`; an episode that is over by its length begins anew."""

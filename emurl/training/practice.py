@@ -18,7 +18,7 @@ from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge, Standing
 from emurl.training.perception import Perception
 from emurl.training.rollout import Rollout
-from emurl.training.sources import VectorSource
+from emurl.training.screen_source import ScreenSource
 from emurl.training.ways import Place, pack, unpack
 
 NEVER = 1_000_000  # splits: more than there are
@@ -58,7 +58,7 @@ class Memory(Protocol):
         ...
 
 
-class PracticeSource(VectorSource):
+class PracticeSource(ScreenSource):
     """Plays on `envs` (no reset of their own, no limit of steps).
 
     Args:
@@ -70,25 +70,15 @@ class PracticeSource(VectorSource):
         self, envs: ThreadedVectorEnv, agent: Any, num_steps: int, rng: np.random.Generator, perception: Perception, judge: SplitJudge,
         ways: Mapping[int, Sequence[Place]], remember: Memory, settings: PracticeSettings, wait_ticks: int,
     ) -> None:  # fmt: skip
-        self.perception, self.judge, self.settings, self.wait_ticks = perception, judge, settings, wait_ticks
+        self.judge, self.settings, self.wait_ticks, self.remember = judge, settings, wait_ticks, remember
         self.ways = {split: list(places) for split, places in sorted(ways.items()) if places}
-        self.remember, self.consoles = remember, envs
-        super().__init__(envs, agent, num_steps, rng)
-        self.observation: np.ndarray  # token grids
+        super().__init__(envs, agent, num_steps, rng, perception)
         # Of the episodes that stood before each split, how many there were and how many passed it; what is older counts less.
         self.tried, self.passed = (np.zeros(len(judge.splits) + 1) for _ in range(2))
         self.standings = [judge.begin() for _ in range(self.n)]
         self.since, self.until, self.played = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64), np.full(self.n, -1)
         for i in range(self.n):
             self._begin(i)
-
-    def _reset(self, seed: int | None) -> tuple[np.ndarray, dict[str, Any]]:
-        frames, _ = self.consoles.reset()
-        return frames.copy(), {}
-
-    def observe(self, raw: np.ndarray) -> np.ndarray:
-        """Frames uint8 (N, 144, 160) as token grids int16 (N, 9, 10)."""
-        return self.perception.encode(raw)
 
     def success(self) -> np.ndarray:
         """Chance to pass each split, float64 (splits + 1,), the last being the end; with one success and one failure besides."""
@@ -127,7 +117,7 @@ class PracticeSource(VectorSource):
         return bool(self.until[i] == NEVER)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Any]]:
-        """As `VectorSource.step`. Who is lost has ended: what could still come of it would take more time than a game has."""
+        """As `ScreenSource.step`. Who is lost has ended: what could still come of it would take more time than a game has."""
         settings = self.settings
         stuck = (self.rng.random(self.n) < settings.sticky) & (self.played >= 0)
         self.played = np.where(stuck, self.played, actions)
@@ -176,7 +166,7 @@ class PracticeSource(VectorSource):
         self.passed *= self.settings.forgets
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """As `VectorSource.tensors`, with where the episodes stand; what was looked at is forgotten: a resumed run knows nothing either."""
+        """As `ScreenSource.tensors`, with where the episodes stand; what was looked at is forgotten: a resumed run knows nothing either."""
         saved = super().tensors()
         self.forget()
         saved |= {name: torch.from_numpy(getattr(self, name).copy()) for name in KEPT}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,22 @@ from emurl.core.files import write_atomically
 from emurl.core.refusals import require_file, writing
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
+from emurl.footage.alignment import AlignmentSettings
 from emurl.footage.clock import clock_of
 from emurl.footage.dataset import NOT_GAME, FrameReader
 from emurl.footage.decode import decode
-from emurl.footage.split_times import footage_times
+from emurl.footage.split_times import Stopwatch, footage_times
 from emurl.footage.tokens import Tokens
 from emurl.footage.video import NotAVideo, probe
 from emurl.models.tokenizer import Tokenizer
-from emurl.pipelines.speedrun.course import load_judge
+from emurl.pipelines.speedrun.course import alignment_of, load_judge
 from emurl.pipelines.speedrun.frames import FramesSettings, crops_of, look_for_screen
 from emurl.report.lss import livesplit
 from emurl.report.splits_sheet import Shot, draw_sheet
-from emurl.rewards.split_times import SplitTimes, Stopwatch, bests, median_runs, medians
+from emurl.rewards.split_times import SplitTimes, bests, median_runs, medians
 from emurl.rewards.splits import SplitJudge
+from emurl.screen import decode as unpacked
+from emurl.screen import encode
 from emurl.training.supervised import resolve_device
 
 NAMED = 4  # runs that a message about an unknown one names
@@ -77,7 +81,7 @@ def splits(
     if reward.stage != "reward":
         raise InputError(f"--input {judge_of}: is of stage {reward.stage}, expected a version of reward")
     frames, tokenizer = (store.get(reward.parent(name)) for name in ("frames", "tokenizer"))
-    judge = load_judge(reward, device)
+    judge, alignment = load_judge(reward, device), alignment_of(reward)
     if not judge.splits and (sheet or lss):
         raise InputError(
             f"{'--sheet' if sheet else '--lss'}: the runs of {frames.ref} have no splits in common, there is nothing to write"
@@ -86,13 +90,13 @@ def splits(
     place, video = (None, None) if what is None else _which(what, reader, frames)
     tokens = Tokens(reader, frames, tokenizer)
     if video is None:
-        course = _Course(reward, frames, tokenizer, judge, reader, footage_times(judge, tokens, tracker))
+        course = _Course(reward, frames, tokenizer, judge, reader, footage_times(judge, alignment, tokens, tracker))
         shown = [course.runs[place]] if place is not None else course.runs
         pictures = _of_footage(course, [place] * len(judge.splits)) if place is not None else None
     else:
         # What takes longest and may fail comes first.
-        mine, pictures = _watch(video, config.frames, reader.videos[0].fps, judge, tokenizer, str(device), tracker)
-        course = _Course(reward, frames, tokenizer, judge, reader, footage_times(judge, tokens, tracker))
+        mine, pictures = _watch(video, config.frames, reader.videos[0].fps, judge, alignment, tokenizer, str(device), tracker)
+        course = _Course(reward, frames, tokenizer, judge, reader, footage_times(judge, alignment, tokens, tracker))
         shown = [mine]
     if sheet is not None:
         usual = _of_footage(course, median_runs(course.runs))
@@ -128,36 +132,46 @@ def _which(what: str, reader: FrameReader, frames: Artifact) -> tuple[int | None
 
 
 def _watch(
-    path: Path, settings: FramesSettings, fps: float, judge: SplitJudge, tokenizer: Artifact, device: str, tracker: Tracker
-) -> tuple[SplitTimes, list[Shot]]:
+    path: Path, settings: FramesSettings, fps: float, judge: SplitJudge, alignment: AlignmentSettings, tokenizer: Artifact, device: str,
+    tracker: Tracker,
+) -> tuple[SplitTimes, list[Shot]]:  # fmt: skip
     """The times of a video that is not of the footage, and what it shows at each split."""
     crops = crops_of(settings)
-    watch, seen = Stopwatch(judge), dict[int, np.ndarray]()
-    try:
-        told = probe(path).duration_s
-        duration = clock_of(path, settings.sampling.longest_gap_s).duration_s(told)
-        given = next((crops[key] for key in (str(path), path.name, path.stem) if key in crops), None)
-        tracker.message(f"{path}: looking for the screen")
-        segments, ways = look_for_screen(path, settings, given, duration or float("inf"))
-        if not ways:
-            raise WorkError(f"{path}: no screen that could be trusted ({segments[0].reason}); see frames.crop_config")
-        model = Tokenizer.from_pretrained(tokenizer.path("model"), device)
-        # What the tokenizer reads; how a video becomes that is the settings' matter.
-        screen = settings.screen.model_copy(update={"channels": model.channels, "shades": model.shades})
-        chunks = closing(decode(path, ways, fps, settings.flags, settings.sampling.longest_gap_s, screen))
-        with chunks as coming, tracker.progress(max(1, round(duration * fps)), f"splits of {path.name}", "frames") as bar:
-            for chunk in coming:
-                game = np.flatnonzero(chunk.flags & NOT_GAME == 0)
-                if len(game):
-                    passed = watch.show(model.encode(chunk.frames[game]).cpu().numpy(), chunk.first + game)
-                    seen |= {split: chunk.frames[frame - chunk.first].copy() for split, frame in passed.items()}
-                bar.update(len(chunk.frames))
-                if watch.finished:
-                    break
-    except NotAVideo as error:
-        raise InputError(f"{path}: {error}, expected a video") from None
-    times = watch.read(path.stem, fps)
-    return times, [Shot(seen.get(split), seconds) for split, seconds in enumerate(times.seconds)]
+    watch = Stopwatch(judge, alignment)
+    with TemporaryFile() as kept:  # every frame, packed: when it was is told at the end
+        try:
+            told = probe(path).duration_s
+            duration = clock_of(path, settings.sampling.longest_gap_s).duration_s(told)
+            given = next((crops[key] for key in (str(path), path.name, path.stem) if key in crops), None)
+            tracker.message(f"{path}: looking for the screen")
+            segments, ways = look_for_screen(path, settings, given, duration or float("inf"))
+            if not ways:
+                raise WorkError(f"{path}: no screen that could be trusted ({segments[0].reason}); see frames.crop_config")
+            model = Tokenizer.from_pretrained(tokenizer.path("model"), device)
+            # What the tokenizer reads; how a video becomes that is the settings' matter.
+            screen = settings.screen.model_copy(update={"channels": model.channels, "shades": model.shades})
+            spec = screen.spec
+            chunks = closing(decode(path, ways, fps, settings.flags, settings.sampling.longest_gap_s, screen))
+            with chunks as coming, tracker.progress(max(1, round(duration * fps)), f"splits of {path.name}", "frames") as bar:
+                for chunk in coming:
+                    game = np.flatnonzero(chunk.flags & NOT_GAME == 0)
+                    if len(game):
+                        watch.show(model.encode(chunk.frames[game]).cpu().numpy(), chunk.first + game)
+                    kept.seek(chunk.first * spec.frame_bytes)
+                    kept.write(encode(chunk.frames, spec).data)
+                    bar.update(len(chunk.frames))
+                    if watch.finished:
+                        break
+        except NotAVideo as error:
+            raise InputError(f"{path}: {error}, expected a video") from None
+        times = watch.read(path.stem, fps)
+
+        def shown(frame: int) -> np.ndarray:
+            kept.seek(frame * spec.frame_bytes)
+            return unpacked(np.frombuffer(kept.read(spec.frame_bytes), np.uint8)[None], spec)[0]
+
+        seen = [None if frame is None else shown(frame) for frame in times.frames]
+    return times, [Shot(picture, seconds) for picture, seconds in zip(seen, times.seconds, strict=True)]
 
 
 def _of_footage(course: _Course, places: Sequence[int | None]) -> list[Shot]:

@@ -10,12 +10,14 @@ from PIL import Image
 
 from emurl import cli, splits
 from emurl.core.store import Store
+from emurl.footage.alignment import AlignmentSettings
 from emurl.footage.dataset import FrameReader
+from emurl.footage.split_times import Stopwatch
 from emurl.footage.tokens import Tokens
 from emurl.report.lss import livesplit, time_span
 from emurl.report.splits_sheet import CAPTION, GAP, HEAD
 from emurl.report.splits_table import ahead_or_behind, stopwatch
-from emurl.rewards.split_times import SplitTimes, Stopwatch, bests, median_runs, medians
+from emurl.rewards.split_times import SplitTimes, bests, median_runs, medians
 from emurl.rewards.splits import JudgeSettings, Split, SplitJudge
 from tests.fixtures.course import made_up_run
 from tests.fixtures.drawn_videos import make_sound
@@ -59,21 +61,46 @@ def told(emurl):
 # --- times by hand ---------------------------------------------------------------------------------------------------
 
 
+def watch_of(splits, settings):
+    """A stopwatch that knows one picture a position."""
+    return Stopwatch(SplitJudge(OneEach(), splits, KNOWN, 0.9, settings), AlignmentSettings())
+
+
 def test_a_stopwatch_notes_the_frame_that_passes_and_nothing_for_what_was_gone_without():
-    judge = SplitJudge(OneEach(), [Split(at, 1.0, 0.0) for at in (2, 4, 6)], KNOWN, 0.9, JudgeSettings(skip=1))
-    watch = Stopwatch(judge)
-    assert watch.show(np.stack([grid(0), grid(1), grid(2)]), [5, 6, 9]) == {0: 9} and not watch.finished
+    watch = watch_of([Split(at, 1.0, 0.0) for at in (2, 4, 6)], JudgeSettings(skip=1))
+    assert watch.read("run", 2.0) == SplitTimes("run", (None, None, None), 2.0, False)
+    watch.show(np.stack([grid(0), grid(1), grid(2)]), [5, 6, 9])
+    assert watch.read("run", 2.0) == SplitTimes("run", (9, None, None), 2.0, False)
     # Position 4 is never shown: with the picture of 6 it lies behind, without a time.
-    assert watch.show(np.stack([grid(5), grid(6)]), [10, 12]) == {2: 12} and watch.finished
-    assert watch.show(np.stack([grid(4)]), [13]) == {}
+    watch.show(np.stack([grid(5), grid(6)]), [10, 12])
+    assert watch.finished
+    watch.show(np.stack([grid(4)]), [13])
     times = watch.read("run", 2.0)
     assert times == SplitTimes("run", (9, None, 12), 2.0, True)
     assert times.seconds == (4.5, None, 6.0) and times.segments == (4.5, None, None)
 
 
+def test_a_picture_that_comes_too_soon_is_no_time():
+    """The judge passes a split at the first picture that it allows; that the run stood there later, one knows afterwards."""
+    watch = watch_of([Split(at, 1.0, 0.0) for at in (2, 4)], JudgeSettings(skip=1))
+    road = [grid(0), grid(4), *(grid(1, change) for change in range(6)), grid(2), grid(3), grid(4, 1), grid(5)]
+    watch.show(np.stack(road[:8]), range(8))
+    assert watch.finished and watch.judge.splits[-1].position == 4
+    late = watch_of([Split(at, 1.0, 0.0) for at in (2, 4, 5)], JudgeSettings(skip=1, confirmations=0))
+    late.show(np.stack(road), range(len(road)))
+    assert late.read("run", 1.0).frames == (8, 10, 11)
+
+
+def test_a_run_that_stops_half_way_is_not_led_to_the_end():
+    watch = watch_of([Split(at, 1.0, 0.0) for at in (1, 3, 9)], JudgeSettings())
+    watch.show(np.stack([grid(position, change) for position in range(5) for change in range(3)]), range(15))
+    assert watch.read("run", 1.0) == SplitTimes("run", (3, 9, None), 1.0, False)
+
+
 def test_a_judge_without_splits_is_never_done():
-    watch = Stopwatch(SplitJudge(OneEach(), [], KNOWN, 0.9, JudgeSettings()))
-    assert watch.show(grid(3)[None], [0]) == {} and not watch.finished and watch.read("run", 1.0).segments == ()
+    watch = watch_of([], JudgeSettings())
+    watch.show(grid(3)[None], [0])
+    assert not watch.finished and watch.read("run", 1.0).segments == ()
 
 
 def test_medians_and_bests_are_of_runs_that_have_a_time():

@@ -47,7 +47,7 @@ class AlignmentSettings(OptimizerSettings):
 
 def transition_log_probs(positions: int, frames: float, settings: AlignmentSettings) -> np.ndarray:
     """Log-probabilities float64 (max_advance + 1,) of being 0, 1, … positions further on a frame later, for runs of `frames` frames."""
-    stay = max(0.0, 1.0 - positions / frames)
+    stay = max(1.0, frames - positions) / frames  # a run shorter than the course can stand still, too
     chances = np.array([stay, *((1.0 - stay) * settings.advance_decay**step for step in range(settings.max_advance))])
     with np.errstate(divide="ignore"):
         logs: np.ndarray = np.log(chances / chances.sum())

@@ -1,24 +1,72 @@
-"""When every run of the footage passes the splits that they have in common."""
+"""When runs pass the splits that the footage has in common, told when they are over.
+
+The judge, who may not look ahead, says which splits a run passes and how far it gets: a picture that comes at several moments passes a
+split at the first of them, and one that no run showed before passes none. When, is read off the likeliest way of the whole run along
+the course (Viterbi 1967), as it is when runs are laid side by side.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from emurl.core.tracking import Tracker
+from emurl.footage.alignment import AlignmentSettings, best_path, floored, transition_log_probs
 from emurl.footage.dataset import CHUNK, NOT_GAME
 from emurl.footage.tokens import Tokens
-from emurl.rewards.split_times import SplitTimes, Stopwatch
+from emurl.rewards.split_times import SplitTimes
 from emurl.rewards.splits import SplitJudge
 
 
-def footage_times(judge: SplitJudge, tokens: Tokens, tracker: Tracker) -> list[SplitTimes]:
+class Stopwatch:
+    """Is shown a run, every frame of it, and tells when it passed which split."""
+
+    def __init__(self, judge: SplitJudge, settings: AlignmentSettings) -> None:
+        self.judge, self.settings = judge, settings
+        self._standing = judge.begin()
+        self._frames: list[int] = []
+        self._ratios: list[np.ndarray] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether every split lies behind: nothing more will come."""
+        return 0 < len(self.judge.splits) == self._standing.passed
+
+    def show(self, grids: np.ndarray, frames: Sequence[int] | np.ndarray) -> None:
+        """Show the next grids, (n, 9, 10), which are the run's `frames` (n,); what follows the last split is not looked at."""
+        self.judge.look(grids)
+        shown = 0
+        for grid, frame in zip(grids, frames, strict=True):
+            if self.finished:
+                break
+            self.judge.update([self._standing], grid[None])
+            self._frames.append(int(frame))
+            shown += 1
+        if shown:
+            self._ratios.append(self.judge.model.log_ratios(grids[:shown]))
+
+    def read(self, name: str, fps: float) -> SplitTimes:
+        """The times so far. A split that was passed has none where the run went on without standing there."""
+        passed, positions = self._standing.passed, [split.position for split in self.judge.splits]
+        if not self._frames or not passed:
+            return SplitTimes(name, (None,) * len(positions), fps, self.finished)
+        furthest = max(self._standing.furthest, positions[passed - 1])
+        transitions = transition_log_probs(furthest + 1, float(len(self._frames)), self.settings)
+        path = best_path(floored(np.concatenate(self._ratios)[:, : furthest + 1], self.settings.floor), transitions)
+        began = {int(position): self._frames[at] for position, at in zip(*np.unique(path, return_index=True), strict=True)}
+        times = [began.get(position) if split < passed else None for split, position in enumerate(positions)]
+        return SplitTimes(name, tuple(times), fps, self.finished)
+
+
+def footage_times(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, tracker: Tracker) -> list[SplitTimes]:
     """The times of every video of the footage, in its order; a run is called by its id, or by its video's where it has several."""
     videos = tokens.reader.videos
     runs = [video.run_id for video in videos]
     times = []
     with tracker.progress(sum(video.count for video in videos), "splits of the footage", "frames") as bar:
         for place, video in enumerate(videos):
-            watch, done = Stopwatch(judge), 0
+            watch, done = Stopwatch(judge, settings), 0
             game = np.flatnonzero(tokens.reader.flags(place) & NOT_GAME == 0)
             grids = tokens.grids(place)
             for first in range(0, len(game), CHUNK):

@@ -1,14 +1,10 @@
-"""When a run passes the splits that all runs have in common, read off the judge with a memory."""
+"""Times at which runs pass the splits that all of them have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median_low
-
-import numpy as np
-
-from emurl.rewards.splits import SplitJudge
 
 Times = tuple[float | None, ...]
 
@@ -37,41 +33,6 @@ class SplitTimes:
         ends = self.seconds
         pairs = zip((0.0, *ends[:-1]), ends, strict=True) if ends else []
         return tuple(None if before is None or end is None else end - before for before, end in pairs)
-
-
-class Stopwatch:
-    """Shows a run to the judge, every frame of it, and notes in which frame which split is passed."""
-
-    def __init__(self, judge: SplitJudge) -> None:
-        self.judge = judge
-        self._standing = judge.begin()
-        self._frames: list[int | None] = [None] * len(judge.splits)
-
-    @property
-    def finished(self) -> bool:
-        """Whether every split lies behind: nothing more will come."""
-        return 0 < len(self._frames) == self._standing.passed
-
-    def show(self, grids: np.ndarray, frames: Sequence[int] | np.ndarray) -> dict[int, int]:
-        """Show the next grids, (n, 9, 10), which are the run's `frames` (n,); returns the splits they pass with the frame of each."""
-        passed: dict[int, int] = {}
-        self.judge.look(grids)
-        for grid, frame in zip(grids, frames, strict=True):
-            if self.finished:
-                break
-            before = self._standing.passed
-            self.judge.update([self._standing], grid[None])
-            if self._standing.passed > before:
-                # Of those that lie behind now, the ones this picture does not belong to were gone without.
-                shown = self.judge.shown(grid)
-                passed |= {split: int(frame) for split in range(before, self._standing.passed) if shown[split]}
-        for split, number in passed.items():
-            self._frames[split] = number
-        return passed
-
-    def read(self, name: str, fps: float) -> SplitTimes:
-        """The times so far."""
-        return SplitTimes(name, tuple(self._frames), fps, self.finished)
 
 
 def medians(times: Iterable[Times]) -> Times:

@@ -51,7 +51,7 @@ def test_a_path_never_goes_back_nor_too_far(seed, frames, positions):
 def test_transitions_take_a_run_to_the_end():
     chances = np.exp(transition_log_probs(100, 400.0, AlignmentSettings(max_advance=2, advance_decay=0.5)))
     assert chances.sum() == pytest.approx(1.0) and chances[1] == pytest.approx(2 * chances[2])
-    assert np.exp(transition_log_probs(400, 100.0, AlignmentSettings()))[0] == 0.0  # shorter than the course: nobody stays
+    assert 0.0 < np.exp(transition_log_probs(400, 100.0, AlignmentSettings()))[0] < 0.01  # shorter than the course: few stay
 
 
 def test_the_same_place_of_every_run_gets_the_same_position(aligned):

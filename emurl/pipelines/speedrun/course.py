@@ -118,6 +118,12 @@ def load_judge(reward: Artifact, device: torch.device | str) -> SplitJudge:
     return SplitJudge.from_folder(folder, device)
 
 
+def alignment_of(reward: Artifact) -> AlignmentSettings:
+    """How the runs of a `reward` artifact were brought side by side; what it does not say is as it is by default."""
+    told = reward.manifest["settings"].get("course", {}).get("alignment", {})
+    return AlignmentSettings(**{name: value for name, value in told.items() if name in ("max_advance", "advance_decay", "floor")})
+
+
 def judge_in(inputs: Mapping[str, Artifact], device: torch.device | str) -> SplitJudge | None:
     """The judge in the reward artifact of `inputs`; None of one made before there was any."""
     reward = inputs["reward"]

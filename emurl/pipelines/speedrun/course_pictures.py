@@ -7,12 +7,13 @@ import json
 import numpy as np
 
 from emurl.core.store import Output
+from emurl.footage.alignment import AlignmentSettings
 from emurl.footage.catalog import evenly_spread
 from emurl.footage.dataset import NOT_GAME
+from emurl.footage.split_times import Stopwatch
 from emurl.footage.tokens import Tokens
 from emurl.pipelines.speedrun.course import COURSE, watch
 from emurl.report.splits_sheet import Shot, draw_sheet
-from emurl.rewards.split_times import Stopwatch
 from emurl.rewards.splits import SplitJudge
 
 WATCHED = f"{COURSE}/watched.json"
@@ -20,7 +21,7 @@ SHEET = "splits.png"
 RUNS, POINTS = 4, 300  # curves that can be told apart, and points that a screen shows of each
 
 
-def show_course(judge: SplitJudge, tokens: Tokens, stride: int, output: Output) -> None:
+def show_course(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, stride: int, output: Output) -> None:
     """Write `course/watched.json`, [{run, seconds, progress, splits}] of a few held-out runs, and `splits.png` of the first of them."""
     reader, told = tokens.reader, []
     for number, place in enumerate(reader.split("val")[:RUNS]):
@@ -40,12 +41,12 @@ def show_course(judge: SplitJudge, tokens: Tokens, stride: int, output: Output) 
             }
         )
         if number == 0 and judge.splits:
-            _sheet(judge, tokens, place, game, output)
+            _sheet(judge, settings, tokens, place, game, output)
     output.path(WATCHED).write_text(json.dumps({"splits": len(judge.splits), "runs": told}) + "\n", encoding="utf-8")
 
 
-def _sheet(judge: SplitJudge, tokens: Tokens, place: int, game: np.ndarray, output: Output) -> None:
-    reader, stopwatch = tokens.reader, Stopwatch(judge)
+def _sheet(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, place: int, game: np.ndarray, output: Output) -> None:
+    reader, stopwatch = tokens.reader, Stopwatch(judge, settings)
     stopwatch.show(np.asarray(tokens.grids(place)[game], np.int64), game)
     video = reader.videos[place]
     times = stopwatch.read(video.run_id, video.fps)

@@ -146,7 +146,7 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
             settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
         )
         output.metrics.update(left_out)
-    show_course(judge, tokens, stride, output)
+    show_course(judge, settings.course.alignment, tokens, stride, output)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:
         tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)

@@ -1,7 +1,7 @@
 """Rollouts for practice: episodes begin just before what sometimes fails, on ways that exploring found, and end soon after it.
 
 What is always passed teaches nothing any more, and what never is nothing yet: a split is chosen by p (1 − p) of the chance p that an
-episode there passes it ("learnability", 2408.15099). Steps are paid what the judge says they got further, and the end of the course.
+episode there passes it ("learnability", 2408.15099). Who passes a split is paid the way to it, by the judge, and who ends the course more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PracticeSettings(Settings):
     sticky: Share = 0.05  # chance that what is played is the action before
     # What is paid: every position that the judge believes in, or those up to a split when it is passed. Between splits a belief can be
     # talked ahead, by a town that looks the same before an errand and after it.
-    paid: Literal["positions", "splits"] = "positions"
+    paid: Literal["positions", "splits"] = "splits"
     finish: NonNegative = 12.0  # positions that the end of the course is worth besides
     pace: NonNegative = 0.1  # positions that a step costs
     burn_in: Positive = 64  # steps before a place that the network reads again to remember the way there (R2D2's burn-in)

@@ -39,7 +39,6 @@ from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout
 from emurl.rewards.splits import JudgeSettings, SplitJudge, Standing
 from emurl.training.evaluate import RandomAgent
 from emurl.training.explore import Explorer
-from emurl.training.explore_episode import Ended
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, FirstPhaseSettings, PhaseSettings
 from emurl.training.ways import Place, Way, pack, unpack, without_loops
@@ -200,11 +199,8 @@ def test_of_ways_that_begin_alike_the_shortest_comes_first(explorer: Explorer) -
 
 
 def test_who_finishes_is_worth_more_than_who_nearly_does() -> None:
-    def trial(furthest: int, finished: bool) -> Ended:
-        return Ended(True, True, 0.0, furthest, 0, 100, finished)
-
-    assert trial_return([trial(10, True), trial(0, False)], 11) == 0.5
-    assert trial_return([trial(9, False), trial(9, False)], 11) == 0.45
+    assert trial_return([(1.0, True), (0.0, False)]) == 0.5
+    assert trial_return([(0.9, False), (0.9, False)]) == 0.45
 
 
 def test_a_place_that_leads_nowhere_makes_room(explorer: Explorer) -> None:

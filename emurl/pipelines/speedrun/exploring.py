@@ -156,7 +156,7 @@ def explore(
         told.steps, told.finished_ways = explorer.steps, len(explorer.done)
         told.frontier = explorer.frontier / (judge.positions - 1)
         told.seconds += time.monotonic() - began
-        told.trials.append(trial_return(trials, judge.positions))
+        told.trials.append(trial_return([(one.furthest / (judge.positions - 1), one.finished) for one in trials]))
         if told.trials[-1] > told.best:
             told.best, told.best_round = told.trials[-1], len(told.trials) - 1
             best.update({name: tensor.clone() for name, tensor in policy.state_dict().items()})
@@ -193,12 +193,12 @@ def explore(
     return told, explorer.ways
 
 
-def trial_return(trials: Sequence[Ended], positions: int) -> float:
-    """How far trials got, as a share of the course, and as much for how many finished: 0 … 1.
+def trial_return(ends: Sequence[tuple[float, bool]]) -> float:
+    """How far trials got, (share of the course, whether they finished) each, and as much for how many finished: 0 … 1.
 
     What is lost just before the end, such as the last fight, is a tenth of the course and all of a game.
     """
-    return float(np.mean([(one.furthest / (positions - 1) + one.finished) / 2 for one in trials]))
+    return float(np.mean([(share + finished) / 2 for share, finished in ends]))
 
 
 def remembering(policy: RecurrentPolicy) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

@@ -30,7 +30,7 @@ from emurl.games.settings import EmulatorSettings
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import load_judge
-from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, read_labels
+from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, read_labels, trial_return
 from emurl.pipelines.speedrun.players import (
     TokenPolicy,
     agent_of,
@@ -278,7 +278,7 @@ def _practice(
             trial_envs, perception, Player("", agent_of(candidate), how=settings.play), max_steps=settings.episode_steps,
             seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.sticky, judge=judge,
         )  # fmt: skip
-        return float(np.mean([(one.progress[-1] + (one.progress[-1] >= goal)) / 2 for one in records]))
+        return trial_return([(one.progress[-1], one.progress[-1] >= goal) for one in records])
 
     try:
         state = practice(

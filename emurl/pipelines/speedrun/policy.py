@@ -148,10 +148,12 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
         judge = load_judge(inputs["reward"], device)
     fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
 
-    def episodes(candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int) -> list[Record]:
+    def episodes(
+        candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int, tick: Callable[[], object] = lambda: None
+    ) -> list[Record]:
         perception.forget()
         player = Player("", agent_of(candidate), how=settings.play)
-        return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge)
+        return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge, tick=tick)
 
     def selected(candidate: TokenPolicy, where: ThreadedVectorEnv) -> float:
         return float(np.mean([episode_return(one.progress) for one in episodes(candidate, where, settings.trial_seed)]))
@@ -162,7 +164,11 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
             learned = _explore(settings, inputs, policy, perception, judge, spec, signature, output, tracker)
         else:
             learned = _ppo(settings, inputs, policy, perception, spec, signature, selected, output, tracker)
-        fresh = {name: episodes(one, fresh_envs, settings.seed + FRESH) for name, one in (("", policy), ("_clone", clone))}
+        with tracker.progress(2 * settings.episode_steps, "play on fresh seeds", "actions") as bar:
+            fresh = {
+                name: episodes(one, fresh_envs, settings.seed + FRESH, lambda: bar.update(1))
+                for name, one in (("", policy), ("_clone", clone))
+            }
     finally:
         fresh_envs.close()
     for who, records in fresh.items():

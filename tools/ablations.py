@@ -10,6 +10,7 @@ stands beside it.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,18 +169,23 @@ def run(options: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
+    from emurl.core import interrupt, log
     from emurl.core.errors import EmurlError
 
     options = build_parser().parse_args(arguments)
+    log.start()
     if options.list:
         for name, row in ROWS.items():
             print(f"{name:<20} {row.about}\n{'':<20} {' '.join(row.changes)}".rstrip())
         return 0
     try:
-        run(options)
+        with interrupt.handled(ends_process=arguments is None):
+            run(options)
     except EmurlError as error:
-        print(f"ablations: {error}", file=sys.stderr)
+        log.failed(f"ablations: {error}")
         return error.exit_code
+    except (KeyboardInterrupt, interrupt.Terminated) as asked:
+        return interrupt.end(signal.SIGINT if isinstance(asked, KeyboardInterrupt) else signal.SIGTERM)
     return 0
 
 

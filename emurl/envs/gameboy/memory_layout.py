@@ -85,27 +85,44 @@ def read_many(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:
     }
 
 
-_PARTY_FACTS = {"party_hp": "hp", "party_max_hp": "max_hp"}
-
-
 def read_layout(gameboy: Memory) -> dict[str, Fact]:
     """The facts of one console: the numbers of `read_many` as ints and the flags as 320 bytes.
 
-    Of the party the first member's level, hp and max_hp. Besides them text_box, text ("" without a box), player_name.
+    Of the party the first member's level, hp and max_hp. Besides them text_box, text ("" without a box), player_name. An
+    evaluation reads it at every step, so without arrays, which take longer for one console.
     """
-    facts: dict[str, Fact] = {}
-    for name, values in read_many([gameboy]).items():
-        if name == "event_flags":
-            facts[name] = values[0].tobytes()
-        elif values.ndim == 1:
-            facts[name] = int(values[0])
-        elif name in _PARTY_FACTS:
-            facts[_PARTY_FACTS[name]] = int(values[0, 0])
+    raw = {name: gameboy.read(address, count) for name, address, count in SPANS}
+    count = raw["party"][0]
+    first = raw["party"][PARTY - PARTY_COUNT :][:PARTY_STRIDE] if count else bytes(PARTY_STRIDE)
+    hours, _, minutes, seconds = raw["clock"]
     box = read_text(gameboy)
-    facts["text_box"] = box.up
-    facts["text"] = box.text
-    facts["player_name"] = decode_text(gameboy.read(PLAYER_NAME, NAME_LENGTH))
-    return facts
+    return {
+        "map": raw["place"][0],
+        "y": raw["place"][Y - MAP],
+        "x": raw["place"][X - MAP],
+        "badges": _set(raw["badges"]),
+        "events": _set(raw["events"]),
+        "party_count": count,
+        "level": first[_LEVEL],
+        "hp": int.from_bytes(first[_HP : _HP + 2], "big"),
+        "max_hp": int.from_bytes(first[_MAX_HP : _MAX_HP + 2], "big"),
+        "pokedex_owned": _set(raw["owned"]),
+        "pokedex_seen": _set(raw["seen"]),
+        "bag_items": raw["bag"][0],
+        "money": decimal(raw["money"]),
+        "in_battle": raw["in_battle"][0],
+        "enemy_hp": int.from_bytes(raw["enemy_hp"], "big"),
+        "play_time_s": hours * 3600 + minutes * 60 + seconds,
+        "event_flags": raw["events"],
+        "text_box": box.up,
+        "text": box.text,
+        "player_name": decode_text(gameboy.read(PLAYER_NAME, NAME_LENGTH)),
+    }
+
+
+def _set(data: bytes) -> int:
+    """How many bits are 1."""
+    return int.from_bytes(data, "big").bit_count()
 
 
 def _bits(data: np.ndarray) -> np.ndarray:
@@ -119,7 +136,10 @@ def _decimal(data: np.ndarray) -> np.ndarray:
 
 def decimal(digits: bytes) -> int:
     """Binary-coded decimal, most significant byte first. Nibbles above 9, as in RAM not yet set, count as they are."""
-    return int(_decimal(np.frombuffer(digits, np.uint8)[None])[0])
+    value = 0
+    for byte in digits:
+        value = value * 100 + (byte >> 4) * 10 + (byte & 15)
+    return value
 
 
 def has_event(facts: Facts, number: int) -> bool:

@@ -148,9 +148,12 @@ def load_perception(inputs: Mapping[str, Artifact], device: torch.device) -> tup
 
 
 def consoles(emulator: EmulatorSettings, spec: ScreenSpec, number: int, facts: bool = False) -> ThreadedVectorEnv:
-    """`number` Game Boys as the stages want them: no limit of steps, no reset of their own, one shared buffer."""
+    """`number` Game Boys as the stages want them: no limit of steps, no reset of their own, one shared buffer.
+
+    With `facts` each console can be asked what its game's memory means.
+    """
     return ThreadedVectorEnv(
-        rom_path(emulator), number, emulator.frame_skip, emulator.press_ticks, spec=spec, facts=facts,
+        rom_path(emulator), number, emulator.frame_skip, emulator.press_ticks, spec=spec, facts="asked" if facts else False,
         autoreset_mode=AutoresetMode.DISABLED, copy=False,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from emurl.core.errors import InputError
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.envs.gameboy.env import GameBoyEnv
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.games import mossdale
 from tests.fixtures import rom as emulator_rom
 
 SKIP = 12
@@ -241,3 +242,12 @@ def test_vector_rendering(rom: Path) -> None:
     quiet.reset()
     assert quiet.render() is None
     quiet.close()
+
+
+def test_facts_that_are_asked_for_are_in_no_info() -> None:
+    envs = ThreadedVectorEnv(mossdale.rom_path(), 2, SKIP, facts="asked")
+    try:
+        assert envs.reset()[1] == {} and envs.step(np.array([0, 1]))[4] == {}
+        assert [set(facts) >= {"map", "x", "text"} for facts in envs.facts()] == [True, True]
+    finally:
+        envs.close()

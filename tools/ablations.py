@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with interrupt.handled(ends_process=arguments is None):
             run(options)
     except EmurlError as error:
-        log.failed(f"ablations: {error}")
+        log.failed(str(error))
         return error.exit_code
     except (KeyboardInterrupt, interrupt.Terminated) as asked:
         return interrupt.end(signal.SIGINT if isinstance(asked, KeyboardInterrupt) else signal.SIGTERM)

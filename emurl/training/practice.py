@@ -16,14 +16,13 @@ from emurl.agents.base import Carry
 from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, Share
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.rewards.splits import SplitJudge, Standing
-from emurl.training.lost import LostEnds, pack_standings, unpack_standings, within
 from emurl.training.perception import Perception
 from emurl.training.rollout import Rollout
 from emurl.training.screen_source import ScreenSource
-from emurl.training.ways import Place
+from emurl.training.ways import Place, pack, unpack
 
 NEVER = 1_000_000  # splits: more than there are
-KEPT = ("since", "until", "played", "astray", "tried", "passed")  # arrays of a source that a rollout goes on from
+KEPT = ("since", "until", "played", "tried", "passed")  # arrays of a source that a rollout goes on from
 
 
 class PracticeSettings(Settings):
@@ -31,15 +30,12 @@ class PracticeSettings(Settings):
 
     steps: Natural = 0  # environment steps of all consoles together; 0: no practice
     from_power_on: Share = 0.1  # episodes that begin there, and go on to the end
-    from_lost: Share = 0.0  # of the others, those that begin where an episode was lost, and remember what it did
-    lost: Positive = 60  # newest ends of lost episodes that are kept
     back: Natural = 1  # splits before the one to be practiced, at most, from which the others begin
     ahead: Natural = 1  # splits after it that are passed before such an episode ends
     focus: NonNegative = 2.0  # splits are chosen by their p (1 - p) to the power of this; 0: all alike
     least: Rate = 0.02  # p (1 - p) that every split counts as, at least
     forgets: Share = 0.9  # share of what is known of success that is kept from update to update
     patience: Positive = 90  # steps without progress after which an episode is lost
-    patience_lost: Positive = 200  # the same of one that begins where another was lost: what was missed has to be walked back to
     relief: Natural = 45  # steps by which progress short of a split puts that off
     sticky: Share = 0.05  # chance that what is played is the action before
     # What is paid: every position that the judge believes in, or those up to a split when it is passed. Between splits a belief can be
@@ -81,8 +77,6 @@ class PracticeSource(ScreenSource):
         self.tried, self.passed = (np.zeros(len(judge.splits) + 1) for _ in range(2))
         self.standings = [judge.begin() for _ in range(self.n)]
         self.since, self.until, self.played = np.zeros(self.n, np.int64), np.zeros(self.n, np.int64), np.full(self.n, -1)
-        self.astray = np.zeros(self.n, bool)  # episodes that began where one was lost, and have passed nothing yet
-        self.ends = LostEnds(settings.lost)
         for i in range(self.n):
             self._begin(i)
 
@@ -105,16 +99,6 @@ class PracticeSource(ScreenSource):
 
     def _begin(self, i: int) -> None:
         """Start a new episode on console `i`."""
-        settings = self.settings
-        self.since[i], self.played[i], self.astray[i] = 0, -1, False
-        if self.ends.ends and self.rng.random() < settings.from_lost * (1.0 - settings.from_power_on):
-            end = self.ends.choose(self.rng)
-            self.raw[i] = self.consoles.restart(i, end.state())
-            self.standings[i] = end.standing.copy()
-            self.resume(i, end.carry)
-            self.observation[i] = self.observe(self.raw[i : i + 1])[0]
-            self.until[i], self.astray[i] = end.standing.passed + 1 + settings.ahead, True
-            return
         place, self.until[i] = self._choose()
         if place is None:
             self.raw[i] = self.consoles.restart(i, wait=int(self.rng.integers(self.wait_ticks + 1)))
@@ -124,6 +108,7 @@ class PracticeSource(ScreenSource):
             self.standings[i] = place.standing.copy()
             self.resume(i, self.remember(place))
         self.observation[i] = self.observe(self.raw[i : i + 1])[0]
+        self.since[i], self.played[i] = 0, -1
         if place is None:
             self.judge.update([self.standings[i]], self.observation[i : i + 1])
 
@@ -147,32 +132,23 @@ class PracticeSource(ScreenSource):
         for i, (standing, (passed, reached, worth)) in enumerate(zip(self.standings, before, strict=True)):
             rewards[i] += self._worth(standing) - worth
             if standing.passed > passed:
-                if not self.astray[i]:
-                    self._count(passed, standing.passed, success=True)
-                self.since[i], self.astray[i] = 0, False
+                self._count(passed, standing.passed, success=True)
+                self.since[i] = 0
             elif standing.reached > reached:
                 self.since[i] = max(0, self.since[i] - settings.relief)
             if self.judge.at_end(standing):
                 terminated[i] = True
                 rewards[i] += settings.finish
                 self._count(standing.passed, len(self.tried), success=True)
-            elif self.since[i] > (settings.patience_lost if self.astray[i] else settings.patience):
+            elif self.since[i] > settings.patience:
                 terminated[i] = True
-                if not self.astray[i]:
-                    self._count(standing.passed, standing.passed + 1, success=False)
-                    self._lose(i)
+                self._count(standing.passed, standing.passed + 1, success=False)
             else:
                 truncated[i] = standing.passed >= self.until[i]
             if terminated[i] or truncated[i]:
                 last[i] = self.observation[i].copy()
                 self._begin(i)
         return rewards, terminated, truncated, last
-
-    def _lose(self, i: int) -> None:
-        """Keep where the episode of console `i` was lost, if others are to begin there."""
-        if self.settings.from_lost:
-            carry = {name: value[i] for name, value in self.carry.items()}
-            self.ends.add(self.consoles.save_state(i), self.standings[i], carry)
 
     def _worth(self, standing: Standing) -> float:
         """The positions that are paid for by now."""
@@ -194,19 +170,24 @@ class PracticeSource(ScreenSource):
         saved = super().tensors()
         self.forget()
         saved |= {name: torch.from_numpy(getattr(self, name).copy()) for name in KEPT}
-        saved |= {f"stands_{name}": tensor for name, tensor in pack_standings(self.standings).items()}
-        return saved | {f"lost_{name}": tensor for name, tensor in self.ends.tensors().items()}
+        return saved | {f"stands_{name}": tensor for name, tensor in pack(map(_nowhere, self.standings))[0].items()}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """The inverse of `tensors`."""
         super().restore(tensors)
         for name in KEPT:
             setattr(self, name, tensors[name].numpy().copy())
-        self.standings = unpack_standings(within(tensors, "stands_"))
-        self.ends.restore(within(tensors, "lost_"))
+        kept = {name.removeprefix("stands_"): tensor for name, tensor in tensors.items() if name.startswith("stands_")}
+        self.standings = [place.standing for place in unpack(kept)]
         self.forget()
 
     def forget(self) -> None:
         """Forget what was made of frames and of ways: in another batch a network rounds a little differently."""
         self.perception.forget()
         self.remember.forget()
+
+
+def _nowhere(standing: Standing) -> Place:
+    """A standing alone, as a place without a way, which can be packed."""
+    none = np.zeros(0, np.int64)
+    return Place(b"", standing, None, np.zeros((0, 9, 10), np.int16), none, none, none, none.astype(bool), 0)

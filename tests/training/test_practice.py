@@ -22,11 +22,10 @@ from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.players import agent_of
 from emurl.pipelines.speedrun.practicing import WayMemory, practice
-from emurl.rewards.splits import JudgeSettings, Split, SplitJudge, Standing
+from emurl.rewards.splits import JudgeSettings, Split, SplitJudge
 from emurl.training import on_policy
 from emurl.training.evaluate import Player, RandomAgent, play
 from emurl.training.explore import Explorer
-from emurl.training.lost import LostEnds
 from emurl.training.perception import Perception
 from emurl.training.phases import ArchiveSettings, PhaseSettings
 from emurl.training.practice import NEVER, PracticeSettings, PracticeSource
@@ -175,51 +174,13 @@ def test_an_episode_for_practice_ends_after_its_split(world: World) -> None:
     assert columns[0, 0] >= 3 and (columns[: first + 1, 0] < 6).all()  # the second split is column 6
 
 
-def test_who_was_lost_is_gone_on_from(world: World) -> None:
-    source = world.source(
-        Presser(B), {}, steps=17, patience=5, patience_lost=3, from_power_on=0.0, from_lost=1.0, ahead=0, sticky=0.0
-    )
-    rollout = source.collect()
-    # Lost after six actions, and again after four more and four more, which are of nobody who began on a way.
-    assert all(np.flatnonzero(rollout.terminated[:, i]).tolist() == [6, 10, 14] for i in range(source.n))
-    assert source.astray.all() and source.tried[1] == pytest.approx(0.9 * 3) and len(source.ends.ends) == 3
-    end = source.ends.ends[0]
-    assert source.standings[0].reached == end.standing.reached and source.until.tolist() == [2, 2, 2]
-    world.envs.restart(0, end.state())
-    assert np.array_equal(world.perception.encode(world.envs.frames[:1])[0], source.observation[0])
-    # Whoever passes a split from there is as any other.
-    source.agent = Presser(RIGHT)
-    source.until[:] = NEVER
-    source.collect()
-    assert source.tried[1] == pytest.approx(0.81 * 3)
-
-
-def test_the_newest_lost_ends_are_kept_and_restored() -> None:
-    ends = LostEnds(2)
-    assert LostEnds(2).tensors().keys() >= {"states", "sizes"}
-    for number in range(3):
-        standing = Standing(np.full(4, number / 2), passed=number, furthest=number, seen={bytes(16)}, reached=number + 0.5)
-        ends.add(bytes([number]) * 40, standing, {"state": np.full(3, number, np.float32)})
-    other = LostEnds(2)
-    other.add(b"old", Standing(np.zeros(4)), {"state": np.zeros(3, np.float32)})
-    other.restore(ends.tensors())
-    assert [end.state()[0] for end in other.ends] == [1, 2]
-    for one, again in zip(ends.ends, other.ends, strict=True):
-        assert np.array_equal(one.standing.belief, again.standing.belief) and one.standing.seen == again.standing.seen
-        assert (one.standing.passed, one.standing.reached) == (again.standing.passed, again.standing.reached)
-        assert np.array_equal(one.carry["state"], again.carry["state"])
-    other.restore(LostEnds(2).tensors())
-    assert not other.ends
-
-
-@pytest.mark.parametrize("from_lost", [0.0, 0.7])
-def test_a_rollout_goes_on_from_what_was_kept(world: World, from_lost: float) -> None:
+def test_a_rollout_goes_on_from_what_was_kept(world: World) -> None:
     ways = world.ways()
-    source = world.source(RandomAgent(8), ways, patience=8, from_lost=from_lost)
+    source = world.source(RandomAgent(8), ways, patience=8)
     source.collect()
     kept, dice = source.tensors(), source.rng.bit_generator.state
     one = source.collect()
-    other = world.source(RandomAgent(8), ways, patience=8, from_lost=from_lost)
+    other = world.source(RandomAgent(8), ways, patience=8)
     other.restore(kept)
     other.rng.bit_generator.state = dice
     again = other.collect()

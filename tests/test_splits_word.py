@@ -97,6 +97,12 @@ def test_a_run_that_stops_half_way_is_not_led_to_the_end():
     assert watch.read("run", 1.0) == SplitTimes("run", (3, 9, None), 1.0, False)
 
 
+def test_a_run_that_begins_in_the_middle_has_no_times_of_before():
+    watch = watch_of([Split(at, 1.0, 0.0) for at in (1, 3, 6, 9)], JudgeSettings(skip=2))
+    watch.show(np.stack([grid(position, change) for position in range(5, 11) for change in range(3)]), range(18))
+    assert watch.read("run", 1.0).frames == (None, None, 3, 12)
+
+
 def test_a_judge_without_splits_is_never_done():
     watch = watch_of([], JudgeSettings())
     watch.show(grid(3)[None], [0])

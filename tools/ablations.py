@@ -72,17 +72,15 @@ def build_parser() -> Parser:
     return parser
 
 
-def train(config: Any, refs: Sequence[str]) -> dict[str, Any]:
-    """The policy of these settings with what it was made of; with `refs` for parents nothing else is made but a clone that differs."""
+def train(config: Any, refs: Sequence[str]) -> Any:
+    """The policy of these settings; with `refs` for parents only the stages between them and it are made."""
     from emurl.core.engine import run_pipeline
     from emurl.core.pipeline import find_pipeline
 
-    stages = [stage.name for stage in find_pipeline("speedrun").stages if stage.name != "evaluation"]
-    if refs:
-        given = {ref.partition("@")[0] for ref in refs}
-        stages = [name for name in ("behavior", "policy") if name not in given]
-    results = run_pipeline(config, stages, inputs=refs)
-    return {result.stage.name: result.artifact for result in results}
+    given = {ref.partition("@")[0] for ref in refs}
+    names = [stage.name for stage in find_pipeline("speedrun").stages][:-1]
+    needed = names[max((names.index(name) + 1 for name in given if name in names), default=0) :] if given else names
+    return run_pipeline(config, needed, inputs=refs)[-1].artifact
 
 
 def differs(ref: str, row: Row) -> bool:
@@ -97,10 +95,18 @@ def played(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return [row for row in rows if {"row", "seed", "policy"} <= row.keys()]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"--out {file}: {error}, expected what this tool wrote, or no file") from None
+        rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        table(rows)
+        if not all({"policy", "rules"} <= row.keys() for row in rows):
+            raise ValueError("rows of something else")
+        return rows
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise InputError(f"--out {file}: {error!r}, expected what this tool wrote, or no file") from None
+
+
+def rules_of(settings: Any) -> dict[str, Any]:
+    """What decides how a policy is scored."""
+    return {name: getattr(settings, name) for name in ("seed", "episodes", "max_steps", "wait_ticks", "sticky")}
 
 
 def score(policy: Any, store: Any, rules: Any) -> dict[str, Any]:
@@ -121,8 +127,8 @@ def score(policy: Any, store: Any, rules: Any) -> dict[str, Any]:
         envs.close()
     found = as_results([summarize("policy", played["policy"], milestones)], milestones, rules, "")["players"]["policy"]
     return {
-        "policy": policy.ref,
-        "episodes": found["episodes"],
+        "policy": policy.digest,
+        "rules": rules_of(rules),
         "minutes": policy.metrics["wall_seconds"] / 60,
         **{name: [found[name], found[f"{name}_low"], found[f"{name}_high"]] for name in ("success_rate", "success_rate_sticky")},
         "milestones": {name: one["rate"] for name, one in found["milestones"].items()},
@@ -147,23 +153,29 @@ def run(options: Any) -> None:
     """Train and play what `options` ask for, and print the table."""
     from emurl.core.config import load_config
     from emurl.core.engine import open_store
+    from emurl.core.errors import InputError
     from emurl.core.files import write_atomically
+    from emurl.core.refusals import require_file, writing
 
+    require_file("--out", options.out, ".json")
     out = Path(options.out)
     done = played(out)
+    for ref in options.input:
+        if ref.partition("@")[0] in ("policy", "evaluation"):
+            raise InputError(f"--input {ref}: is made here, expected a version of a stage before it")
     rows = []
     for seed in options.seeds:
         for name in options.rows:
             config = load_config(options.config, [f"seed={seed}", *ROWS[name].changes, *options.overrides])
-            refs = [ref for ref in options.input if not differs(ref, ROWS[name])]
-            policy = train(config, refs)["policy"]
-            row = next((one for one in done if (one["row"], one["seed"], one["policy"]) == (name, seed, policy.ref)), None)
-            if row is None:
-                row = {"row": name, "seed": seed} | score(policy, open_store(config), config.evaluation)
-                done.append(row)
-                with write_atomically(out) as aside:
+            policy = train(config, [ref for ref in options.input if not differs(ref, ROWS[name])])
+            row = {"row": name, "seed": seed, "policy": policy.digest, "rules": rules_of(config.evaluation)}
+            found = next((one for one in done if row.items() <= one.items()), None)
+            if found is None:
+                found = row | score(policy, open_store(config), config.evaluation)
+                done.append(found)
+                with writing(f"--out {out}"), write_atomically(out) as aside:
                     aside.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-            rows.append(row)
+            rows.append(found)
     print("\n".join(table(rows)))
 
 

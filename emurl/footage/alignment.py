@@ -54,15 +54,17 @@ def transition_log_probs(positions: int, frames: float, settings: AlignmentSetti
     return logs
 
 
-def best_path(log_likelihood: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+def best_path(log_likelihood: np.ndarray, transitions: np.ndarray, begins: bool = True, ends: bool = True) -> np.ndarray:
     """The likeliest way from the first position to the last, int64 (T,): never back, at most len(transitions) − 1 on at a time.
 
     Args:
         log_likelihood: of each frame at each position, (T, K). transitions: log-probabilities of each advance.
+        begins, ends: whether it is known to begin at the first position and to end at the last; else anywhere.
     """
     frames, positions = log_likelihood.shape
-    score = np.full(positions, -np.inf)
-    score[0] = log_likelihood[0, 0]
+    score = np.array(log_likelihood[0], float)
+    if begins:
+        score[1:] = -np.inf
     came = np.zeros((frames, positions), np.int64)
     for t in range(1, frames):
         options = np.full((len(transitions), positions), -np.inf)
@@ -71,8 +73,10 @@ def best_path(log_likelihood: np.ndarray, transitions: np.ndarray) -> np.ndarray
                 options[advance, advance:] = score[: positions - advance] + log
         came[t] = options.argmax(axis=0)
         score = options.max(axis=0) + log_likelihood[t]
-    # A run too short to reach the end ends where it got.
-    at = positions - 1 if np.isfinite(score[-1]) else int(np.flatnonzero(np.isfinite(score))[-1])
+    if not ends:
+        at = int(score.argmax())
+    else:  # a run too short to reach the end ends where it got
+        at = positions - 1 if np.isfinite(score[-1]) else int(np.flatnonzero(np.isfinite(score))[-1])
     path = np.zeros(frames, np.int64)
     for t in range(frames - 1, -1, -1):
         path[t] = at

@@ -47,14 +47,21 @@ class Stopwatch:
             self._ratios.append(self.judge.model.log_ratios(grids[:shown]))
 
     def read(self, name: str, fps: float) -> SplitTimes:
-        """The times so far. A split that was passed has none where the run went on without standing there."""
+        """The times so far. A split that was passed has none where the run went on without standing there, or began and ended beside it:
+        a video need not show a whole run.
+        """
         passed, positions = self._standing.passed, [split.position for split in self.judge.splits]
         if not self._frames or not passed:
             return SplitTimes(name, (None,) * len(positions), fps, self.finished)
         furthest = max(self._standing.furthest, positions[passed - 1])
         transitions = transition_log_probs(furthest + 1, float(len(self._frames)), self.settings)
-        path = best_path(floored(np.concatenate(self._ratios)[:, : furthest + 1], self.settings.floor), transitions)
+        likelihood = floored(np.concatenate(self._ratios)[:, : furthest + 1], self.settings.floor)
+        path = best_path(likelihood, transitions, begins=False, ends=self.finished)
+        if path[0] < len(transitions):  # a step from the beginning: it is a run from there
+            path = best_path(likelihood, transitions, ends=self.finished)
         began = {int(position): self._frames[at] for position, at in zip(*np.unique(path, return_index=True), strict=True)}
+        if path[0]:
+            del began[int(path[0])]  # when that began, the video does not show
         times = [began.get(position) if split < passed else None for split, position in enumerate(positions)]
         return SplitTimes(name, tuple(times), fps, self.finished)
 

@@ -115,3 +115,12 @@ def test_a_split_is_sought_near_its_position_and_no_further() -> None:
     ratios[0] = np.roll(ratios[0], 2, axis=0)  # its picture comes two positions later
     found = [find_splits(ratios, paths, familiar, 7.5, 1, SplitSettings(window=window)) for window in (1, 2)]
     assert [len(splits) for splits in found] == [0, 1]
+
+
+def test_a_path_may_begin_and_end_anywhere_if_asked():
+    on = np.full((4, 5), -9.0)
+    on[[0, 1, 2, 3], [1, 1, 2, 3]] = 0.0
+    transitions = transition_log_probs(5, 10.0, AlignmentSettings())
+    assert best_path(on, transitions, begins=False, ends=False).tolist() == [1, 1, 2, 3]
+    assert best_path(on, transitions, ends=False).tolist()[0] == 0 and best_path(on, transitions, begins=False).tolist()[-1] == 4
+    assert best_path(on, transitions).tolist()[::3] == [0, 4]

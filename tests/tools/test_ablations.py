@@ -38,13 +38,32 @@ def test_the_table_says_shares_with_their_intervals() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["{", '{"row": 1}', "[1]"])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"row": 1}', "[1]", '[{"mine": 1}]', '[{"row": "no judge", "seed": 0, "policy": "x"}]']
+)
 def test_a_file_of_something_else_is_left_alone(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "out.json"
     file.write_text(text)
     assert ablations.main(["--out", str(file)]) == 2
     assert str(file) in capsys.readouterr().err
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "nowhere/out.json"], "--out nowhere/out.json: no folder"),
+        (["--out", "out.txt"], "expected a file name that ends in .json"),
+        (["--input", "policy@v1"], "--input policy@v1: is made here"),
+        (["--config", "none.yaml"], "none.yaml: no such file"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_work(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ablations.main(words) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -74,8 +93,11 @@ def test_rows_train_and_play_and_are_found_again(tiny: Tiny, tmp_path: Path, cap
     assert ablations.main(words) == 0
     assert "| the judge alone | 1 |" in capsys.readouterr().out
     (row,) = json.loads(out.read_text())
-    policy = Store(store).get(row["policy"])
+    policy = Store(store).get("policy")
+    assert row["policy"] == policy.digest
     assert policy.metrics["env_steps"] == 128 and policy.metrics["finished_ways"] == 0  # of practice alone: nobody explored
     made = out.stat().st_mtime_ns
     assert ablations.main(words) == 0
     assert out.stat().st_mtime_ns == made and "| the judge alone | 1 |" in capsys.readouterr().out
+    assert ablations.main([*words, "--set", "evaluation.max_steps=20"]) == 0  # other rules: played again
+    assert [one["rules"]["max_steps"] for one in json.loads(out.read_text())] == [40, 20]

@@ -37,8 +37,7 @@ class PracticeSettings(Settings):
     forgets: Share = 0.9  # share of what is known of success that is kept from update to update
     patience: Positive = 90  # steps without progress after which an episode is lost
     relief: Natural = 45  # steps by which progress short of a split puts that off
-    sticky: Share = 0.05  # chance that what is played is the action before
-    trial_sticky: Share = 0.05  # the same in trials
+    sticky: Share = 0.05  # chance that what is played is the action before, in trials, too
     # What is paid: every position that the judge believes in, or those up to a split when it is passed. Between splits a belief can be
     # talked ahead, by a town that looks the same before an errand and after it.
     paid: Literal["positions", "splits"] = "splits"

@@ -282,7 +282,7 @@ def _practice(
     def trial(candidate: RecurrentPolicy) -> float:
         records = play(
             trial_envs, perception, Player("", agent_of(candidate), how=settings.play), max_steps=settings.episode_steps,
-            seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.trial_sticky, judge=judge,
+            seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.sticky, judge=judge,
         )  # fmt: skip
         return trial_return([(one.progress[-1], one.progress[-1] >= goal) for one in records])
 

@@ -170,7 +170,8 @@ def _watch(
             kept.seek(frame * spec.frame_bytes)
             return unpacked(np.frombuffer(kept.read(spec.frame_bytes), np.uint8)[None], spec)[0]
 
-        seen = [None if frame is None else shown(frame) for frame in times.frames]
+        pictures = [times.picture(split) for split in range(len(judge.splits))]
+        seen = [None if frame is None else shown(frame) for frame in pictures]
     return times, [Shot(picture, seconds) for picture, seconds in zip(seen, times.seconds, strict=True)]
 
 
@@ -178,7 +179,7 @@ def _of_footage(course: _Course, places: Sequence[int | None]) -> list[Shot]:
     """What the footage shows at each split, of the run in that place."""
     shots = []
     for split, place in enumerate(places):
-        frame = None if place is None else course.runs[place].frames[split]
+        frame = None if place is None else course.runs[place].picture(split)
         if place is None or frame is None:
             shots.append(Shot(None, None))
         else:

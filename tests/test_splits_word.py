@@ -91,6 +91,14 @@ def test_a_picture_that_comes_too_soon_is_no_time():
     assert late.read("run", 1.0).frames == (8, 10, 11)
 
 
+def test_the_picture_of_a_split_is_from_the_middle_of_where_it_stands():
+    watch = watch_of([Split(at, 1.0, 0.0) for at in (1, 9)], JudgeSettings())
+    watch.show(np.stack([grid(position, change) for position in range(4) for change in range(5)]), range(20))
+    times = watch.read("run", 1.0)
+    assert times.frames == (5, None) and (times.picture(0), times.picture(1)) == (7, None)
+    assert SplitTimes("run", (3, None), 1.0, False).picture(0) == 3
+
+
 def test_a_run_that_stops_half_way_is_not_led_to_the_end():
     watch = watch_of([Split(at, 1.0, 0.0) for at in (1, 3, 9)], JudgeSettings())
     watch.show(np.stack([grid(position, change) for position in range(5) for change in range(3)]), range(15))

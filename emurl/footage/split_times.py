@@ -59,11 +59,13 @@ class Stopwatch:
         path = best_path(likelihood, transitions, begins=False, ends=self.finished)
         if path[0] < len(transitions):  # a step from the beginning: it is a run from there
             path = best_path(likelihood, transitions, ends=self.finished)
-        began = {int(position): self._frames[at] for position, at in zip(*np.unique(path, return_index=True), strict=True)}
+        where = {int(position): np.flatnonzero(path == position) for position in np.unique(path)}
         if path[0]:
-            del began[int(path[0])]  # when that began, the video does not show
-        times = [began.get(position) if split < passed else None for split, position in enumerate(positions)]
-        return SplitTimes(name, tuple(times), fps, self.finished)
+            del where[int(path[0])]  # when that began, the video does not show
+        stays = [where.get(position) if split < passed else None for split, position in enumerate(positions)]
+        times = [None if stay is None else self._frames[stay[0]] for stay in stays]
+        pictures = [None if stay is None else self._frames[stay[len(stay) // 2]] for stay in stays]
+        return SplitTimes(name, tuple(times), fps, self.finished, tuple(pictures))
 
 
 def footage_times(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, tracker: Tracker) -> list[SplitTimes]:

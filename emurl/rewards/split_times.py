@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 
 Times = tuple[float | None, ...]
@@ -15,12 +15,18 @@ class SplitTimes:
 
     Attributes:
         name: of the run. fps: frames a second. finished: whether every split lies behind.
+        pictures: the frame that shows best what the split is of, for the moment itself is often a fade; those of `frames` where not given.
     """
 
     name: str
     frames: tuple[int | None, ...]
     fps: float
     finished: bool
+    pictures: tuple[int | None, ...] = field(default=(), compare=False)
+
+    def picture(self, split: int) -> int | None:
+        """The frame to show of a split."""
+        return (self.pictures or self.frames)[split]
 
     @property
     def seconds(self) -> Times:

@@ -50,9 +50,10 @@ def _sheet(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, place
     stopwatch.show(np.asarray(tokens.grids(place)[game], np.int64), game)
     video = reader.videos[place]
     times = stopwatch.read(video.run_id, video.fps)
+    pictures = [times.picture(split) for split in range(len(judge.splits))]
     shots = [
         Shot(None if frame is None else reader.read(place, [frame])[0], seconds)
-        for frame, seconds in zip(times.frames, times.seconds, strict=True)
+        for frame, seconds in zip(pictures, times.seconds, strict=True)
     ]
     sheet = draw_sheet(f"{video.run_id}, held out: the moments that every run has in common", reader.spec, shots)
     sheet.quantize(64).save(output.path(SHEET), optimize=True)

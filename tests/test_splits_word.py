@@ -365,14 +365,15 @@ def test_a_stream_of_the_embedded_game(tiny, emurl, monkeypatch):
     # A few steps of training find no splits: here they are where this run's pictures are likelier than its others.
     judge = SplitJudge.from_folder(reward.path("course"))
     ratios = judge.model.log_ratios(np.asarray(Tokens(reader, frames, tokenizer).grids(place), np.int64))
-    found = [Split(k, float(np.quantile(ratios[:, k], 0.9)), 0.0) for k in (2, 6, 10, 14)]
+    found = [Split(k, float(np.quantile(ratios[:, k], 0.5)), 0.0) for k in range(1, judge.positions - 1)]
     made = SplitJudge(judge.model, found, judge.known, judge.min_likeness, judge.settings)
     monkeypatch.setattr(splits, "load_judge", lambda *_: made)
     (video,) = tiny.store.glob(f"speedrun/videos/v1/videos/{reader.videos[place].id}.*")
     words = ("--config", tiny.settings, "--json")
     one, other = (json.loads(emurl(what, *words, store=tiny.store)[1]) for what in (reader.videos[place].id, video))
     assert one["splits"] == other["splits"] and one["finished"] == other["finished"] and other["video"] == str(video)
-    assert sum(row["seconds"] is not None for row in one["splits"]) >= 2
+    times = [row["seconds"] for row in one["splits"] if row["seconds"] is not None]
+    assert len(times) >= 3 and times == sorted(times)
 
 
 def test_the_judge_of_a_version_that_is_named(told, emurl):

@@ -247,4 +247,4 @@ def test_a_run_whose_worker_is_killed_does_not_stay_running(field, settings):
         assert field.running() == [] and "RUNNING" not in field.tasks(run).values()
     finally:
         third.terminate()
-        third.wait(30)
+        third.wait(90)

@@ -295,11 +295,15 @@ def _models(config: Config) -> list[Check]:
     from emurl.pipelines.speedrun.health import of_store
 
     try:
-        health = of_store(Store(config.store))  # the check of the store has probed it
+        store = Store(config.store)
+    except EmurlError:
+        return []  # the check of the store has said so
+    try:
+        health = of_store(store)
     except InputError as error:
         return [Check("models", "warning", str(error), "emurl artifacts verify, then make that stage again")]
     except EmurlError:
-        return []  # and has said so
+        return []  # and so here
     return [
         Check(stage, "warning" if one.unmet else "ok", one.seen, "; ".join(dict.fromkeys(norm.mend for norm in one.unmet)))
         for stage, one in health.items()

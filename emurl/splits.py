@@ -95,7 +95,9 @@ def splits(
         pictures = _of_footage(course, [place] * len(judge.splits)) if place is not None else None
     else:
         # What takes longest and may fail comes first.
-        mine, pictures = _watch(video, config.frames, reader.videos[0].fps, judge, alignment, tokenizer, str(device), tracker)
+        mine, pictures = _watch(
+            video, config.frames, reader.videos[0].fps, judge, alignment, tokenizer, str(device), tracker, sheet is not None
+        )
         course = _Course(reward, frames, tokenizer, judge, reader, footage_times(judge, alignment, tokens, tracker))
         shown = [mine]
     if sheet is not None:
@@ -133,9 +135,9 @@ def _which(what: str, reader: FrameReader, frames: Artifact) -> tuple[int | None
 
 def _watch(
     path: Path, settings: FramesSettings, fps: float, judge: SplitJudge, alignment: AlignmentSettings, tokenizer: Artifact, device: str,
-    tracker: Tracker,
-) -> tuple[SplitTimes, list[Shot]]:  # fmt: skip
-    """The times of a video that is not of the footage, and what it shows at each split."""
+    tracker: Tracker, pictured: bool,
+) -> tuple[SplitTimes, list[Shot] | None]:  # fmt: skip
+    """The times of a video that is not of the footage, and what it shows at each split where that is to be `pictured`."""
     crops = crops_of(settings)
     watch = Stopwatch(judge, alignment)
     with TemporaryFile() as kept:  # every frame, packed: when it was is told at the end
@@ -157,14 +159,17 @@ def _watch(
                     game = np.flatnonzero(chunk.flags & NOT_GAME == 0)
                     if len(game):
                         watch.show(model.encode(chunk.frames[game]).cpu().numpy(), chunk.first + game)
-                    kept.seek(chunk.first * spec.frame_bytes)
-                    kept.write(encode(chunk.frames, spec).data)
+                    if pictured:
+                        kept.seek(chunk.first * spec.frame_bytes)
+                        kept.write(encode(chunk.frames, spec).data)
                     bar.update(len(chunk.frames))
                     if watch.finished:
                         break
         except NotAVideo as error:
             raise InputError(f"{path}: {error}, expected a video") from None
         times = watch.read(path.stem, fps)
+        if not pictured:
+            return times, None
 
         def shown(frame: int) -> np.ndarray:
             kept.seek(frame * spec.frame_bytes)

@@ -77,15 +77,22 @@ def train(config: Any, refs: Sequence[str]) -> Any:
     from emurl.core.engine import run_pipeline
     from emurl.core.pipeline import find_pipeline
 
-    given = {ref.partition("@")[0] for ref in refs}
+    given = {stage_of(ref) for ref in refs}
     names = [stage.name for stage in find_pipeline("speedrun").stages][:-1]
-    needed = names[max((names.index(name) + 1 for name in given if name in names), default=0) :] if given else names
-    return run_pipeline(config, needed, inputs=refs)[-1].artifact
+    first = max((names.index(name) + 1 for name in given if name in names), default=0)
+    return run_pipeline(config, names[first:], inputs=refs)[-1].artifact
+
+
+def stage_of(ref: str) -> str:
+    """The stage of `reward@v2`."""
+    from emurl.core.artifact import split_ref
+
+    return split_ref(ref)[1]
 
 
 def differs(ref: str, row: Row) -> bool:
     """Whether the stage of `ref` is one that `row` changes."""
-    return any(change.startswith(f"{ref.partition('@')[0]}.") for change in row.changes)
+    return any(change.startswith(f"{stage_of(ref)}.") for change in row.changes)
 
 
 def played(file: Path) -> list[dict[str, Any]]:
@@ -106,7 +113,9 @@ def played(file: Path) -> list[dict[str, Any]]:
 
 def rules_of(settings: Any) -> dict[str, Any]:
     """What decides how a policy is scored."""
-    return {name: getattr(settings, name) for name in ("seed", "episodes", "max_steps", "wait_ticks", "sticky")}
+    from emurl.training.scores import Rules
+
+    return {name: getattr(settings, name) for name in Rules.model_fields}
 
 
 def score(policy: Any, store: Any, rules: Any) -> dict[str, Any]:
@@ -127,8 +136,6 @@ def score(policy: Any, store: Any, rules: Any) -> dict[str, Any]:
         envs.close()
     found = as_results([summarize("policy", played["policy"], milestones)], milestones, rules, "")["players"]["policy"]
     return {
-        "policy": policy.digest,
-        "rules": rules_of(rules),
         "minutes": policy.metrics["wall_seconds"] / 60,
         **{name: [found[name], found[f"{name}_low"], found[f"{name}_high"]] for name in ("success_rate", "success_rate_sticky")},
         "milestones": {name: one["rate"] for name, one in found["milestones"].items()},
@@ -161,7 +168,7 @@ def run(options: Any) -> None:
     out = Path(options.out)
     done = played(out)
     for ref in options.input:
-        if ref.partition("@")[0] in ("policy", "evaluation"):
+        if stage_of(ref) in ("policy", "evaluation"):
             raise InputError(f"--input {ref}: is made here, expected a version of a stage before it")
     rows = []
     for seed in options.seeds:

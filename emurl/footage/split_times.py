@@ -35,16 +35,14 @@ class Stopwatch:
 
     def show(self, grids: np.ndarray, frames: Sequence[int] | np.ndarray) -> None:
         """Show the next grids, (n, 9, 10), which are the run's `frames` (n,); what follows the last split is not looked at."""
-        self.judge.look(grids)
-        shown = 0
+        ratios, shown = self.judge.look(grids), 0
         for grid, frame in zip(grids, frames, strict=True):
             if self.finished:
                 break
             self.judge.update([self._standing], grid[None])
             self._frames.append(int(frame))
             shown += 1
-        if shown:
-            self._ratios.append(self.judge.model.log_ratios(grids[:shown]))
+        self._ratios.append(ratios[:shown])
 
     def read(self, name: str, fps: float) -> SplitTimes:
         """The times so far. A split that was passed has none where the run went on without standing there, or began and ended beside it:

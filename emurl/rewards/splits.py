@@ -14,7 +14,7 @@ keep it from being talked into progress that was not made:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -161,14 +161,16 @@ class SplitJudge:
             gained[i] = standing.furthest - before
         return gained
 
-    def look(self, grids: np.ndarray) -> None:
-        """Look at grids (n, 9, 10) together and remember what they say: quicker than one by one in `update`."""
-        self._look([key_of(grid) for grid in np.ascontiguousarray(grids, np.int16)], grids)
+    def look(self, grids: np.ndarray) -> np.ndarray:
+        """Look at grids (n, 9, 10) together and remember what they say: quicker than one by one in `update`.
 
-    def shown(self, grid: np.ndarray) -> np.ndarray:
-        """Which splits a grid (9, 10) belongs to, bool (splits,): none where it looks like nothing of the footage."""
-        (ratio,) = self._look([key_of(np.ascontiguousarray(grid, np.int16))], grid[None])
-        return np.zeros(len(self.splits), bool) if ratio is None else ratio[self._at] >= self._least
+        Returns:
+            Their log-ratios, float64 (n, K), of those as well that look like nothing of the footage.
+        """
+        ratios = self.model.log_ratios(grids)
+        keys = [key_of(grid) for grid in np.ascontiguousarray(grids, np.int16)]
+        recall(self._looks, keys, lambda places: self._trusted(grids[places], ratios[places]))
+        return ratios
 
     def progress(self, standing: Standing) -> float:
         """Share of the course that lies behind, 0 … 1; it never falls."""
@@ -225,10 +227,8 @@ class SplitJudge:
 
     def _look(self, keys: list[bytes], grids: np.ndarray) -> list[np.ndarray | None]:
         """The log-ratios of grids (n, 9, 10) by their keys; None of one that looks like nothing of the footage."""
+        return recall(self._looks, keys, lambda places: self._trusted(grids[places], self.model.log_ratios(grids[places])))
 
-        def compute(places: list[int]) -> Iterable[np.ndarray | None]:
-            familiar = likeness(grids[places], self.known) >= self.min_likeness
-            ratios = self.model.log_ratios(grids[places])
-            return [ratio if known else None for known, ratio in zip(familiar, ratios, strict=True)]
-
-        return recall(self._looks, keys, compute)
+    def _trusted(self, grids: np.ndarray, ratios: np.ndarray) -> list[np.ndarray | None]:
+        familiar = likeness(grids, self.known) >= self.min_likeness
+        return [ratio if known else None for known, ratio in zip(familiar, ratios, strict=True)]

@@ -36,8 +36,8 @@ class ThreadedVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Observations are uint8 (num_envs, 144, 160); with `copy=False` the buffer itself is handed out and the next step
     overwrites it. `autoreset_mode` is Gymnasium's: NEXT_STEP (default), SAME_STEP (the last frame of an episode goes to
     `infos["final_obs"]`) or DISABLED (reset with `options={"reset_mask": …}`). `infos` holds one array a fact and its
-    mask `_fact`; `facts=False` leaves the RAM alone, `facts="asked"` reads it for who asks a console, not for `infos`: reading
-    takes half as long as playing. Other arguments as in `GameBoyEnv`.
+    mask `_fact`; `facts=False` leaves the RAM alone, `facts="asked"` reads it for who asks a console, not for `infos`.
+    Other arguments as in `GameBoyEnv`.
     """
 
     def __init__(

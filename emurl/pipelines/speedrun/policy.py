@@ -253,7 +253,7 @@ def _explore(
         told.seconds += state.seconds
         practiced = {name: ran[name] for name in OF_PPO} | {
             "practice_return": state.best,
-            "practice_return_before": state.trials[0][1] if state.trials[0][0] == 0 else None,
+            "practice_return_before": _return_before(state),
             "practice_best_update": state.best_update,
         }
     _write(output.path("history.json"), history)
@@ -316,7 +316,7 @@ def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
 
     return {
         "selection_return": state.best,
-        "selection_return_clone": state.trials[0][1] if state.trials[0][0] == 0 else None,
+        "selection_return_clone": _return_before(state),
         "selection_return_last": state.trials[-1][1],
         "best_update": state.best_update,
         "updates": state.update,
@@ -325,6 +325,12 @@ def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
         "steps_per_second": steps / max(state.seconds, 1e-9),
         "wall_seconds": state.seconds,
     }
+
+
+def _return_before(state: State) -> float | None:
+    """What the trial before any update gave; None where there was none."""
+    update, value = state.trials[0]
+    return value if update == 0 else None
 
 
 def _tell(state: State, name: str, output: Output) -> None:

@@ -8,7 +8,6 @@ are.
 
 from __future__ import annotations
 
-import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterable
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-import torch
 from pydantic import Field, field_validator, model_validator
 
 from emurl.core import interrupt
@@ -27,9 +25,9 @@ from emurl.core.settings import Natural, NonNegative, Positive, Rate, Settings, 
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.pairs import Pairs, changed
-from emurl.screen import ScreenSpec, decode, encode
+from emurl.footage.play_blocks import BLOCK, Blocks, Kept
+from emurl.screen import ScreenSpec, encode
 from emurl.training.checkpoint import dice as dice_of
-from emurl.training.checkpoint import joined, parted, read_checkpoint, write_checkpoint
 
 # B often enough to be told from A: at 3 % the inverse model called nearly every B of the footage "A".
 PROBABILITIES = {"a": 0.24, "b": 0.10, "up": 0.15, "down": 0.15, "left": 0.15, "right": 0.15, "start": 0.10, "select": 0.01}
@@ -72,14 +70,6 @@ DEFAULT = ExplorationSettings()
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Frames uint8 (n, 144, 160) and which of the n episodes just began (n,) bool, to actions (n,)."""
-
-
-@dataclass
-class Kept:
-    """A state worth returning to: its bytes, packed, and how often it was begun from or met again."""
-
-    packed: bytes
-    count: int = 1
 
 
 @dataclass
@@ -140,28 +130,30 @@ class Explorer:
             console.close()
 
     def gather(
-        self, actions: int, tracker: Tracker, act: Act | None = None, *, file: Path | None = None, dice: np.random.Generator | None = None,
-        saved: Callable[[Path], None] | None = None,
+        self, actions: int, tracker: Tracker, act: Act | None = None, *, scratch: Path | None = None,
+        dice: np.random.Generator | None = None, saved: Callable[[Path], None] | None = None,
     ) -> Pairs:  # fmt: skip
         """Play about `actions` actions and return the pairs in which something changed.
 
         With `act`, it chooses `policy_share` of the buttons (tapped, as the agent does) and chance the others.
 
         Args:
-            file: where what was played is kept when somebody asks to end, and is gone on from; the result is the same. dice: `act`'s.
-            saved: called with the file.
+            scratch: folder where what was played is kept as it goes, and gone on from; the result is the same. dice: `act`'s.
+            saved: called with each file that is new there.
         """
         parts: list[Pairs] = []
         self._moments = []
         length = self.settings.episode_length
-        rounds = max(1, round(actions / (length * len(self.consoles))))
+        a_round = length * len(self.consoles)
+        rounds = max(1, round(actions / a_round))
+        rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
         signature = {"actions": actions, "act": act is not None, **self.settings.fingerprint_values()}
-        with interrupt.saving() as asked, tracker.progress(rounds * length * len(self.consoles), "explore", "actions") as bar:
-            rngs = [self.rng, *self.rngs, *([] if dice is None else [dice])]
-            first = 0 if file is None else self._take_up(file, signature, parts, rngs)
-            bar.start_at(first * length * len(self.consoles))
+        blocks = None if scratch is None else Blocks(scratch, signature, self.spec, saved)
+        with interrupt.saving() as asked, tracker.progress(rounds * a_round, "explore", "actions") as bar:
+            first = 0 if blocks is None else blocks.take_up(parts, self._moments, self.kept, rngs)
+            bar.start_at(first * a_round)
             if first:
-                tracker.message(f"explore: goes on from {first * length * len(self.consoles)} actions")
+                tracker.message(f"explore: goes on from {first * a_round} actions")
             for number in range(first, rounds):
                 before = (
                     [dice_of(rng) for rng in rngs],
@@ -171,13 +163,15 @@ class Explorer:
                 )
                 episodes = self._round(act, asked)
                 if episodes is None:
-                    if file is not None:
+                    if blocks is not None:
                         self._go_back(rngs, *before)
-                        self._put_down(file, signature, parts, number, rngs, saved)
-                        tracker.message(f"explore: saved after {number * length * len(self.consoles)} actions")
+                        blocks.put_down(number, parts, self._moments, self.kept, rngs)
+                        tracker.message(f"explore: saved after {number * a_round} actions")
                     interrupt.leave()
                 parts += [self._pairs(episode, len(parts) + place) for place, episode in enumerate(episodes)]
-                bar.update(length * len(self.consoles), places=len(self.kept))
+                bar.update(a_round, places=len(self.kept))
+                if blocks is not None and (number + 1 - blocks.rounds) * a_round >= BLOCK:
+                    blocks.put_down(number + 1, parts, self._moments, self.kept, rngs)
         return Pairs(
             np.concatenate([part.packed for part in parts]),
             np.concatenate([part.actions for part in parts]),
@@ -201,47 +195,6 @@ class Explorer:
         for one, count in zip(kept.values(), counts, strict=True):
             one.count = count
         del self._moments[moments:]
-
-    def _put_down(
-        self, file: Path, signature: dict[str, Any], parts: list[Pairs], number: int, rngs: list[np.random.Generator],
-        saved: Callable[[Path], None] | None,
-    ) -> None:  # fmt: skip
-        """Keep what was played in `number` rounds: every round begins with loading states, so no console need be kept."""
-        kept, sizes = list(self.kept.values()), [len(part) for part in parts]
-        arrays = {
-            "packed": np.concatenate([np.zeros((0, 2, self.spec.frame_bytes), np.uint8), *(part.packed for part in parts)]),
-            "actions": np.concatenate([np.zeros(0, np.int64), *(part.actions for part in parts)]),
-            "sizes": np.array(sizes, np.int64),
-            "moments": encode(np.stack(self._moments), self.spec)
-            if self._moments
-            else np.zeros((0, self.spec.frame_bytes), np.uint8),
-            "state_sizes": np.array([len(one.packed) for one in kept], np.int64),
-            "counts": np.array([one.count for one in kept], np.int64),
-        }
-        state = {"number": number, "rngs": [dice_of(rng) for rng in rngs]}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-        tensors |= {"keys": joined(self.kept), "states": joined(one.packed for one in kept)}
-        write_checkpoint(file, {"play": tensors}, state, signature, saved)
-
-    def _take_up(self, file: Path, signature: dict[str, Any], parts: list[Pairs], rngs: list[np.random.Generator]) -> int:
-        """Read what `_put_down` kept, if there is anything; returns the rounds that were played."""
-        play: dict[str, torch.Tensor] = {}
-        state = read_checkpoint(file, {"play": play}, signature)
-        if state is None:
-            return 0
-        for rng, told in zip(rngs, state["rngs"], strict=True):
-            rng.bit_generator.state = told
-        ends = np.cumsum([0, *play["sizes"].tolist()])
-        nothing = np.zeros((0, self.spec.frame_bytes), np.uint8)
-        for number, (first, last) in enumerate(itertools.pairwise(ends.tolist())):
-            actions = play["actions"][first:last].numpy().copy()
-            packed = play["packed"][first:last].numpy().copy()
-            parts.append(Pairs(packed, actions, np.full(len(actions), number, np.int64), nothing, self.spec))
-        self._moments = list(decode(play["moments"].numpy(), self.spec))
-        keys = [bytes(key) for key in play["keys"].reshape(-1, 16).numpy()]
-        rows = zip(keys, parted(play["states"], play["state_sizes"]), play["counts"].tolist(), strict=True)
-        self.kept = {key: Kept(packed, count) for key, packed, count in rows}
-        return int(state["number"])
 
     def _round(self, act: Act | None, asked: Callable[[], bool]) -> list[_Episode] | None:
         """An episode on every console; None as soon as somebody asks to end: a slow machine's round takes longer than Ctrl-C waits."""

@@ -12,6 +12,7 @@ model again, closer to the footage than chance gets (BCO(α)). Without a judge, 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -201,9 +202,9 @@ def gather(
     dice = np.random.default_rng([settings.seed, number, 0xAC])
     act = None if policy is None or scouted else _acting(policy, tokenizer, dice)
     steps = settings.explore_steps if policy is None else int(settings.explore_steps * settings.exploration.later_rounds)
+    aside = output.scratch / f"play_{number}"
     try:
-        aside = output.scratch / f"play_{number}.safetensors"
-        pairs = explorer.gather(steps, tracker, act, file=aside, dice=dice, saved=output.scratch_saved)
+        pairs = explorer.gather(steps, tracker, act, scratch=aside, dice=dice, saved=output.scratch_saved)
     finally:
         explorer.close()
     if scouted is not None:
@@ -212,6 +213,7 @@ def gather(
         raise WorkError("behavior: nothing on the screen ever changed while exploring, so there is nothing to learn from")
     pairs.save(file)
     output.scratch_saved(file)
+    shutil.rmtree(aside, ignore_errors=True)
     return pairs
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from emurl.core.errors import InputError, WorkError
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
+from emurl.footage import exploration
 from emurl.footage import inverse_labels as naming
 from emurl.footage.dataset import FrameReader
 from emurl.footage.exploration import ExplorationSettings, Explorer, place_key
@@ -232,8 +234,12 @@ def test_play_is_of_its_dice_and_new_places_are_kept():
     assert one.actions.min() >= 0 and one.actions.max() <= 7 and (np.diff(one.episode) >= 0).all()
 
 
-def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
-    def play(file: Path, end_at: int) -> Pairs:
+@pytest.mark.parametrize(("block", "again", "files"), [(1, 48, 1), (1024, 72, 0)])
+def test_killed_play_goes_on_from_its_last_block(tmp_path, monkeypatch, block, again, files):
+    """And play that is asked to end, from the round that was on, however long its blocks are."""
+    monkeypatch.setattr(exploration, "BLOCK", block)
+
+    def play(scratch: Path | None, end_at: int = 0, ends: Callable[[], None] = lambda: None) -> Pairs:
         player, dice = explorer(1), np.random.default_rng(5)
         player.begin_from([zlib.compress(player.consoles[0].save())])
         turns = []
@@ -241,24 +247,33 @@ def test_play_that_is_asked_to_end_goes_on_to_the_same_pairs(tmp_path):
         def act(frames: np.ndarray, begun: np.ndarray) -> np.ndarray:
             turns.append(1)
             if len(turns) == end_at:
-                os.kill(os.getpid(), signal.SIGTERM)
+                ends()
             return dice.integers(0, 8, len(frames))
 
         try:
-            return player.gather(300, Tracker.silent(), act, file=file, dice=dice)
+            return player.gather(300, Tracker.silent(), act, scratch=scratch, dice=dice)
         finally:
             player.close()
             made.append(len(turns))
 
+    def killed() -> None:
+        raise MemoryError
+
     made: list[int] = []
-    whole = play(tmp_path / "whole.safetensors", 0)
+    whole = play(None)
     with pytest.raises(interrupt.Terminated), interrupt.handled():
-        play(tmp_path / "ended.safetensors", 30)
-    again = play(tmp_path / "ended.safetensors", 0)
-    assert made == [72, 30, 48]  # three rounds of 24 turns: the one that was on is broken off, and played anew
-    for one, other in ((whole.packed, again.packed), (whole.actions, again.actions), (whole.moments, again.moments)):
-        assert len(one) and np.array_equal(one, other)
-    assert np.array_equal(whole.episode, again.episode)
+        play(tmp_path / "asked", 30, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(MemoryError):
+        play(tmp_path / "killed", 30, killed)
+    assert len([*(tmp_path / "killed").glob("*")]) == files
+    results = play(tmp_path / "asked"), play(tmp_path / "killed")
+    assert made == [72, 30, 30, 48, again]  # three rounds of 24 turns: the one that was on is played anew
+    for result in results:
+        for one, other in ((whole.packed, result.packed), (whole.actions, result.actions), (whole.moments, result.moments)):
+            assert len(one) and np.array_equal(one, other)
+        assert np.array_equal(whole.episode, result.episode)
+    max((tmp_path / "asked").glob("*")).write_bytes(b"cut")  # a damaged block is played again
+    assert np.array_equal(play(tmp_path / "asked").packed, whole.packed) and made[-1] > 0
 
 
 def test_play_is_kept_in_a_tenth_of_its_size(tmp_path):

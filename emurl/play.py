@@ -15,10 +15,12 @@ from emurl.core.refusals import require_file
 from emurl.core.store import Artifact, Store
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import FRAMES_PER_SECOND
+from emurl.pipelines.shared.playing import consoles, emulator_of
 from emurl.pipelines.speedrun.course import judge_in
-from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception, player_of
+from emurl.pipelines.speedrun.players import load_perception, player_of
 from emurl.report.film import write_gif, write_mp4
 from emurl.report.panel import Panel
+from emurl.screen import to_gray
 from emurl.training.evaluate import play, replay
 from emurl.training.supervised import resolve_device
 
@@ -63,11 +65,11 @@ def watch(
                 envs, perception, player, max_steps=steps, seed=seed, wait_ticks=config.evaluation.wait_ticks, sticky=sticky,
                 judge=judge_in(models, device), tick=lambda: bar.update(1),
             )  # fmt: skip
-        panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
+        panel = Panel.of(spec, record)
         moments = list(replay(envs, perception, player, record))
     finally:
         envs.close()
-    reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
+    reconstructions = to_gray(perception.reconstruct(np.stack([moment.frame for moment in moments])), spec)
     pictures = (panel.draw(moment, seen, at) for at, (moment, seen) in enumerate(zip(moments, reconstructions, strict=True)))
     rate = FRAMES_PER_SECOND / settings.frame_skip
     if window is not None:

@@ -121,7 +121,8 @@ def rules_of(settings: Any) -> dict[str, Any]:
 def score(policy: Any, store: Any, rules: Any) -> dict[str, Any]:
     """How `policy` plays by the rules of `evaluation`."""
     from emurl.core.tracking import Tracker
-    from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception, player_of
+    from emurl.pipelines.shared.playing import consoles, emulator_of
+    from emurl.pipelines.speedrun.players import load_perception, player_of
     from emurl.training.scores import as_results, play_all, summarize
     from emurl.training.supervised import resolve_device
 

@@ -42,8 +42,9 @@ def evaluate(args: argparse.Namespace) -> int:
     from emurl.core.errors import InputError
     from emurl.core.store import Artifact, Store
     from emurl.core.tracking import Tracker
+    from emurl.pipelines.shared.playing import consoles, emulator_of
     from emurl.pipelines.speedrun import evaluation
-    from emurl.pipelines.speedrun.players import consoles, emulator_of, load_perception
+    from emurl.pipelines.speedrun.players import load_perception
     from emurl.training.scores import as_results, as_table, play_all, summarize
     from emurl.training.supervised import resolve_device
 

@@ -20,8 +20,9 @@ from emurl.bench.synthetic import in_screen, synthetic_screens
 from emurl.core.config import Config
 from emurl.core.store import Store
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
+from emurl.pipelines.shared.playing import consoles
 from emurl.pipelines.speedrun.behavior import new_policy
-from emurl.pipelines.speedrun.players import TokenPolicy, consoles
+from emurl.pipelines.speedrun.players import TokenPolicy
 from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.pipelines.speedrun.reward import new_reward_model
 from emurl.pipelines.speedrun.tokenizer import new_tokenizer

@@ -29,6 +29,8 @@ CAPTIONS = {
     "dream": ("Dream", "above what happened, below what the model made up from the same start", True),
     "progress": ("Progress by single frames", "the reward model over the time of held-out runs", False),
 }
+LEAD = "Learned from other people's speedruns, without a reward from the game."
+SEEN = "the screen as its 90 tokens say it"
 SPEED_METRICS = ("learning_rate", "gradient_norm", "frames_per_second", "return_scale")
 
 
@@ -44,6 +46,8 @@ class Findings:
     film: Path | None = None
     explored: Path | None = None  # the picture of where they went
     maps: Mapping[int, str] = field(default_factory=dict)
+    lead: str = LEAD  # what they learned from
+    seen: str = SEEN  # what the film's second picture shows
 
 
 def lineage(artifacts: Sequence[Artifact]) -> list[Artifact]:
@@ -138,7 +142,7 @@ def _head(findings: Findings) -> str:
         )
     return (
         f"<header><p class='brand'>emurl</p><h1>{escape(findings.game)}</h1>"
-        f"<p class='lead'>Learned from other people's speedruns, without a reward from the game. At most "
+        f"<p class='lead'>{escape(findings.lead)} At most "
         f"{number(findings.rules.max_steps)} actions from power-on, the same dice for all. "
         f"{escape(told(findings.rules, findings.footage_median_steps))}.</p>"
         f"<div class='tiles'>{''.join(tiles)}</div></header>"
@@ -148,7 +152,8 @@ def _head(findings: Findings) -> str:
 def _film(findings: Findings) -> str:
     if findings.film is None:
         return ""
-    caption = "screen · the screen as its 90 tokens say it · progress Φ · how likely each button was"
+    judged = "progress Φ · " if any(player.curve for player in findings.players) else ""
+    caption = f"screen · {escape(findings.seen)} · {judged}how likely each button was"
     return _section(
         "The agent plays",
         f"<figure><div class='scroll film' tabindex='0'>{_embed(findings.film, 'the agent plays')}</div>"
@@ -184,6 +189,8 @@ def _progress(findings: Findings) -> str:
         cells = [shown(player.progress), percent(player.still), percent(player.loops), f"{escape(favorite)} {share:.0%}"]
         rows.append([escape(player.name), *cells])
     table = _table(["player", "Φ at the end", "actions that changed nothing", "actions in loops", "favorite button"], rows)
+    if not any(player.curve for player in findings.players):
+        return _section("How they play", table, "Shares of all actions; nobody judged progress.")
     chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
     note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
     return _section("Progress", _legend([player.name for player in findings.players]) + _wide(chart) + table, note)

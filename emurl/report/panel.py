@@ -1,13 +1,17 @@
-"""One picture of an agent at work: screen | what its tokens say | progress | how likely each button was."""
+"""One picture of an agent at work: screen | what it sees | progress | how likely each button was."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.screen import ScreenSpec, to_gray
-from emurl.training.evaluate import Moment
+from emurl.training.evaluate import Moment, Record
 
 SCALE = 2
 SIDE = 184  # px of the column with curve and bars
@@ -16,24 +20,34 @@ INK, SOFT, GROUND, ACCENT, PRESSED = (35, 38, 31), (140, 144, 136), (251, 250, 2
 
 
 class Panel:
-    """Draws moments; it remembers Φ so far for the curve. Pictures are uint8 (304, 848, 3) for a 160×144 screen."""
+    """Draws moments; it remembers Φ so far for the curve. Pictures are uint8 (304, 848, 3) for a 160×144 screen.
 
-    def __init__(self, spec: ScreenSpec, steps: int, low: float, high: float) -> None:
+    Args:
+        steps: of the episode. progress: its Φ, of which the curve's range is; empty where nobody judged, and then there is no curve.
+    """
+
+    def __init__(self, spec: ScreenSpec, steps: int, progress: Sequence[float] = ()) -> None:
         self.spec, self.steps = spec, max(1, steps)
-        self.low, self.high = low, max(high, low + 1e-6)
+        self.low = min(progress, default=0.0)
+        self.high = max(max(progress, default=0.0), self.low + 1e-6)
         self.curve: list[tuple[int, float]] = []
         self.font = ImageFont.load_default(11)
         wide, tall = spec.width * SCALE, spec.height * SCALE
         self.size = (2 * wide + SIDE + 4 * GAP, tall + 2 * GAP)
 
-    def draw(self, moment: Moment, reconstruction: np.ndarray, step: int) -> np.ndarray:
-        """The panel of a moment at action number `step`, uint8 (H, W, 3); `reconstruction`: the frame as the tokenizer decodes it."""
+    @classmethod
+    def of(cls, spec: ScreenSpec, record: Record) -> Self:
+        """For the moments of an episode."""
+        return cls(spec, record.steps, record.progress)
+
+    def draw(self, moment: Moment, seen: np.ndarray, step: int) -> np.ndarray:
+        """The panel of a moment at action number `step`, uint8 (H, W, 3); `seen`: what the agent sees of it, gray, uint8 of any size."""
         self.curve.append((step, moment.progress))
         picture = Image.new("RGB", self.size, GROUND)
         pen = ImageDraw.Draw(picture)
         wide = self.spec.width * SCALE
-        for place, frame in enumerate((moment.frame, reconstruction)):
-            gray = Image.fromarray(to_gray(frame, self.spec)).convert("RGB")
+        for place, shown in enumerate((to_gray(moment.frame, self.spec), seen)):
+            gray = Image.fromarray(shown).convert("RGB")
             picture.paste(
                 gray.resize((wide, self.spec.height * SCALE), Image.Resampling.NEAREST), (GAP + place * (wide + GAP), GAP)
             )
@@ -43,8 +57,11 @@ class Panel:
         return np.asarray(picture)
 
     def _draw_curve(self, pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, tall: int, progress: float, step: int) -> None:
-        pen.text((x, y), f"progress {progress:.3g}", fill=INK, font=self.font)
+        if not math.isnan(progress):
+            pen.text((x, y), f"progress {progress:.3g}", fill=INK, font=self.font)
         pen.text((x + wide - GAP, y), f"action {step}", fill=SOFT, font=self.font, anchor="ra")
+        if math.isnan(progress):
+            return
         top, bottom, right = y + 18, y + tall, x + wide - GAP
         pen.line((x, bottom, right, bottom), fill=SOFT)
         points = [

@@ -28,11 +28,12 @@ from emurl.footage.tokens import write_tokens
 from emurl.games.settings import EmulatorSettings
 from emurl.models.position import PositionModel
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.shared.playing import consoles
 from emurl.pipelines.speedrun import exploring
 from emurl.pipelines.speedrun import policy as stage
 from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.exploring import ExploreSettings, WaysSettings, learnable, trial_return
-from emurl.pipelines.speedrun.players import consoles, load_perception, load_policy
+from emurl.pipelines.speedrun.players import load_perception, load_policy
 from emurl.pipelines.speedrun.policy import PolicySettings
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
 from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, write_scouted

@@ -16,7 +16,7 @@ PLAYER_NAME, NAME_LENGTH = 0xD158, 11
 PARTY_COUNT = 0xD163
 PARTY, PARTY_STRIDE, PARTY_MOST = 0xD16B, 0x2C, 6
 _SPECIES, _HP, _LEVEL, _MAX_HP = 0, 1, 33, 34  # within a party member: D16B, D16C, D18C, D18D
-ENEMY_HP = 0xCFE6
+ENEMY_HP, ENEMY_LEVEL = 0xCFE6, 0xCFF3
 IN_BATTLE = 0xD057
 POKEDEX_OWNED, POKEDEX_SEEN, POKEDEX_BYTES = 0xD2F7, 0xD30A, 19
 BAG_ITEMS = 0xD31D
@@ -42,10 +42,14 @@ SPANS: tuple[tuple[str, int, int], ...] = (
 """What is copied of a console's memory: name, address, bytes; 647 bytes in all of its 64 KiB."""
 
 
+# What only `read_many` tells: not every game of this layout keeps it.
+_MORE = (("enemy_level", ENEMY_LEVEL, 1),)
+
+
 def gather(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:
     """The spans of many consoles: name → uint8 (consoles, bytes)."""
     found: dict[str, np.ndarray] = {}
-    for name, address, count in SPANS:
+    for name, address, count in (*SPANS, *_MORE):
         data = b"".join(console.read(address, count) for console in consoles)
         found[name] = np.frombuffer(data, np.uint8).reshape(len(consoles), count)
     return found
@@ -55,7 +59,8 @@ def read_many(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:
     """The layout's numbers for n consoles at once.
 
     int64 (n,): map, y, x (16x16 cells), badges and events (how many), party_count, level (of the first of the party),
-    pokedex_owned, pokedex_seen, bag_items, money, in_battle (0 no, 1 wild, 2 trainer, 255 lost), enemy_hp, play_time_s.
+    pokedex_owned, pokedex_seen, bag_items, money, in_battle (0 no, 1 wild, 2 trainer, 255 lost), enemy_hp, opponent_level (of the
+    last opponent, or 0 where a game does not keep it), play_time_s.
     int64 (n, 6): party_levels, party_hp, party_max_hp; 0 where the party has no such member. uint8 (n, 320): event_flags.
     """
     raw = gather(consoles)
@@ -80,6 +85,7 @@ def read_many(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:
         "money": _decimal(raw["money"]),
         "in_battle": raw["in_battle"][:, 0].astype(np.int64),
         "enemy_hp": raw["enemy_hp"][:, 0].astype(np.int64) * 256 + raw["enemy_hp"][:, 1],
+        "opponent_level": raw["enemy_level"][:, 0].astype(np.int64),
         "play_time_s": hours * 3600 + minutes * 60 + seconds,
         "event_flags": raw["events"],
     }

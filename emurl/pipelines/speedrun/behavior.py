@@ -36,10 +36,11 @@ from emurl.models.inverse import InverseModel
 from emurl.models.policy import Policy
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.tokenizer import Tokenizer
+from emurl.pipelines.shared.playing import consoles, write_play
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.cloning import CloningSettings, clone, importance_weights, measure_clone
 from emurl.pipelines.speedrun.course import judge_in
-from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, consoles, load_perception, write_play
+from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, load_perception
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
 from emurl.pipelines.speedrun.scouting import ScoutSettings, read_scouted, scout, states_of, write_scouted
 from emurl.screen import ScreenSpec

@@ -17,7 +17,7 @@ from emurl.footage.dataset import NOT_GAME
 from emurl.footage.splits import SplitSettings, find_splits, unique_grids
 from emurl.footage.tokens import Tokens
 from emurl.models.position import PositionModel
-from emurl.pipelines.speedrun.players import holds
+from emurl.pipelines.shared.playing import holds
 from emurl.pipelines.speedrun.ranks import rank_correlation
 from emurl.rewards.splits import SPLITS, JudgeSettings, SplitJudge, Standing, likeness
 

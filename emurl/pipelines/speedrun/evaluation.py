@@ -3,19 +3,14 @@
 Each episode begins a random while after power-on, and all are played again with sticky actions, so that nobody wins by pressing
 by rote what once won; the replay, the footage's fastest run pressed again without looking, says how far rote gets.
 
-results.json       every number with its 95 % interval             episodes.parquet   one row an episode
-places.parquet     visits by player, episode and cell              explored.png       the same, laid over the game's maps
-agent.gif          the policy's best episode, as the agent sees it  report.html        one page, no other file needed
+The artifact is that of `emurl.pipelines.shared.evaluated`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 import torch
 
 from emurl.core.registry import module_of
@@ -23,19 +18,16 @@ from emurl.core.settings import Device
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
-from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.footage.open_loop import REPLAY, OpenLoop
-from emurl.games import game_of_title
 from emurl.games.settings import EmulatorSettings, game_of
+from emurl.pipelines.shared.evaluated import Told, conclude
+from emurl.pipelines.shared.playing import consoles, emulator_of, holds
 from emurl.pipelines.speedrun.course import judge_in
-from emurl.pipelines.speedrun.players import consoles, emulator_of, holds, load_perception, player_of
-from emurl.report import Findings, build, draw, lineage, plain_atlas
-from emurl.report.film import write_gif
-from emurl.report.panel import Panel
-from emurl.screen import ScreenSpec
-from emurl.training.evaluate import Player, RandomAgent, Record, ScriptAgent, replay
+from emurl.pipelines.speedrun.players import load_perception, player_of
+from emurl.screen import to_gray
+from emurl.training.evaluate import Player, RandomAgent, ScriptAgent
 from emurl.training.perception import Perception
-from emurl.training.scores import Played, Rules, Score, as_results, as_table, metrics_of, play_all, summarize
+from emurl.training.scores import Rules, play_all
 from emurl.training.supervised import resolve_device
 
 METRICS: dict[str, str] = {
@@ -76,8 +68,6 @@ METRICS: dict[str, str] = {
     "steps_to_goal_*": "the same of the others",
 }
 
-FILM_FRAMES = 160
-
 
 class EvaluationSettings(Rules):
     """`evaluation`: policy, clone, replay and chance, from power-on."""
@@ -113,38 +103,16 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     typical = None if footage is None else footage.footage_median_steps
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
-        reader = envs.consoles[0].reader
-        milestones = envs.consoles[0].milestones
         played = play_all(envs, perception, players, settings, tracker, judge_in(inputs, device))
-        scores = [summarize(name, one, milestones) for name, one in played.items()]
-        for line in as_table(scores, milestones, settings, typical):
-            tracker.message(line)
-        best = max(played["policy"].plain, key=lambda one: (bool(one.success), len(one.reached), -_steps(one), one.gained))
-        film(output.path("agent.gif"), envs, perception, players[0], best, spec)
+
+        def seen(frames: np.ndarray) -> np.ndarray:
+            return to_gray(perception.reconstruct(frames), spec)
+
+        told = Told(footage_median_steps=typical)
+        conclude(played, envs, perception, players[0], seen, settings, settings.emulator, inputs, output, tracker, told)
     finally:
         envs.close()
-    title = envs.consoles[0].gameboy.title or Path(settings.emulator.rom).stem
-    results = as_results(scores, milestones, settings, title, typical)
-    output.path("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    episode_table(played, milestones).to_parquet(output.path("episodes.parquet"), index=False)
-    place_table(played).to_parquet(output.path("places.parquet"), index=False)
-    names = reader.maps if reader else {}
-    picture = explored(output.path("explored.png"), scores, title, names) if reader else None
-    page = build(
-        Findings(title, settings, milestones, scores, typical, output.path("agent.gif"), picture, names),
-        lineage(list(inputs.values())),
-        settings.model_dump(mode="json"),
-    )
-    output.path("report.html").write_text(page, encoding="utf-8")
-    tracker.file("agent", output.path("agent.gif"))
-    if picture:
-        tracker.file("explored", picture)
-    tracker.file("report", output.path("report.html"))
-    output.metrics |= metrics_of(scores) | {"footage_median_steps": typical}
-
-
-def _steps(record: Record) -> int:
-    return max(record.reached.values(), default=record.steps)
+    output.metrics["footage_median_steps"] = typical
 
 
 def players_of(
@@ -164,58 +132,3 @@ def footage_of(inputs: Mapping[str, Artifact]) -> OpenLoop | None:
     """What the behavior stage says of the footage's runs; None without it, or from a version that did not say it."""
     made = inputs.get("behavior")
     return made.read(REPLAY, OpenLoop.read) if made is not None and holds(made, REPLAY) else None
-
-
-def episode_table(played: Mapping[str, Played], milestones: Sequence[str]) -> pd.DataFrame:
-    """One row an episode: who, its dice, wait, length and success, Φ at the end and at best, and the step of each milestone."""
-    return pd.DataFrame(
-        [
-            {
-                "player": name,
-                "sticky": sticky,
-                "episode": record.seed,
-                "wait": record.wait,
-                "steps": record.steps,
-                "success": record.success,
-                "final_progress": record.progress[-1],
-                "best_progress": max(record.progress),
-                "still": record.still,
-                "loops": record.loops,
-                **{f"steps_to_{m}": record.reached.get(m) for m in milestones},
-            }
-            for name, one in played.items()
-            for sticky, records in ((False, one.plain), (True, one.sticky))
-            for record in records
-        ]
-    ).astype({f"steps_to_{m}": "Int64" for m in milestones})
-
-
-def place_table(played: Mapping[str, Played]) -> pd.DataFrame:
-    """One row a player, episode without sticky actions, and walking cell (map, y, x): how many of its actions ended there."""
-    rows = [
-        (name, record.seed, *place, visits)
-        for name, one in played.items()
-        for record in one.plain
-        for place, visits in sorted(record.places.items())
-    ]
-    kinds = {"player": "str", **dict.fromkeys(("episode", "map", "y", "x", "visits"), "int64")}
-    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
-
-
-def explored(path: Path, scores: Sequence[Score], title: str, names: Mapping[int, str]) -> Path:
-    """Draw where each player went: over the game's own maps, or over plain fields where nobody has drawn them."""
-    counts = [(score.name, score.places) for score in scores]
-    game = game_of_title(title)
-    drawn = game.atlas() if game is not None and game.atlas is not None else plain_atlas((places for _, places in counts), names)
-    draw(drawn, counts).save(path, optimize=True)
-    return path
-
-
-def film(path: Path, envs: ThreadedVectorEnv, perception: Perception, player: Player, record: Record, spec: ScreenSpec) -> None:
-    """The episode as a GIF of at most about `FILM_FRAMES` pictures."""
-    every = max(1, -(-record.steps // FILM_FRAMES))
-    panel = Panel(spec, record.steps, min(record.progress), max(record.progress))
-    moments = list(replay(envs, perception, player, record, every=every))
-    reconstructions = perception.reconstruct(np.stack([moment.frame for moment in moments]))
-    places = [min(place * every, record.steps) for place in range(len(moments))]
-    write_gif(path, (panel.draw(*shown) for shown in zip(moments, reconstructions, places, strict=True)))

@@ -28,21 +28,11 @@ from emurl.footage.dataset import FrameReader
 from emurl.footage.tokens import Tokens
 from emurl.games.settings import EmulatorSettings
 from emurl.models.recurrent_policy import RecurrentPolicy
+from emurl.pipelines.shared.playing import consoles, emulator_of, holds, write_play
 from emurl.pipelines.speedrun.cadence import frames_per_action
 from emurl.pipelines.speedrun.course import load_judge
 from emurl.pipelines.speedrun.exploring import ExploreSettings, explore, read_labels, trial_return
-from emurl.pipelines.speedrun.players import (
-    TokenPolicy,
-    agent_of,
-    consoles,
-    emulator_of,
-    familiarity,
-    holds,
-    load_perception,
-    load_policy,
-    memory_of,
-    write_play,
-)
+from emurl.pipelines.speedrun.players import TokenPolicy, agent_of, familiarity, load_perception, load_policy, memory_of
 from emurl.pipelines.speedrun.practicing import practice
 from emurl.pipelines.speedrun.scouting import FILE as SCOUTED
 from emurl.pipelines.speedrun.scouting import read_scouted

@@ -21,6 +21,7 @@ from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
 from emurl.footage.open_loop import REPLAY, OpenLoop
 from emurl.games.settings import EmulatorSettings
+from emurl.pipelines.shared.evaluated import place_table
 from emurl.pipelines.speedrun import evaluation
 from emurl.pipelines.speedrun.evaluation import EvaluationSettings
 from emurl.report.film import write_gif
@@ -80,7 +81,7 @@ def test_visits_are_kept_by_episode() -> None:
     records = [record({}, 3, 1.0), record({}, 3, 1.0, seed=1)]
     records[0].places.update({(1, 2, 3): 2, (1, 2, 2): 1})
     records[1].places.update({(4, 0, 9): 3})
-    table = evaluation.place_table({"policy": Played(records, records), "random": Played(records[1:])})
+    table = place_table({"policy": Played(records, records), "random": Played(records[1:])})
     rows = [("policy", 0, 1, 2, 2, 1), ("policy", 0, 1, 2, 3, 2), ("policy", 1, 4, 0, 9, 3), ("random", 1, 4, 0, 9, 3)]
     assert list(table.itertuples(index=False, name=None)) == rows
 
@@ -179,8 +180,8 @@ def test_the_panel_shows_the_button_that_is_pressed() -> None:
     chances = np.full(len(BUTTONS), 0.1, np.float32)
     chances[2] = 0.3
     moment = Moment(np.zeros((144, 160), np.uint8), chances, 2, 1.5)
-    panel = Panel(ScreenSpec(), 10, 0.0, 2.0)
-    first = panel.draw(moment, np.full((144, 160), 3, np.uint8), 0)
+    panel = Panel(ScreenSpec(), 10, [0.0, 2.0])
+    first = panel.draw(moment, np.full((144, 160), 255, np.uint8), 0)
     assert first.dtype == np.uint8 and first.shape == (304, panel.size[0], 3)
     assert (first[8:296, 8:328] == 0).all() and (first[8:296, 336:656] == 255).all()
     second = panel.draw(Moment(moment.frame, chances, None, 0.5), moment.frame, 1)

@@ -72,10 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
     add_json(train)
     train.set_defaults(do=_train)
 
-    play = words.add_parser("play", help="watch a policy: frame | reconstruction | progress | action probabilities")
-    play.add_argument("ref", nargs="?", default="policy", metavar="STAGE[@VERSION]", help="policy or behavior (default: policy)")
+    play = words.add_parser("play", help="watch a policy: frame | what it sees | progress | action probabilities")
+    play.add_argument("ref", nargs="?", metavar="STAGE[@VERSION]", help="policy, behavior or cnn (default: the pipeline's)")
     _add_config(play)
-    play.add_argument("--video", metavar="FILE", help="write a .gif or .mp4 instead of opening a window")
+    play.add_argument("--video", metavar="FILE", help="write a .gif, .mp4 or .html instead of opening a window")
+    play.add_argument("--episodes", type=int, default=1, metavar="N", help="played side by side, with a summary (default 1)")
     player = play.add_mutually_exclusive_group()
     player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
@@ -240,6 +241,8 @@ def _play(args: argparse.Namespace) -> int:
 
         if args.sticky:
             raise InputError(f"--sticky {args.sticky}: only a policy is played with it, expected neither --bot nor --random")
+        if args.episodes != 1:
+            raise InputError(f"--episodes {args.episodes}: only a policy plays several, expected neither --bot nor --random")
         if args.bot and args.steps is not None:
             raise InputError(f"--steps {args.steps}: the bot plays to the end, expected no --steps with --bot")
         emulator = _emulator(args)
@@ -250,17 +253,18 @@ def _play(args: argparse.Namespace) -> int:
     from emurl import play
     from emurl.core.store import Store
 
-    config = _config_of_speedrun(args, "play")
+    config = _config(args)
     facts = play.watch(
         config,
         Store(config.store),
-        args.ref,
+        play.ref_of(args.ref, config.pipeline),
         steps=STEPS if args.steps is None else args.steps,
         seed=args.seed,
         video=args.video,
         sticky=args.sticky,
+        episodes=args.episodes,
     )
-    answer(args, facts, lambda: "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    answer(args, facts, lambda: play.as_text(facts))
     return 0
 
 

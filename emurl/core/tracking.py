@@ -35,6 +35,7 @@ class Tracker:
         self.quiet = quiet
         self.media_s = media_s
         self._board: Any = None
+        self._copy: Any = None  # a second board, which is told scalars alone
         self._wandb: Any = None
         self._shown: dict[str, float] = {}  # when a picture of a name was last told
         self._held: dict[str, tuple[np.ndarray, int]] = {}  # the newest of those that came too soon
@@ -98,14 +99,34 @@ class Tracker:
         """W&B's own step only ever grows and drops what comes below it; a stage that trains twice counts from 0 twice."""
         return f"{self.stage}/step"
 
-    def log(self, values: dict[str, float], step: int) -> None:
-        """Scalars at a step; names are joined to the stage's: `reward/loss`."""
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(f"{self.stage}/{name}", float(value), step)
+    def log(self, values: dict[str, float], step: int, tags: bool = False) -> None:
+        """Scalars at a step; names are joined to the stage's: `reward/loss`. `tags`: for TensorBoard they are whole tags already."""
+        for board in (self._board, self._copy):
+            for name, value in values.items() if board is not None else ():
+                board.add_scalar(name if tags else f"{self.stage}/{name}", float(value), step)
         if self._wandb is not None:
             numbers = {f"{self.stage}/{name}": float(value) for name, value in values.items()}
             self._tell(lambda run: run.log(numbers | {self._axis: step}))
+
+    @contextlib.contextmanager
+    def copied_to(self, folder: Path | None) -> Iterator[None]:
+        """Write scalars to TensorBoard files in `folder`, too, while inside; None: no more than always."""
+        if folder is None:
+            yield
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        try:
+            self._copy = SummaryWriter(str(folder))
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be written to ({error.strerror or error}), expected a folder for TensorBoard"
+            ) from None
+        try:
+            yield
+        finally:
+            self._copy.close()
+            self._copy = None
 
     def image(self, name: str, picture: np.ndarray, step: int) -> None:
         """A picture, uint8 (H, W) or (H, W, 3). What comes too soon after another of its name waits, and gives way to a newer one."""

@@ -84,8 +84,8 @@ class BroadcastSettings(Settings):
         return made(self)
 
 
-def rom_path(emulator: EmulatorSettings) -> Path:
-    """The ROM that `emulator.rom` means: a path, or the name of a game that ships with its own.
+def rom_path(emulator: EmulatorSettings, key: str = "emulator.rom") -> Path:
+    """The ROM that `emulator.rom` means: a path, or the name of a game that ships with its own. `key`: what the settings call it.
 
     Raises:
         InputError: there is no such file.
@@ -98,7 +98,7 @@ def rom_path(emulator: EmulatorSettings) -> Path:
     path = Path(emulator.rom)
     if not path.is_file():
         named = ", ".join(sorted(["embedded", *(name for name, game in discover("games").items() if game.rom is not None)]))
-        raise InputError(f"emulator.rom: {path}: no such file, expected a Game Boy ROM (.gb), or one of {named}")
+        raise InputError(f"{key}: {path}: no such file, expected a Game Boy ROM (.gb), or one of {named}")
     return path
 
 

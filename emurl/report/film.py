@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import tempfile
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 from emurl.core.errors import WorkError
 from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import write_atomically
+from emurl.report.style import STYLE
 
 FEW, MANY = 32, 256  # colors of a palette
 SAME_LEVELS, ODD = 32, 0.002  # of 255 that a color may be off; share of the pixels that may be off by more
@@ -38,6 +42,22 @@ def write_gif(path: Path, pictures: Iterable[np.ndarray], milliseconds: int = 80
     durations = [milliseconds] * (len(frames) - 1) + [LAST_STAYS_MS]
     with write_atomically(path) as aside:
         frames[0].save(aside, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=False)
+
+
+def write_page(path: Path, pictures: Iterable[np.ndarray], milliseconds: int, title: str) -> None:
+    """Write a page (HTML) that shows the film and needs no other file; as `write_gif`."""
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.gif"
+        write_gif(film, pictures, milliseconds)
+        data = base64.b64encode(film.read_bytes()).decode("ascii")
+    with write_atomically(path) as aside:
+        aside.write_text(
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>emurl: {escape(title)}</title>'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
+            f'<p class="brand">emurl</p><h1>{escape(title)}</h1><section><figure><div class="scroll film" tabindex="0">'
+            f'<img alt="the agent plays" src="data:image/gif;base64,{data}"></div></figure></section></main></body></html>\n',
+            encoding="utf-8",
+        )
 
 
 def _is_like(few: Image.Image, picture: np.ndarray) -> bool:

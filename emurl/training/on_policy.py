@@ -51,14 +51,25 @@ class State:
 
 @dataclass(frozen=True)
 class Selection:
-    """How the weights to keep are chosen: `trial` at `count` moments evenly spread, the first before any update.
+    """How the weights to keep are chosen: `trial` at `count` moments evenly spread, the first before any update; or each `every` updates.
 
     `around` is called before and after each, so that a trial does not depend on the training, nor the training on it.
     """
 
     trial: Trial
-    count: int
+    count: int = 0
     around: Callable[[], object] = lambda: None
+    every: int = 0
+
+    def moments(self, updates: int) -> list[int]:
+        """The updates after which trials are held, in order."""
+        if self.every:
+            return [*range(0, updates, self.every), updates]
+        return (
+            sorted({round(updates * k / (self.count - 1)) for k in range(self.count)})
+            if self.count > 1
+            else [updates][: self.count]
+        )
 
 
 def train(
@@ -87,8 +98,7 @@ def train(
         WorkError: an alarm with `config.alarm == "stop"`, or numbers that are none.
     """
     updates = max(1, config.total_steps // (config.num_envs * config.num_steps))
-    count = selection.count if selection else 0
-    trial_at = sorted({round(updates * k / (count - 1)) for k in range(count)}) if count > 1 else [updates][:count]
+    trial_at = selection.moments(updates) if selection else []
     trained = agent.parts() if scratch is not None or selection is not None else {}
     policy: Any = trained.get("policy")  # what acts, of which a selection keeps the best
     normalizer = ReturnNormalizer(config.num_envs, config.gamma)

@@ -61,13 +61,14 @@ class PixelPolicy(Pretrained):
 
     def inputs(self, carry: Carry, observation: np.ndarray) -> tuple[np.ndarray, Carry]:
         """The stack that ends with these frames uint8 (N, 144, 160), and the carry after it; the first frame fills its stack."""
-        small = self._scaled(observation)
+        small = self.scaled(observation)
         stack = np.concatenate([carry["stack"][:, 1:], small[:, None]], axis=1)
         fresh = ~carry["seen"]
         stack[fresh] = small[fresh, None]
         return stack, carry | {"stack": stack, "seen": np.ones(len(stack), bool)}
 
-    def _scaled(self, frames: np.ndarray) -> np.ndarray:
+    def scaled(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (N, 144, 160) in gray and in the size that is read, uint8 (N, H, W)."""
         height, width = self.size
         gray = to_gray(frames, ScreenSpec(shades=self.shades))
         return np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in gray])

@@ -8,7 +8,7 @@ agent.gif          the policy's best episode, as the agent sees it  report.html 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games import game_of_title
 from emurl.games.settings import EmulatorSettings
+from emurl.pipelines.shared.playing import Seen
 from emurl.report import Findings, build, draw, lineage, plain_atlas
 from emurl.report.film import write_gif
 from emurl.report.page import LEAD, SEEN
@@ -29,9 +30,6 @@ from emurl.training.perception import Perception
 from emurl.training.scores import FIRST, Played, Rules, Score, as_results, as_table, metrics_of, summarize
 
 FILM_FRAMES = 160
-
-Seen = Callable[[np.ndarray], np.ndarray]
-"""Frames uint8 (N, 144, 160) to gray pictures uint8 (N, H, W) of what the agent sees of them."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from emurl.core.artifact import MANIFEST
@@ -13,11 +16,34 @@ from emurl.core.refusals import one_line
 from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
 from emurl.games.settings import EmulatorSettings, rom_path
+from emurl.rewards.splits import SplitJudge
 from emurl.screen import ScreenSpec
+from emurl.training.evaluate import Player
+from emurl.training.perception import Perception
 from emurl.training.settings import PlaySettings
+
+Seen = Callable[[np.ndarray], np.ndarray]
+"""Frames uint8 (N, 144, 160) to gray pictures uint8 (N, H, W) of what an agent sees of them."""
 
 PLAY = "play.json"
 CADENCE = ("frame_skip", "press_ticks")
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Everything that an artifact's player is watched with.
+
+    Attributes:
+        player: who plays. emulator: the game and its cadence. seen: what the player sees of frames.
+        perception: what makes tokens; None for who sees frames. judge: tells progress; None where nobody does.
+    """
+
+    player: Player
+    emulator: EmulatorSettings
+    spec: ScreenSpec
+    seen: Seen
+    perception: Perception | None = None
+    judge: SplitJudge | None = None
 
 
 def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, how: PlaySettings) -> None:
@@ -49,6 +75,12 @@ def how_to_play(artifact: Artifact) -> dict[str, object]:
     return {key: emulator[key] for key in CADENCE if key in emulator}
 
 
+def play_settings_of(artifact: Artifact) -> PlaySettings:
+    """How the agent in this artifact chooses its actions."""
+    told = how_to_play(artifact)
+    return PlaySettings.model_validate({key: told[key] for key in PlaySettings.model_fields if key in told})
+
+
 def _read_play(file: Path) -> dict[str, object]:
     return _checked(json.loads(file.read_text(encoding="utf-8")))
 
@@ -61,10 +93,10 @@ def _checked(told: object) -> dict[str, object]:
     return told
 
 
-def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSettings:
+def emulator_of(artifact: Artifact, emulator: EmulatorSettings, section: str = "emulator") -> EmulatorSettings:
     """How `artifact` is to be played, on the ROM of `emulator`: the artifact says it, and the settings may not say otherwise.
 
-    What the settings leave unsaid is the artifact's.
+    What the settings leave unsaid is the artifact's. `section`: what they call it.
 
     Raises:
         InputError: `emulator` says another cadence than the one it was trained at, or has another ROM.
@@ -73,10 +105,10 @@ def emulator_of(artifact: Artifact, emulator: EmulatorSettings) -> EmulatorSetti
     for key in CADENCE:
         if key in told and told[key] != getattr(emulator, key) and key in emulator.model_fields_set:
             raise InputError(
-                f"emulator.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
+                f"{section}.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
             )
     if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator)):
-        raise InputError(f"emulator.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
+        raise InputError(f"{section}.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
     return emulator.model_copy(update={key: told[key] for key in CADENCE if key in told})
 
 

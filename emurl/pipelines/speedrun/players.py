@@ -11,19 +11,42 @@ import torch
 
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.token_networks import TokenPolicy, token_network
+from emurl.core.config import Config
 from emurl.core.errors import InputError
-from emurl.core.store import Artifact
+from emurl.core.store import Artifact, Store
+from emurl.games.settings import EmulatorSettings
 from emurl.models.base import class_saved_in
 from emurl.models.policy import Policy
 from emurl.models.recurrent_policy import RecurrentPolicy
 from emurl.models.reward import RewardModel
 from emurl.models.tokenizer import Tokenizer
-from emurl.pipelines.shared.playing import how_to_play
+from emurl.pipelines.shared.playing import Stand, emulator_of, play_settings_of
 from emurl.rewards.progress import GainMultiplier
-from emurl.screen import ScreenSpec
+from emurl.screen import ScreenSpec, to_gray
 from emurl.training.evaluate import Player
 from emurl.training.perception import Perception
-from emurl.training.settings import PlaySettings
+
+PLAYERS = ("policy", "behavior")  # stages that play
+
+
+def stand(config: Config, artifact: Artifact, store: Store, device: torch.device) -> Stand:
+    """What the artifact is watched with: the tokenizer it was made with, and the reward model that steered it (the newest, if none did)."""
+    from emurl.pipelines.speedrun.course import judge_in
+
+    emulator = config.policy.emulator if config.pipeline == artifact.pipeline else EmulatorSettings()
+    models = {
+        "tokenizer": store.get(artifact.parent("tokenizer")),
+        "reward": store.get(artifact.parents.get("reward", "reward")),
+    }
+    perception, spec = load_perception(models, device)
+    return Stand(
+        player_of(artifact.stage, artifact, perception, device),
+        emulator_of(artifact, emulator),
+        spec,
+        lambda frames: to_gray(perception.reconstruct(frames), spec),
+        perception,
+        judge_in(models, device),
+    )
 
 
 def load_policy(artifact: Artifact, perception: Perception, device: torch.device) -> TokenPolicy:
@@ -55,9 +78,7 @@ def memory_of(policy: TokenPolicy) -> str:
 
 def player_of(name: str, artifact: Artifact, perception: Perception, device: torch.device) -> Player:
     """The policy in a `behavior` or `policy` artifact, played as it is to be."""
-    told = how_to_play(artifact)
-    how = PlaySettings.model_validate({key: told[key] for key in PlaySettings.model_fields if key in told})
-    return Player(name, agent_of(load_policy(artifact, perception, device)), how=how)
+    return Player(name, agent_of(load_policy(artifact, perception, device)), how=play_settings_of(artifact))
 
 
 def agent_of(policy: TokenPolicy) -> PPOAgent:

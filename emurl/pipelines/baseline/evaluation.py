@@ -50,9 +50,9 @@ class EvaluationSettings(Rules):
 
     def modules(self) -> tuple[str, ...]:
         """Those of the game, and the one that draws its maps."""
+        found = super().modules()  # which say so where there is no such ROM
         game = game_of(self.env.emulator)
-        drawn = () if game is None or game.atlas is None else (module_of(game.atlas),)
-        return (*super().modules(), *drawn)
+        return found if game is None or game.atlas is None else (*found, module_of(game.atlas))
 
     def settled(self, inputs: Mapping[str, Artifact]) -> EvaluationSettings:
         """With the cadence of the network."""

@@ -62,7 +62,7 @@ class EnvSettings(Settings):
 
     def modules(self) -> tuple[str, ...]:
         """The module of the game, which reads its memory."""
-        return self.emulator.modules()
+        return self.emulator.modules() if self.rom else ()
 
 
 class TrainingSettings(Settings):

@@ -86,7 +86,8 @@ class PixelPolicy(Pretrained):
     def step(self, carry: Carry, observation: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, Carry]:
         """One step of the GRU."""
         stack, after = self.inputs(carry, observation)
-        logits, values, memory = self.body.step(carry, stack)
+        own = {key: carry[key] for key in carry if key not in ("stack", "seen")}
+        logits, values, memory = self.body.step(own, stack)
         return logits, values, after | memory
 
     def sequence(self, carry: Carry, observations: np.ndarray, starts: np.ndarray, begun: Begun) -> Outputs:

@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
     {"flows", "cli", "__main__", "tools"},
-    {"doctor", "compare", "play", "play_scripted", "splits", "train", "bench"},
+    {
+        "doctor",
+        "compare",
+        "play",
+        "play_scripted",
+        "splits",
+        "train",
+        "bench",
+        "sweep",
+        "sweep_plan",
+        "sweep_space",
+        "sweep_trials",
+    },
     {"pipelines"},
     {"games", "footage", "report"},
     {"training"},
@@ -92,7 +104,13 @@ def test_rooms_make_no_circle():
 
 @pytest.mark.parametrize(
     ("module", "where"),
-    [("prefect", "flows/"), ("wandb", "emurl/core/tracking.py"), ("pickle", "(nowhere)"), ("fcntl", "emurl/footage/decode.py")],
+    [
+        ("prefect", "flows/"),
+        ("wandb", "emurl/core/tracking.py"),
+        ("optuna", "emurl/sweep_trials.py"),
+        ("pickle", "(nowhere)"),
+        ("fcntl", "emurl/footage/decode.py"),
+    ],
 )
 def test_what_stays_in_its_place(module, where):
     for file in modules():
@@ -103,7 +121,7 @@ def test_what_stays_in_its_place(module, where):
 def test_help_is_quick_because_nothing_heavy_is_imported():
     program = (
         "import sys; from emurl.cli import build_parser; build_parser().format_help(); "
-        "print([m for m in ('torch', 'numpy', 'cv2', 'pyboy', 'pandas', 'prefect', 'wandb') if m in sys.modules])"
+        "print([m for m in ('torch', 'numpy', 'cv2', 'pyboy', 'pandas', 'prefect', 'wandb', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

@@ -60,6 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_json(compare)
     compare.set_defaults(do=_compare)
 
+    _add_sweep(words.add_parser("sweep", help="search the settings of a stage for the best metric"))
+
     train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
     train.add_argument("agent", metavar="AGENT", help="ppo, recurrent_ppo, or any other that is installed")
     train.add_argument("--env", required=True, metavar="ID", help="the environment, as in CartPole-v1")
@@ -107,6 +109,40 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.add_argument("stage", metavar="STAGE", help="the stage whose metric counts")
+    sweep.add_argument(
+        "--search", action="append", default=[], metavar="KEY=SPACE",
+        help="a setting and what it may be: policy.gamma=0.9..0.999, policy.learning_rate=1e-5..1e-3:log, policy.num_envs=8,16,32;"
+        " of the stage or of one it comes of, which is then made for every trial, too",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--trials", type=int, metavar="N", help="of the whole sweep, earlier ones included (default 20, of a grid all of it)"
+    )
+    sweep.add_argument("--metric", metavar="NAME", help="what counts (default: the stage's headline)")
+    sweep.add_argument(
+        "--direction", choices=("minimize", "maximize"), help="which way is better (default: the arrow of the metric)"
+    )
+    sweep.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="how trials are drawn (default tpe)")
+    sweep.add_argument("--seed", type=int, default=0, metavar="N", help="of what is drawn (default 0)")
+    sweep.add_argument("--name", metavar="NAME", help="what the sweep is called (default: the digest of what is asked for)")
+    sweep.add_argument(
+        "--no-prune", action="store_true", help="finish every trial; else one below the median of the others is given up"
+    )
+    sweep.add_argument(
+        "--prune-by", metavar="NAME[:WAY]", help="prune by another logged number, as in val_loss:minimize (default: the metric)"
+    )
+    sweep.add_argument(
+        "--warmup", type=int, default=5, metavar="N", help="trials that are finished before any is pruned (default 5)"
+    )
+    sweep.add_argument("--pipeline", metavar="NAME", help="the config's own, by default speedrun")
+    sweep.add_argument(
+        "--input", action="append", default=[], metavar="REF", help="take this version of a parent, as in reward@v2"
+    )
+    _add_config(sweep)
+    sweep.set_defaults(do=_sweep)
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG, metavar="FILE", help="settings (default configs/demo.yaml)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
@@ -114,10 +150,10 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _config(args: argparse.Namespace) -> Any:
+def _config(args: argparse.Namespace, more: Sequence[str] = ()) -> Any:
     from emurl.core.config import load_config
 
-    overrides = list(args.set)
+    overrides = [*args.set, *more]
     if args.store is not None:
         overrides.append(f"store={json.dumps(args.store)}")
     return load_config(args.config, overrides, getattr(args, "pipeline", None))
@@ -214,6 +250,21 @@ def _home(path: str | None) -> str | None:
 def _check_seed(args: argparse.Namespace) -> None:
     if not 0 <= args.seed < 2**63:
         raise InputError(f"--seed {args.seed}: expected a number ≥ 0 and below 2^63")
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from emurl.sweep import Asked, as_text, sweep
+
+    _require_devices(_config(args), [args.stage])
+    told = sweep(
+        lambda lines: _config(args, lines),
+        Asked(
+            args.stage, args.search, args.trials, args.metric, args.direction, args.name, args.seed, args.sampler,
+            not args.no_prune, args.prune_by, args.warmup, args.input,
+        ),
+    )  # fmt: skip
+    answer(args, told, lambda: as_text(told))
+    return 0
 
 
 def _train(args: argparse.Namespace) -> int:

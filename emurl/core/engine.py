@@ -22,7 +22,7 @@ from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of
 from emurl.core.progress import clock, say
 from emurl.core.settings import Settings
 from emurl.core.store import Artifact, Store, sha256_of, sha256_of_file, split_ref
-from emurl.core.tracking import Tracker
+from emurl.core.tracking import PLAIN, Label, Tracker
 
 TRIES = "tries.json"  # in a stage's scratch: which pipeline run its first try was of, and how many there were
 
@@ -103,6 +103,7 @@ def run_stage(
     *,
     group: str,
     force: bool = False,
+    label: Label = PLAIN,
 ) -> Result:
     """Run one stage, or find its artifact.
 
@@ -110,6 +111,7 @@ def run_stage(
         made: parents that this run has already settled, by `stage`, or `pipeline/stage` for another pipeline's; the others are
             the newest of the store.
         group: the name of the run, for tracking. force: run even when nothing has changed.
+        label: what the run is besides, for tracking; its `listen` may end the stage with `Pruned`, which leaves nothing of it.
 
     Raises:
         InputError, WorkError: with the stage's name in front, or that of the parent that does not go with the others.
@@ -148,8 +150,9 @@ def run_stage(
         asked = config.tracking
         tags = (pipeline.name, stage.name, *(["resumed"] if number > 1 else []), *asked.tags)
         with Tracker.opened(
-            stage.name, store.root / ".tracking", group, lineage.config_of(facts["settings"], facts, group, number),
+            stage.name, store.root / ".tracking", group, lineage.config_of(facts["settings"], facts, group, number, label.facts),
             tensorboard=asked.tensorboard, wandb=asked.wandb, project=asked.project, media_s=asked.media_s, tags=tags, number=number,
+            label=label,
         ) as tracker:  # fmt: skip
             for one in inputs.values():
                 tracker.used(one, lineage.uri_of(store, one))

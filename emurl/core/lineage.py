@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -67,8 +69,14 @@ def uri_of(store: Any, artifact: Artifact) -> str:
     return str(store.where(artifact.key))
 
 
-def config_of(settings: dict[str, Any], facts: dict[str, Any], group: str, number: int) -> dict[str, Any]:
-    """The configuration of a try: the stage's settings as `emurl compare` names them, its parents' refs, and what it is under `emurl`."""
+def config_of(
+    settings: dict[str, Any], facts: dict[str, Any], group: str, number: int, more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The configuration of a try: the stage's settings as `emurl compare` names them, its parents' refs, and what it is under `emurl`.
+
+    Args:
+        more: what else stands under `emurl`: of which sweep it is a trial.
+    """
     parents = facts.get("parents", {})
     about = {
         **{name: facts.get(name) for name in ("pipeline", "stage", "fingerprint", "code_digest", "headline")},
@@ -77,5 +85,6 @@ def config_of(settings: dict[str, Any], facts: dict[str, Any], group: str, numbe
         "group": group,
         "try": number,
         "resumed": number > 1,
+        **more,
     }
     return {**settings, "parents": {name: parent["ref"] for name, parent in parents.items()}, "emurl": about}

@@ -43,11 +43,11 @@ from emurl.core.artifact import (
     version_number,
 )
 from emurl.core.backends import Folder, Objects, Remote, explain_folder, open_place
-from emurl.core.errors import InputError, WorkError
+from emurl.core.errors import EmurlError, InputError, Pruned, WorkError
 from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file
 from emurl.core.lease import Lease
 from emurl.core.output import Output, code_revision, files_below, manifest_of
-from emurl.core.scratch import Mirror
+from emurl.core.scratch import Mirror, remove_work
 
 __all__ = [
     "MANIFEST", "SCHEMA", "Artifact", "Output", "Store", "canonical_json", "code_revision", "digest_of", "files_below", "ref_of",
@@ -245,6 +245,7 @@ class Store:
         made = work / f"made-{lease.token}"
         mirror = None if self.remote is None else Mirror(self.remote, f"{WORK}/{key}", work / "scratch", lease, what)
         output = Output(made / "files", work / "scratch", lease=lease, mirror=mirror, mark=made / "mark")
+        given_up = False  # pruned: nobody will go on from what it has saved
         output.cache = self.root / ".cache" / (stage if pipeline == DEFAULT_PIPELINE else f"{pipeline}-{stage}")
         try:
             retention.require(self, what, dict.fromkeys(reads))  # from here on gc keeps them
@@ -253,6 +254,11 @@ class Store:
             since = [one for one in self._of(pipeline, stage, fingerprint) if not (again and one.version in known)]
             output.found = max(since, key=lambda one: one.version, default=None)
             yield output
+        except Pruned:
+            given_up = True
+            if mirror is not None:
+                mirror.flush(UPLOAD_S)  # or an upload under way would end after all is removed
+            raise
         except BaseException as error:
             if mirror is not None:
                 mirror.flush(UPLOAD_S)  # the last checkpoint is what the next try goes on from
@@ -264,7 +270,10 @@ class Store:
         finally:
             if mirror is not None:
                 mirror.close()
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(work if given_up else made, ignore_errors=True)
+            if given_up and self.remote is not None:
+                with contextlib.suppress(EmurlError):  # gc takes it away
+                    remove_work(self.remote, f"{WORK}/{key}")
             lease.release()
 
     def _of(self, pipeline: str, stage: str, fingerprint: str) -> list[Artifact]:

@@ -13,7 +13,8 @@ import netrc
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +23,27 @@ import numpy as np
 
 from emurl.core import lineage, threads
 from emurl.core.artifact import Artifact
-from emurl.core.errors import InputError
+from emurl.core.errors import InputError, Pruned
 from emurl.core.progress import Progress, say
 from emurl.core.refusals import one_line
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the run of a stage is besides one of its pipeline run: a trial of a sweep.
+
+    Attributes:
+        name: stands behind the stage's in the names of its runs. tags: of the run in W&B. facts: more of its configuration, JSON-ready.
+        listen: is given the scalars and the step of each `Tracker.log`, and may raise `Pruned`.
+    """
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    listen: Callable[[dict[str, float], int], None] | None = None
+
+
+PLAIN = Label()  # nothing besides
 
 
 class Tracker:
@@ -34,6 +53,7 @@ class Tracker:
         self.stage = stage
         self.quiet = quiet
         self.media_s = media_s
+        self.listen: Callable[[dict[str, float], int], None] | None = None
         self._board: Any = None
         self._copy: Any = None  # a second board, which is told scalars alone
         self._wandb: Any = None
@@ -49,34 +69,41 @@ class Tracker:
     @contextlib.contextmanager
     def opened(
         cls, stage: str, folder: Path, group: str, config: dict[str, Any], *, tensorboard: bool, wandb: bool, project: str,
-        media_s: float = 0.0, tags: Sequence[str] = (), number: int = 1,
+        media_s: float = 0.0, tags: Sequence[str] = (), number: int = 1, label: Label = PLAIN,
     ) -> Iterator[Tracker]:  # fmt: skip
         """A tracker with its sinks open.
 
         Args:
             folder: where they write. group: names the pipeline run. config: by which runs are compared, JSON-ready.
             media_s: least seconds between two pictures of one name. tags: of the run. number: which try of the stage it is.
+            label: what the run is besides.
         """
         tracker = cls(stage, media_s=media_s)
+        tracker.listen = label.listen
+        called = f"{stage}-{label.name}" if label.name else stage
         exit_code = 1
         try:
             if tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 
-                tracker._board = SummaryWriter(str(folder / "tensorboard" / group / stage))
+                tracker._board = SummaryWriter(str(folder / "tensorboard" / group / called))
             if wandb:
-                name = f"{group}-{stage}" + (f"-try{number}" if number > 1 else "")
+                name = f"{group}-{called}" + (f"-try{number}" if number > 1 else "")
                 about = {
                     "project": project,
                     "group": group,
                     "job_type": stage,
                     "name": name,
                     "config": config,
-                    "tags": list(tags),
+                    "tags": [*tags, *label.tags],
                 }
                 tracker._wandb = _start_wandb(stage, folder, about)
             yield tracker
             exit_code = 0
+        except Pruned:
+            exit_code = 0  # it did not fail
+            tracker._tell(lambda run: run.summary.update({"pruned": True}))
+            raise
         finally:
             for held, (color, step) in tracker._held.items():
                 tracker._show(held, color, step)
@@ -107,6 +134,8 @@ class Tracker:
         if self._wandb is not None:
             numbers = {f"{self.stage}/{name}": float(value) for name, value in values.items()}
             self._tell(lambda run: run.log(numbers | {self._axis: step}))
+        if self.listen is not None:
+            self.listen(values, step)
 
     @contextlib.contextmanager
     def copied_to(self, folder: Path | None) -> Iterator[None]:

@@ -79,6 +79,11 @@ def test_scaling_up(bucket, tmp_path):
 
 
 @pytest.mark.slow
+def test_searching_settings(copy):
+    assert follow(PAGES["sweep"], copy) == 5
+
+
+@pytest.mark.slow
 def test_troubleshooting(copy, bucket):
     assert follow(PAGES["troubleshoot"], copy, **bucket) >= 14
 

@@ -79,6 +79,11 @@ def test_scaling_up(bucket, tmp_path):
 
 
 @pytest.mark.slow
+def test_running_the_baseline(copy):
+    assert follow(PAGES["baseline"], copy) == 4
+
+
+@pytest.mark.slow
 def test_searching_settings(copy):
     assert follow(PAGES["sweep"], copy) == 5
 

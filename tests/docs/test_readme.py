@@ -36,6 +36,12 @@ def checkout(tiny, tmp_path_factory):
     shutil.copytree(ROOT / "configs", folder / "configs")
     settings = yaml.safe_load(tiny.settings.read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(settings | {"store": "data"}))
+    for name in ("demo", "local"):  # the baseline, small, and on the game that is there
+        file = folder / f"configs/baseline_{name}.yaml"
+        told = yaml.safe_load(file.read_text())
+        told["env"] |= {"rom_path": "embedded", "max_steps": 12, "obs_height": 36, "obs_width": 36}
+        told["training"] |= {"total_timesteps": 64, "batch_size": 64, "minibatch_size": 32, "eval_episodes": 2}
+        file.write_text(yaml.safe_dump(told | {"evaluation": {"episodes": 2, "max_steps": 12}}))
     shutil.copytree(tiny.store, folder / "data", ignore=shutil.ignore_patterns(".leases", ".work"))
     return folder
 
@@ -59,13 +65,18 @@ def test_the_commands_do_what_their_comments_say(checkout):
         # The one thing that is missing for Pokémon Red here is what nobody may ship.
         assert done.returncode == (1 if "doctor" in line else 0), f"{line}\n{done.stdout}{done.stderr}"
     assert len(outputs) >= 8
-    by_word = {line.split()[1] + " " + line.split()[2]: text for line, text in outputs.items()}
+    by_word: dict[str, str] = {}
+    for line, text in outputs.items():
+        by_word.setdefault(" ".join(line.split()[1:3]), text)
     assert by_word["run --config"].count("skipped") == 9
     assert "reward       v2" in by_word["run reward"] or "reward  v2" in by_word["run reward"]
     assert "reward@v2" in by_word["artifacts list"]
     assert "sha256" in by_word["artifacts show"]
     assert "epochs" in by_word["compare reward@v1"]
     assert "PokemonRed.gb" in by_word["doctor --config"]
+    assert by_word["play cnn"].count("milestones, the last") == 5
+    assert (checkout / "cnn.html").read_text().startswith("<!doctype html>")
+    assert (checkout / "runs/local").is_dir() and (checkout / "data/baseline_local/baseline/cnn/v2").is_dir()
     assert (checkout / "agent.gif").read_bytes()[:3] == b"GIF"
 
 

@@ -60,14 +60,15 @@ class CNNEncoder(nn.Module):
         self.last = len(shape) == 3 and shape[-1] in (1, 3)
         channels = 1 if len(shape) == 2 else shape[-1] if self.last else shape[0]
         convolutions = [
-            layer(nn.Conv2d(channels, 32, 8, 4)), nn.ReLU(), layer(nn.Conv2d(32, 64, 4, 2)), nn.ReLU(),
-            layer(nn.Conv2d(64, 64, 3, 1)), nn.ReLU(), nn.Flatten(),
+            layer(nn.Conv2d(channels, 32, 8, 4)), nn.ReLU(True), layer(nn.Conv2d(32, 64, 4, 2)), nn.ReLU(True),
+            layer(nn.Conv2d(64, 64, 3, 1)), nn.ReLU(True), nn.Flatten(),
         ]  # fmt: skip
         self.body = nn.Sequential(*convolutions)
         with torch.no_grad():
             size = self.body(self._planes(torch.zeros(1, *shape))).shape[1]
-        self.head = nn.Sequential(layer(nn.Linear(size, width)), nn.ReLU())
-        self.body.to(memory_format=torch.channels_last)  # a third faster on a CPU, the same numbers but for rounding
+        self.head = nn.Sequential(layer(nn.Linear(size, width)), nn.ReLU(True))
+        # A third faster on a CPU, the same numbers but for rounding.
+        self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _planes(self, x: torch.Tensor) -> torch.Tensor:
         if len(self.shape) == 2:
@@ -76,7 +77,9 @@ class CNNEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Numbers 0 … 255 (B, …) to (B, width)."""
-        return torch.as_tensor(self.head(self.body(self._planes(x.float() / 255.0))))
+        pictures = self._planes(x.to(torch.float32, copy=True).div_(255.0))
+        # Laid as the weights are, once: otherwise the first convolution does it again on its way back.
+        return torch.as_tensor(self.head(self.body(pictures.contiguous(memory_format=torch.channels_last))))
 
 
 class DictEncoder(nn.Module):

@@ -21,9 +21,10 @@ from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
+BASELINE = "configs/baseline_demo.yaml"  # the same, of `bench cnn`
 STEPS = 400  # actions that are watched, where nobody says how many
 SHELLS = ("bash", "zsh", "fish")
-BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
+BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood", "cnn")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     bench = words.add_parser("bench", help="speed, as ratios to a named peer in the same run")
     bench.add_argument("what", choices=BENCHES)
-    _add_config(bench)
+    _add_config(bench, f"settings (default {CONFIG}, of cnn {BASELINE})")
     bench.set_defaults(do=_bench)
 
     doctor = words.add_parser("doctor", help="what is missing before a long run, and how to mend it")
@@ -143,8 +144,8 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.set_defaults(do=_sweep)
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default=CONFIG, metavar="FILE", help="settings (default configs/demo.yaml)")
+def _add_config(parser: argparse.ArgumentParser, told: str = f"settings (default {CONFIG})") -> None:
+    parser.add_argument("--config", default=CONFIG, metavar="FILE", help=told)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
     add_store(parser)
     add_json(parser)
@@ -204,11 +205,17 @@ def _completion(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import importlib
 
+    from emurl.core.pipeline import require_pipeline
     from emurl.core.store import Store
 
     if sys.platform == "win32" and args.what in ("frames", "loader"):
         raise InputError(f"bench {args.what}: counts what a POSIX system counts, expected Linux (on Windows: WSL)")
-    config = _config_of_speedrun(args, f"bench {args.what}")
+    if args.what == "cnn":
+        args.config = BASELINE if args.config == CONFIG else args.config
+        config = _config(args)
+        require_pipeline(config.pipeline, "baseline", "bench cnn")
+    else:
+        config = _config_of_speedrun(args, f"bench {args.what}")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     answer(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0

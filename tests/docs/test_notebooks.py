@@ -38,3 +38,15 @@ def test_the_tour_runs(tiny, monkeypatch):
     assert scores["noise"] > scores["footage"]
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum(output.output_type == "display_data" for output in outputs) == 3
+
+
+def test_the_baseline_runs_where_nothing_was_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("EMURL_STORE", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    notebook = nbformat.read(ROOT / "docs/notebooks/baseline.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "docs/notebooks")}}).execute()
+    text = said(notebook)
+    for line in ("(4, 84, 84) uint8", "explore", "update 3: reward", "holds no cnn, expected one", "random  returns"):
+        assert line in text
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum(output.output_type == "display_data" for output in outputs) == 1

@@ -13,7 +13,6 @@ from gymnasium import spaces
 from emurl.agents.base import Carry
 from emurl.agents.ppo.networks import ActorCritic, Begun, Outputs, space_to_json
 from emurl.core.errors import InputError
-from emurl.core.recall import key_of
 from emurl.models.base import Pretrained
 from emurl.screen import ScreenSpec, to_gray
 
@@ -76,7 +75,7 @@ class PixelPolicy(Pretrained):
     def evaluate(self, inputs: np.ndarray) -> Outputs:
         """Logits (B, A) and values (B,) of stacks (B, stack, H, W); of equal ones, which in a game are many, once."""
         places: dict[bytes, int] = {}
-        of = np.array([places.setdefault(key_of(one), len(places)) for one in inputs])
+        of = np.array([places.setdefault(one.tobytes(), len(places)) for one in inputs])
         if len(places) == len(inputs):
             return self.body.evaluate(inputs)
         logits, values = self.body.evaluate(inputs[np.unique(of, return_index=True)[1]])

@@ -72,10 +72,10 @@ class CnnSettings(Settings):
 
     seed: Natural = 0  # of every random draw
     device: Device = "auto"  # auto, cpu, cuda, cuda:N or mps
-    env: EnvSettings = EnvSettings()
-    training: TrainingSettings = TrainingSettings()
-    checkpointing: CheckpointingSettings = CheckpointingSettings()
-    logging: LoggingSettings = LoggingSettings()
+    env: EnvSettings = EnvSettings()  # the game, what is seen of it, and what is paid
+    training: TrainingSettings = TrainingSettings()  # PPO
+    checkpointing: CheckpointingSettings = CheckpointingSettings()  # how often training is saved
+    logging: LoggingSettings = LoggingSettings()  # where numbers go besides
 
 
 def run(settings: CnnSettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:

@@ -27,7 +27,7 @@ class EnvSettings(Settings):
     frame_skip: Positive = FRAME_SKIP  # emulator frames (1/59.7 s) an action takes
     press_ticks: Positive = PRESS_TICKS  # of which the button is held down
     obs_height: Side = 84  # pixels that a frame is scaled to
-    obs_width: Side = 84
+    obs_width: Side = 84  # pixels that a frame is scaled to
     grayscale: Literal[True] = True  # frames are gray
     frame_stack: Annotated[int, Field(ge=1, le=16)] = 4  # frames that are seen at once
     max_steps: Positive = MAX_STEPS  # actions until an episode is truncated
@@ -144,6 +144,7 @@ class LoggingSettings(Settings):
 
     # A folder for event files of TensorBoard, besides: `<tensorboard_dir>/<run_name>`; left out, none.
     tensorboard_dir: Annotated[PathText | None, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = None
+    # What this run is called there.
     run_name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\\]+$", json_schema_extra=NOT_IN_FINGERPRINT)] = (
         "baseline"
     )

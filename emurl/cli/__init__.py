@@ -21,7 +21,7 @@ from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
-STEPS = 400  # actions that are watched, where nobody says how many
+STEPS = 400  # actions that are drawn at random, where nobody says how many
 SHELLS = ("bash", "zsh", "fish")
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
@@ -83,8 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
     play.add_argument(
-        "--steps", type=int, metavar="N", help=f"actions to play at most (default {STEPS}); the bot plays to the end"
-    )
+        "--steps", type=int, metavar="N",
+        help=f"actions to play at most (default: the config's evaluation.max_steps, of --random {STEPS}); the bot plays to the end",
+    )  # fmt: skip
     play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions and the wait (default 0)")
     play.add_argument(
         "--sticky", type=float, default=0.0, metavar="P", help="chance that an action is the one before (default 0)"
@@ -309,7 +310,7 @@ def _play(args: argparse.Namespace) -> int:
         config,
         Store(config.store),
         play.ref_of(args.ref, config.pipeline),
-        steps=STEPS if args.steps is None else args.steps,
+        steps=args.steps,
         seed=args.seed,
         video=args.video,
         sticky=args.sticky,

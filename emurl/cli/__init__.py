@@ -23,6 +23,7 @@ from emurl.core.registry import usable
 CONFIG = "configs/demo.yaml"  # where none is named
 STEPS = 400  # actions that are drawn at random, where nobody says how many
 SHELLS = ("bash", "zsh", "fish")
+KEEPING = ("run", "sweep")  # words that, given again, go on where they were
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
@@ -340,7 +341,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.start(as_json=args.log_json)
     proxies.spare_loopback()
     try:
-        with interrupt.handled(ends_process=argv is None):
+        with interrupt.handled(ends_process=argv is None, goes_on=args.word in KEEPING):
             return int(args.do(args))
     except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
         sys.stderr.close()

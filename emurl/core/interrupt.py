@@ -36,9 +36,10 @@ class Patience:
     line: str
 
 
+GOES_ON = "; the same command again goes on from here"
 PATIENCE = {
-    signal.SIGINT: Patience(1.0, 2.2, 130, "interrupted; the same command again goes on from here"),
-    signal.SIGTERM: Patience(14.0, 18.0, 143, "terminated; the same command again goes on from here"),
+    signal.SIGINT: Patience(1.0, 2.2, 130, "interrupted"),
+    signal.SIGTERM: Patience(14.0, 18.0, 143, "terminated"),
 }
 
 
@@ -59,6 +60,7 @@ class _State:
     raised: bool = False
     depth: int = 0
     handled: bool = False
+    goes_on: bool = True
     before: dict[int, Any] = field(default_factory=dict)
     unbroken: int = 0
     noted: Callable[[], None] | None = None  # what a signal that came meanwhile still has to do
@@ -73,16 +75,18 @@ def _on_main_thread() -> bool:
 
 
 @contextlib.contextmanager
-def handled(ends_process: bool = False) -> Iterator[None]:
+def handled(ends_process: bool = False, goes_on: bool = True) -> Iterator[None]:
     """Take SIGINT and SIGTERM inside, on the main thread; a signal that is ignored (nohup) stays ignored. Again inside: nothing more.
 
     Args:
         ends_process: the process is the caller's own, and may be ended without further ado where it does not end in time.
+        goes_on: the last words promise that the work, begun again, goes on where it was: it keeps what it has done.
     """
     if _state.handled or not _on_main_thread():
         yield
         return
     _state.handled, _state.came, _state.raised, _state.noted = True, None, False, None
+    _state.goes_on = goes_on
     _said.clear()
     block = _Block()
 
@@ -161,11 +165,11 @@ def _wake(signum: int) -> None:
 
 
 def say(signum: int) -> int:
-    """Say, once, how to go on; returns the exit code."""
+    """Say, once, that it is over and how to go on; returns the exit code."""
     patience = PATIENCE[signal.Signals(signum)]
     if not _said.is_set():
         _said.set()
-        log.failed(patience.line)
+        log.failed(patience.line + (GOES_ON if _state.goes_on else ""))
     return patience.exit_code
 
 

@@ -103,7 +103,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     typical = None if footage is None else footage.footage_median_steps
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
-        played = play_all(envs, perception, players, settings, tracker, judge_in(inputs, device))
+        played = play_all(envs, perception, players, settings, tracker, judge_in(inputs, device), output)
 
         def seen(frames: np.ndarray) -> np.ndarray:
             return to_gray(perception.reconstruct(frames), spec)

@@ -17,6 +17,7 @@ from emurl.core import interrupt, log, proxies
 from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.files import at_home, is_disk_full
+from emurl.core.progress import say
 from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
@@ -211,6 +212,7 @@ def _bench(args: argparse.Namespace) -> int:
     if sys.platform == "win32" and args.what in ("frames", "loader"):
         raise InputError(f"bench {args.what}: counts what a POSIX system counts, expected Linux (on Windows: WSL)")
     config = _config_of_speedrun(args, f"bench {args.what}")
+    say(f"bench {args.what}: every contender in turn, several times; about half a minute, more on a slow machine")
     figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     answer(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0

@@ -55,6 +55,7 @@ def conclude(
     Args:
         player: the first of the players, whose best episode is filmed. seen: what it sees.
     """
+    tracker.doing("drawing the report")
     milestones, reader = envs.consoles[0].milestones, envs.consoles[0].reader
     typical = told.footage_median_steps
     scores = [summarize(name, one, milestones) for name, one in played.items()]

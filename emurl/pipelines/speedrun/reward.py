@@ -4,7 +4,7 @@ model/        the reward model, calibrated to seconds of a speedrun    progress.
 history.json  every number of training                                screen.json
 course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids),
               watched.json (its progress over held-out runs)
-splits.png    what a held-out run shows as it passes each split
+splits.png    what the held-out runs show at each split
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from emurl.cli import artifacts
 from emurl.cli.options import add_json, add_log, add_store, answer, open_store
 from emurl.core import interrupt, log, proxies
 from emurl.core.arguments import Parser
-from emurl.core.errors import EmurlError, InputError
+from emurl.core.artifact import DEFAULT_PIPELINE
+from emurl.core.errors import EmurlError, InputError, NotMade
 from emurl.core.files import at_home, is_disk_full
-from emurl.core.progress import say
+from emurl.core.progress import Pulse
 from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
@@ -149,7 +151,7 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=CONFIG, metavar="FILE", help="settings (default configs/demo.yaml)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
-    add_store(parser)
+    add_store(parser, "the config's, or data")
     add_json(parser)
 
 
@@ -159,11 +161,19 @@ def _config(args: argparse.Namespace, more: Sequence[str] = ()) -> Any:
     overrides = [*args.set, *more]
     if args.store is not None:
         overrides.append(f"store={json.dumps(args.store)}")
-    return load_config(args.config, overrides, getattr(args, "pipeline", None))
+    try:
+        config = load_config(args.config, overrides, getattr(args, "pipeline", None))
+    except InputError:
+        if args.config == CONFIG and not Path(CONFIG).exists():  # nobody has written that name
+            raise InputError(
+                f"{CONFIG}: no such file here, which is the default; expected --config FILE, or to be run in the checkout of emurl"
+            ) from None
+        raise
+    args.config_pipeline = config.pipeline
+    return config
 
 
 def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
-    from emurl.core.artifact import DEFAULT_PIPELINE
     from emurl.core.pipeline import require_pipeline
 
     config = _config(args)
@@ -212,8 +222,9 @@ def _bench(args: argparse.Namespace) -> int:
     if sys.platform == "win32" and args.what in ("frames", "loader"):
         raise InputError(f"bench {args.what}: counts what a POSIX system counts, expected Linux (on Windows: WSL)")
     config = _config_of_speedrun(args, f"bench {args.what}")
-    say(f"bench {args.what}: every contender in turn, several times; about half a minute, more on a slow machine")
-    figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
+    began = time.monotonic()
+    with Pulse(f"bench {args.what}", lambda: ("measuring", began)):
+        figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     answer(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0
 
@@ -349,6 +360,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except EmurlError as error:
+        if isinstance(error, NotMade):  # with the options of this command, for without them another thing would be made
+            given = getattr(args, "config", None)
+            error.config, error.store = (None if given == CONFIG else given), getattr(args, "store", None)
+            error.config_pipeline = getattr(args, "config_pipeline", DEFAULT_PIPELINE)
         log.failed(str(error))
         return error.exit_code
     except Exception as error:

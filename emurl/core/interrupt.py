@@ -36,10 +36,9 @@ class Patience:
     line: str
 
 
-GOES_ON = "; the same command again goes on from here"
 PATIENCE = {
-    signal.SIGINT: Patience(1.0, 2.2, 130, "interrupted"),
-    signal.SIGTERM: Patience(14.0, 18.0, 143, "terminated"),
+    signal.SIGINT: Patience(1.0, 2.2, 130, "interrupted; the same command again goes on from here"),
+    signal.SIGTERM: Patience(14.0, 18.0, 143, "terminated; the same command again goes on from here"),
 }
 
 
@@ -169,7 +168,7 @@ def say(signum: int) -> int:
     patience = PATIENCE[signal.Signals(signum)]
     if not _said.is_set():
         _said.set()
-        log.failed(patience.line + (GOES_ON if _state.goes_on else ""))
+        log.failed(patience.line if _state.goes_on else patience.line.partition(";")[0])
     return patience.exit_code
 
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from emurl.core import interrupt
+from emurl.core import interrupt, log
 from emurl.envs.gameboy.console import GameBoy
 from emurl.games import mossdale
 
@@ -172,3 +172,12 @@ def test_a_process_that_does_not_get_out_is_ended_with_its_last_words(work):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and time.monotonic() - began < 3.0
     assert err.splitlines()[-1] == "emurl: interrupted; the same command again goes on from here"
+
+
+def test_only_who_keeps_what_it_has_done_promises_to_go_on(capsys):
+    log.start()
+    for goes_on, line in ((True, "interrupted; the same command again goes on from here"), (False, "interrupted")):
+        with pytest.raises(KeyboardInterrupt), interrupt.handled(goes_on=goes_on):
+            send(signal.SIGINT)
+        assert interrupt.say(signal.SIGINT) == 130
+        assert capsys.readouterr().err == f"emurl: {line}\n"

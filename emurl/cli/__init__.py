@@ -30,8 +30,12 @@ KEEPING = ("run", "sweep")  # words that, given again, go on where they were
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The words of the command line."""
+def build_parser(completing: bool = False) -> argparse.ArgumentParser:
+    """The words of the command line.
+
+    Args:
+        completing: for a shell that completes them: with the stages as choices, which a wrong one is told of in better words otherwise.
+    """
     parser = Parser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
     parser.add_argument("--version", action="version", version=f"emurl {__version__}")
     add_log(parser, default=False)
@@ -39,8 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     tables = usable("pipelines").values()  # a half-made one must not keep the words from those who do not ask for it
     stages = "; ".join(f"{table.name}: {', '.join(table.by_name)}" for table in tables)
+    names = [*dict.fromkeys(name for table in tables for name in table.by_name)] if completing else None
     run = words.add_parser("run", help="run a pipeline, or some of its stages")
-    run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of the pipeline's ({stages}); all when none is named")
+    run.add_argument(
+        "stages", nargs="*", metavar="STAGE", choices=names, help=f"some of the pipeline's ({stages}); all when none is named"
+    )
     _add_config(run)
     run.add_argument("--pipeline", metavar="NAME", help="the config's own, by default speedrun")
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
@@ -64,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_json(compare)
     compare.set_defaults(do=_compare)
 
-    _add_sweep(words.add_parser("sweep", help="search the settings of a stage for the best metric"))
+    _add_sweep(words.add_parser("sweep", help="search the settings of a stage for the best metric"), names)
 
     train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
     train.add_argument("agent", metavar="AGENT", help="ppo, recurrent_ppo, or any other that is installed")
@@ -114,8 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_sweep(sweep: argparse.ArgumentParser) -> None:
-    sweep.add_argument("stage", metavar="STAGE", help="the stage whose metric counts")
+def _add_sweep(sweep: argparse.ArgumentParser, names: Sequence[str] | None) -> None:
+    sweep.add_argument("stage", metavar="STAGE", choices=names, help="the stage whose metric counts")
     sweep.add_argument(
         "--search", action="append", default=[], metavar="KEY=SPACE",
         help="a setting and what it may be: policy.gamma=0.9..0.999, policy.learning_rate=1e-5..1e-3:log, policy.num_envs=8,16,32;"
@@ -210,7 +217,7 @@ def _completion(args: argparse.Namespace) -> int:
         import shtab
     except ImportError:
         raise InputError("completion: shtab is not installed, expected `pip install shtab`") from None
-    print(shtab.complete(build_parser(), shell=args.shell))
+    print(shtab.complete(build_parser(completing=True), shell=args.shell))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,8 @@ def show_course(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, 
     """Write `course/watched.json`, `{splits, held_out, runs: [{run, seconds, progress, splits_passed}]}` of a few of the held-out runs,
     and `splits.png` of all of them.
     """
-    reader, told = tokens.reader, []
+    reader = tokens.reader
+    told: list[dict[str, Any]] = []
     times: list[SplitTimes] = []
     places: list[int] = []
     for place in reader.split("val"):

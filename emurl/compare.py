@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from emurl.core.changes import flatten
 from emurl.core.errors import InputError
 from emurl.core.store import Artifact
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as `a.b` keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def side_by_side(artifacts: list[Artifact]) -> dict[str, Any]:

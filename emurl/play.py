@@ -30,20 +30,24 @@ MOST_EPISODES = 1000
 
 
 def watch(
-    config: Config, store: Store, ref: str, *, steps: int, seed: int, video: str | None, sticky: float = 0.0, episodes: int = 1
+    config: Config, store: Store, ref: str, *, steps: int | None, seed: int, video: str | None, sticky: float = 0.0, episodes: int = 1
 ) -> dict[str, Any]:  # fmt: skip
     """Play episodes of `ref` (an artifact of a stage that plays) from power-on, by the rules of `evaluation`, and show the best.
 
     Args:
+        steps: actions an episode takes at most; None: as many as `evaluation` gives it (`evaluation.max_steps`).
         sticky: chance that an action is the one before again. episodes: side by side, each with dice of its own.
 
     Returns:
-        What came of it: `{ref, wait, steps, milestones, success, progress, video}`; of several `{ref, success_rate, steps_mean,
+        What came of it: `{ref, wait, steps, limit, milestones, success, progress, video}`; of several `{ref, success_rate, steps_mean,
         milestone_mean, episodes, video}`, where `episodes` are one such document each.
 
     Raises:
         InputError: no such artifact, a stage that does not play, a file of another kind, or no display for a window.
     """
+    rules = getattr(config, "evaluation", Rules())
+    if steps is None:
+        steps = rules.max_steps
     if steps < 1:
         raise InputError(f"--steps {steps}: expected a number of actions ≥ 1")
     if not 0 <= sticky <= 1:
@@ -57,7 +61,6 @@ def watch(
 
     stand = players.stand(config, artifact, store, resolve_device(config.device))
     envs = consoles(stand.emulator, stand.spec, episodes, facts=True)
-    rules = getattr(config, "evaluation", Rules())
     tracker = Tracker("play")
     try:
         with tracker.progress(steps, "play", "actions") as bar:
@@ -74,7 +77,7 @@ def watch(
             _present(pictures, window, video, FRAMES_PER_SECOND / stand.emulator.frame_skip, artifact.ref)
     finally:
         envs.close()
-    told = [_told(record) for record in records]
+    told = [_told(record, steps) for record in records]
     if episodes == 1:
         return {"ref": artifact.ref, **told[0], "video": video}
     read = best.success is not None
@@ -94,6 +97,11 @@ def as_text(facts: dict[str, Any]) -> str:
     for number, one in enumerate(facts.get("episodes", ())):
         far = list(one["milestones"])[-1] if one["milestones"] else "nothing"
         lines.append(f"episode {number}: {one['steps']} actions, {len(one['milestones'])} milestones, the last {far}")
+    played = facts.get("episodes", [facts])
+    cut = sum(one["steps"] == one["limit"] and not one["success"] for one in played)
+    if cut:  # else a policy that is only slow looks like one that fails
+        which = "it" if len(played) == 1 else f"{cut} of {len(played)} episodes"
+        lines.append(f"{which} ended at the limit of {played[0]['limit']} actions, not at the goal; --steps N allows more")
     return "\n".join(lines)
 
 
@@ -118,10 +126,11 @@ def _players(table: Pipeline) -> Any:
     return importlib.import_module(module) if importlib.util.find_spec(module) is not None else None
 
 
-def _told(record: Record) -> dict[str, Any]:
+def _told(record: Record, limit: int) -> dict[str, Any]:
     return {
         "wait": record.wait,
         "steps": record.steps,
+        "limit": limit,
         "milestones": record.reached,
         "success": record.success,
         "progress": round(record.progress[-1], 3) if record.progress else None,

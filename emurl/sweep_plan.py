@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any, Literal
 
-from emurl.compare import flatten
 from emurl.core import engine
 from emurl.core.artifact import sha256_of
+from emurl.core.changes import flatten
 from emurl.core.config import Config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline, parent_of

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,14 @@ def test_what_would_be_ignored_is_refused(words, said, tmp_path, monkeypatch, ca
     assert cli.main(words) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and said in err
+
+
+def test_gc_says_what_goes_with_the_work_of_an_interrupted_stage(tmp_path, capsys):
+    store = Store(tmp_path)
+    with suppress(KeyboardInterrupt), store.making("speedrun", "policy", "e" * 64) as output:
+        (output.scratch / "checkpoint").write_text("much work")
+        raise KeyboardInterrupt
+    for words, word in ((["--dry-run"], "would remove"), ([], "removed")):
+        assert cli.main(["artifacts", "gc", *words, "--store", str(tmp_path)]) == 0
+        line = f"{word} .work/speedrun-policy-{'e' * 16}: a run that was interrupted would go on from it"
+        assert capsys.readouterr().out.strip() == line

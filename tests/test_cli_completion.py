@@ -21,7 +21,14 @@ def test_every_shell_is_told_every_word(capsys, shell):
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("emurl art", "artifacts"), ("emurl artifacts ex", "export"), ("emurl artifacts gc --dry", "--dry-run")],
+    [
+        ("emurl run rew", "reward"),
+        ("emurl run reward beh", "behavior"),
+        ("emurl sweep tok", "tokenizer"),
+        ("emurl art", "artifacts"),
+        ("emurl artifacts ex", "export"),
+        ("emurl artifacts gc --dry", "--dry-run"),
+    ],
 )
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash to complete with")
 def test_bash_completes(capsys, typed, offered):

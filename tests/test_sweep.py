@@ -389,7 +389,7 @@ def test_a_stage_that_does_not_exist_and_a_parent_that_is_lacking(quad, say):
     code, out, err = say(*X, stage="totl")
     assert (code, out) == (2, "") and "stage 'totl': there is no such stage in quad; did you mean total?" in err
     code, out, err = say(*X, "--store", str(quad.folder / "empty"))
-    assert (code, out) == (2, "") and "holds no offset, expected one: `emurl run offset --pipeline quad` makes it" in err
+    assert (code, out) == (2, "") and f"holds no offset, expected one: `emurl run offset --config {quad.settings} --store" in err
 
 
 def test_another_search_of_the_same_name_and_a_damaged_one(quad, say, told):

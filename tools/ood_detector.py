@@ -29,10 +29,12 @@ if __package__ in (None, ""):  # run as a file: the repository's root is not on 
 
 import numpy as np
 
+from emurl.core import log
 from emurl.core.arguments import Parser
 from emurl.core.errors import EmurlError, InputError
 from emurl.core.refusals import require_file, shortly
 from emurl.core.store import Store
+from emurl.core.tracking import Tracker
 from emurl.rewards.calibration import Calibration, OODSettings, is_count, scores_of_others
 from emurl.rewards.novelty import KnownPatches
 from emurl.rewards.ood import CALIBRATED, OODDetector, describe, load_models, model_folder, patches_file
@@ -80,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
     options = parser.parse_args(arguments)
+    log.start()
     try:
         return _run(options)
     except EmurlError as error:
@@ -95,16 +98,15 @@ def _run(options: argparse.Namespace) -> int:
     target = Path(words[-1]) if len(words) in (1, 3) else None
     _check(options, target)
     if options.calibrate:
-        return _calibrate(options, sight, foresight)
+        with Tracker("calibration").pulse():
+            return _calibrate(options, sight, foresight)
     detector = OODDetector.from_tokenizer(sight, foresight, store=options.store, calibration=options.calibration)
     if target is not None:
         return _look(options, detector, target)
     reader = _reader(options)
-    if options.test_temporal:
-        table = test_temporal(detector, reader, options.pairs)
-        _print(options, table)
-    else:
-        _print(options, measure(detector, reader, options.pairs))
+    with Tracker("held-out pairs").pulse():
+        table = (test_temporal if options.test_temporal else measure)(detector, reader, options.pairs)
+    _print(options, table)
     return 0
 
 
@@ -254,15 +256,23 @@ def _stride_of(folder: Path) -> int:
 
 
 def _look(options: argparse.Namespace, detector: OODDetector, target: Path) -> int:
+    tracker = Tracker(target.name)
+    with tracker.pulse():
+        return _look_at(options, detector, target, tracker)
+
+
+def _look_at(options: argparse.Namespace, detector: OODDetector, target: Path, tracker: Tracker) -> int:
     from emurl.pipelines.speedrun.watching import watch
 
     footage = float(detector.usual.get("fps", FPS))
     fps = options.fps if options.fps and target.is_dir() else footage
+    tracker.doing("finding the screen, reading the frames")
     seen = watch(target, fps, _box(options.crop), _screen(detector))
     stride = max(1, round(detector.frame_stride * fps / footage))
     count = len(seen.frames)
     if count <= stride:
         raise InputError(f"{target}: shows {count} frames, expected more than {stride}: a pair is that far apart")
+    tracker.doing(f"scoring {count} frames")
     pairs = _scores(detector, seen.frames[:-stride], seen.frames[stride:])
     lead = np.full(stride, np.nan, np.float32)  # nothing is known of what came before the first frames
     scores = {

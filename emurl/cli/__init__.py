@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,27 @@ from emurl.cli import artifacts
 from emurl.cli.options import add_json, add_log, add_store, answer, open_store
 from emurl.core import interrupt, log, proxies
 from emurl.core.arguments import Parser
-from emurl.core.errors import EmurlError, InputError
+from emurl.core.artifact import DEFAULT_PIPELINE
+from emurl.core.errors import EmurlError, InputError, NotMade
 from emurl.core.files import at_home, is_disk_full
+from emurl.core.progress import Pulse
 from emurl.core.refusals import one_line
 from emurl.core.registry import usable
 
 CONFIG = "configs/demo.yaml"  # where none is named
 BASELINE = "configs/baseline_demo.yaml"  # the same, of `bench cnn`
-STEPS = 400  # actions that are watched, where nobody says how many
+STEPS = 400  # actions that are drawn at random, where nobody says how many
 SHELLS = ("bash", "zsh", "fish")
+KEEPING = ("run", "sweep")  # words that, given again, go on where they were
 BENCHES = ("emulator", "frames", "loader", "tokenizer", "policy", "ood", "cnn")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The words of the command line."""
+def build_parser(completing: bool = False) -> argparse.ArgumentParser:
+    """The words of the command line.
+
+    Args:
+        completing: for a shell that completes them: with the stages as choices, which a wrong one is told of in better words otherwise.
+    """
     parser = Parser(prog="emurl", description="Learn to play a Game Boy game from other people's speedruns.")
     parser.add_argument("--version", action="version", version=f"emurl {__version__}")
     add_log(parser, default=False)
@@ -36,8 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     tables = usable("pipelines").values()  # a half-made one must not keep the words from those who do not ask for it
     stages = "; ".join(f"{table.name}: {', '.join(table.by_name)}" for table in tables)
+    names = [*dict.fromkeys(name for table in tables for name in table.by_name)] if completing else None
     run = words.add_parser("run", help="run a pipeline, or some of its stages")
-    run.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of the pipeline's ({stages}); all when none is named")
+    run.add_argument(
+        "stages", nargs="*", metavar="STAGE", choices=names, help=f"some of the pipeline's ({stages}); all when none is named"
+    )
     _add_config(run)
     run.add_argument("--pipeline", metavar="NAME", help="the config's own, by default speedrun")
     run.add_argument("--force", action="store_true", help="run even when nothing has changed")
@@ -61,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_json(compare)
     compare.set_defaults(do=_compare)
 
-    _add_sweep(words.add_parser("sweep", help="search the settings of a stage for the best metric"))
+    _add_sweep(words.add_parser("sweep", help="search the settings of a stage for the best metric"), names)
 
     train = words.add_parser("train", help="train an agent on any Gymnasium environment, without a store")
     train.add_argument("agent", metavar="AGENT", help="ppo, recurrent_ppo, or any other that is installed")
@@ -84,8 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
     player.add_argument("--bot", action="store_true", help="the game's own bot instead of a policy")
     player.add_argument("--random", action="store_true", help="buttons drawn at random instead of a policy")
     play.add_argument(
-        "--steps", type=int, metavar="N", help=f"actions to play at most (default {STEPS}); the bot plays to the end"
-    )
+        "--steps", type=int, metavar="N",
+        help=f"actions to play at most (default: the config's evaluation.max_steps, of --random {STEPS}); the bot plays to the end",
+    )  # fmt: skip
     play.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampled actions and the wait (default 0)")
     play.add_argument(
         "--sticky", type=float, default=0.0, metavar="P", help="chance that an action is the one before (default 0)"
@@ -110,8 +122,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_sweep(sweep: argparse.ArgumentParser) -> None:
-    sweep.add_argument("stage", metavar="STAGE", help="the stage whose metric counts")
+def _add_sweep(sweep: argparse.ArgumentParser, names: Sequence[str] | None) -> None:
+    sweep.add_argument("stage", metavar="STAGE", choices=names, help="the stage whose metric counts")
     sweep.add_argument(
         "--search", action="append", default=[], metavar="KEY=SPACE",
         help="a setting and what it may be: policy.gamma=0.9..0.999, policy.learning_rate=1e-5..1e-3:log, policy.num_envs=8,16,32;"
@@ -147,7 +159,7 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
 def _add_config(parser: argparse.ArgumentParser, told: str = f"settings (default {CONFIG})") -> None:
     parser.add_argument("--config", default=CONFIG, metavar="FILE", help=told)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one, as in reward.epochs=2")
-    add_store(parser)
+    add_store(parser, "the config's, or data")
     add_json(parser)
 
 
@@ -157,11 +169,19 @@ def _config(args: argparse.Namespace, more: Sequence[str] = ()) -> Any:
     overrides = [*args.set, *more]
     if args.store is not None:
         overrides.append(f"store={json.dumps(args.store)}")
-    return load_config(args.config, overrides, getattr(args, "pipeline", None))
+    try:
+        config = load_config(args.config, overrides, getattr(args, "pipeline", None))
+    except InputError:
+        if args.config == CONFIG and not Path(CONFIG).exists():  # nobody has written that name
+            raise InputError(
+                f"{CONFIG}: no such file here, which is the default; expected --config FILE, or to be run in the checkout of emurl"
+            ) from None
+        raise
+    args.config_pipeline = config.pipeline
+    return config
 
 
 def _config_of_speedrun(args: argparse.Namespace, word: str) -> Any:
-    from emurl.core.artifact import DEFAULT_PIPELINE
     from emurl.core.pipeline import require_pipeline
 
     config = _config(args)
@@ -198,7 +218,7 @@ def _completion(args: argparse.Namespace) -> int:
         import shtab
     except ImportError:
         raise InputError("completion: shtab is not installed, expected `pip install shtab`") from None
-    print(shtab.complete(build_parser(), shell=args.shell))
+    print(shtab.complete(build_parser(completing=True), shell=args.shell))
     return 0
 
 
@@ -216,7 +236,9 @@ def _bench(args: argparse.Namespace) -> int:
         require_pipeline(config.pipeline, "baseline", "bench cnn")
     else:
         config = _config_of_speedrun(args, f"bench {args.what}")
-    figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
+    began = time.monotonic()
+    with Pulse(f"bench {args.what}", lambda: ("measuring", began)):
+        figures = importlib.import_module(f"emurl.bench.{args.what}").run(config, Store(config.store))
     answer(args, figures, lambda: "\n".join(f"{name:<36} {value}" for name, value in figures.items()))
     return 0
 
@@ -316,7 +338,7 @@ def _play(args: argparse.Namespace) -> int:
         config,
         Store(config.store),
         play.ref_of(args.ref, config.pipeline),
-        steps=STEPS if args.steps is None else args.steps,
+        steps=args.steps,
         seed=args.seed,
         video=args.video,
         sticky=args.sticky,
@@ -346,12 +368,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.start(as_json=args.log_json)
     proxies.spare_loopback()
     try:
-        with interrupt.handled(ends_process=argv is None):
+        with interrupt.handled(ends_process=argv is None, goes_on=args.word in KEEPING):
             return int(args.do(args))
     except BrokenPipeError:  # `emurl … | head`: the reader has seen enough
         sys.stderr.close()
         return 0
     except EmurlError as error:
+        if isinstance(error, NotMade):  # with the options of this command, for without them another thing would be made
+            given = getattr(args, "config", None)
+            error.config, error.store = (None if given == CONFIG else given), getattr(args, "store", None)
+            error.config_pipeline = getattr(args, "config_pipeline", DEFAULT_PIPELINE)
         log.failed(str(error))
         return error.exit_code
     except Exception as error:

@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     show.add_argument("ref", metavar="STAGE[@VERSION]")
     verify = actions.add_parser("verify", help="check every file against its manifest")
     gc = actions.add_parser(
-        "gc", help="remove old versions that have no tag and that nothing kept comes from, and left-over work"
+        "gc", help="remove old versions that have no tag and that nothing kept comes from, and the work of unfinished stages"
     )
     gc.add_argument("--keep", type=int, default=3, metavar="N", help="newest versions of each stage to keep (default 3)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
@@ -126,9 +126,14 @@ def _gc(args: argparse.Namespace) -> int:
     answer(
         args,
         {"removed": removed, "dry_run": args.dry_run},
-        lambda: "\n".join(f"{word} {r}" for r in removed) or "nothing to remove",
+        lambda: "\n".join(f"{word} {one}{_lost(one)}" for one in removed) or "nothing to remove",
     )
     return 0
+
+
+def _lost(name: str) -> str:
+    """What goes with the work of a stage that was interrupted: not what was published since (`sweep` says so behind its name)."""
+    return ": a run that was interrupted would go on from it" if name.startswith(".work/") and ": " not in name else ""
 
 
 def _tag(args: argparse.Namespace) -> int:

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """`--store URL`."""
-    parser.add_argument(
-        "--store", metavar="URL", help="where artifacts are kept: a folder or s3://… (default: the config's, or data)"
-    )
+def add_store(parser: argparse.ArgumentParser, default: str = "data") -> None:
+    """`--store URL`. `default`: what is taken where none is named, for people."""
+    parser.add_argument("--store", metavar="URL", help=f"where artifacts are kept: a folder or s3://… (default: {default})")
 
 
 def add_log(parser: argparse.ArgumentParser, default: Any) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from emurl.core import interrupt, lineage
+from emurl.core import changes, interrupt, lineage
 from emurl.core.code_digest import code_digest
 from emurl.core.config import Config
 from emurl.core.errors import InputError
@@ -132,6 +132,8 @@ def run_stage(
 
     parents = ", ".join(artifact.ref for artifact in inputs.values())
     say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
+    if not force and (why := _why_again(store, pipeline, stage, settings, inputs, code)):
+        say(f"  made anew, for since {why}")
     reads = [one.ref for one in inputs.values()]
     with interrupt.handled(), store.making(pipeline.name, stage.name, fingerprint, again=force, reads=reads) as output:
         if output.found is not None:
@@ -165,6 +167,19 @@ def run_stage(
     for note in artifact.manifest["notes"]:
         say(f"  {note}")
     return result
+
+
+def _why_again(
+    store: Store, pipeline: Pipeline, stage: Stage, settings: Settings, inputs: Mapping[str, Artifact], code: str
+) -> str:
+    """The newest version, and what has changed since it was made; empty where there is none, or none that can be read."""
+    numbers = store.versions(pipeline.name, stage.name)
+    with contextlib.suppress(InputError):
+        if numbers:
+            made = store.load(pipeline.name, stage.name, numbers[-1])
+            why = changes.since(made, settings, inputs, code)
+            return f"{made.ref} changed: {why}" if why else ""
+    return ""
 
 
 def _try_of(output: Output, group: str) -> tuple[str, int]:

@@ -43,14 +43,26 @@ PATIENCE = {
 
 
 @dataclass
+class _Block:
+    """One block of `handled`: whether it is over, after which nobody is to be woken for its sake; a lock for who looks and then wakes."""
+
+    over: bool = False
+    late: int | None = None  # a signal that came while it ended
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
 class _State:
-    """Of the process: the signal that came, how deep in `saving` it is, what handled signals before."""
+    """Of the process: the signal that came, how deep in `saving` and `unbroken` it is, what handled signals before."""
 
     came: int | None = None
     raised: bool = False
     depth: int = 0
     handled: bool = False
+    goes_on: bool = True
     before: dict[int, Any] = field(default_factory=dict)
+    unbroken: int = 0
+    noted: Callable[[], None] | None = None  # what a signal that came meanwhile still has to do
 
 
 _state = _State()
@@ -62,23 +74,34 @@ def _on_main_thread() -> bool:
 
 
 @contextlib.contextmanager
-def handled(ends_process: bool = False) -> Iterator[None]:
+def handled(ends_process: bool = False, goes_on: bool = True) -> Iterator[None]:
     """Take SIGINT and SIGTERM inside, on the main thread; a signal that is ignored (nohup) stays ignored. Again inside: nothing more.
 
     Args:
         ends_process: the process is the caller's own, and may be ended without further ado where it does not end in time.
+        goes_on: the last words promise that the work, begun again, goes on where it was: it keeps what it has done.
     """
     if _state.handled or not _on_main_thread():
         yield
         return
-    _state.handled, _state.came, _state.raised = True, None, False
+    _state.handled, _state.came, _state.raised, _state.noted = True, None, False, None
+    _state.goes_on = goes_on
     _said.clear()
+    block = _Block()
 
     def handle(signum: int, frame: FrameType | None) -> None:
         first = _state.came is None
         if first:
             _state.came = signum
-            threading.Thread(target=_watch, args=(signum, ends_process), daemon=True, name="interrupt").start()
+            threading.Thread(target=_watch, args=(signum, ends_process, block), daemon=True, name="interrupt").start()
+        if block.over:
+            block.late = signum
+        elif _state.unbroken:
+            _state.noted = lambda: act(signum, frame, first)
+        else:
+            act(signum, frame, first)
+
+    def act(signum: int, frame: FrameType | None, first: bool) -> None:
         if _state.depth and (first or signum == signal.SIGTERM):
             return  # whoever saves will see it; a second Ctrl-C means it
         _raise(signum, frame)
@@ -91,29 +114,36 @@ def handled(ends_process: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, before in _state.before.items():
+        block.over = True
+        with block.lock:  # who is about to wake this thread does so here, or not at all
+            pass
+        befores = dict(_state.before)
+        for number, before in befores.items():
             # Who ends has been told; another Ctrl-C would only break off the ending with a traceback.
             signal.signal(number, signal.SIG_IGN if ends_process and _state.came is not None else before)
         _state.before.clear()
         _state.handled = False
+        if block.late is not None and not _state.raised:
+            _raise(block.late, before=befores.get(block.late))
 
 
-def _raise(signum: int, frame: FrameType | None = None) -> NoReturn:
+def _raise(signum: int, frame: FrameType | None = None, before: Any = None) -> NoReturn:
     _state.raised = True
-    before = _state.before.get(signum)
+    before = before or _state.before.get(signum)
     if callable(before) and before is not signal.default_int_handler:
         before(signum, frame)  # Prefect's, for one, raises something of its own
     raise KeyboardInterrupt if signum == signal.SIGINT else Terminated
 
 
-def _watch(signum: int, ends_process: bool) -> None:
-    """Wait for as long as there is patience, and then end what still goes on."""
+def _watch(signum: int, ends_process: bool, block: _Block) -> None:
+    """Wait for as long as there is patience, and then end what still goes on of `block`; a later block is none of our business."""
     patience, began = PATIENCE[signal.Signals(signum)], time.monotonic()
-    while time.monotonic() < began + patience.to_save and _state.depth and not _state.raised:
+    while time.monotonic() < began + patience.to_save and not block.over and _state.depth and not _state.raised:
         time.sleep(0.02)
-    if _state.depth and not _state.raised:
-        # On the main thread even if it waits for something; a second SIGINT is raised where the first was only noted.
-        _wake(signal.SIGINT) if signum == signal.SIGINT else _expire()
+    with block.lock:
+        if not block.over and _state.depth and not _state.raised:
+            # On the main thread even if it waits for something; a second SIGINT is raised where the first was only noted.
+            _wake(signal.SIGINT) if signum == signal.SIGINT else _expire()
     if not ends_process:
         return
     time.sleep(max(0.0, began + patience.to_end - time.monotonic()))
@@ -134,11 +164,11 @@ def _wake(signum: int) -> None:
 
 
 def say(signum: int) -> int:
-    """Say, once, how to go on; returns the exit code."""
+    """Say, once, that it is over and how to go on; returns the exit code."""
     patience = PATIENCE[signal.Signals(signum)]
     if not _said.is_set():
         _said.set()
-        log.failed(patience.line)
+        log.failed(patience.line if _state.goes_on else patience.line.partition(";")[0])
     return patience.exit_code
 
 
@@ -167,6 +197,25 @@ def saving() -> Iterator[Callable[[], bool]]:
         _state.depth = max(0, _state.depth - 1)
     if _state.handled and _state.came is not None and not _state.raised and not _state.depth:
         _raise(_state.came)
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """Inside, a signal waits: for calls into compiled code that prints what a signal raises in its midst, and goes on.
+
+    They are short. What the signal does is done when they are over, so that none is lost.
+    """
+    if not _on_main_thread():
+        yield
+        return
+    _state.unbroken += 1
+    try:
+        yield
+    finally:
+        _state.unbroken -= 1
+        if not _state.unbroken and _state.noted is not None:
+            act, _state.noted = _state.noted, None
+            act()
 
 
 def asks_to_end(error: BaseException) -> bool:

@@ -43,10 +43,11 @@ from emurl.core.artifact import (
     version_number,
 )
 from emurl.core.backends import Folder, Objects, Remote, explain_folder, open_place
-from emurl.core.errors import EmurlError, InputError, Pruned, WorkError
+from emurl.core.errors import EmurlError, InputError, NotMade, Pruned, WorkError
 from emurl.core.files import at_home, discard, is_disk_full, sha256_of_file
 from emurl.core.lease import Lease
 from emurl.core.output import Output, code_revision, files_below, manifest_of
+from emurl.core.refusals import meant
 from emurl.core.scratch import Mirror, remove_work
 
 __all__ = [
@@ -120,8 +121,7 @@ class Store:
         found = self._manifests(pipeline, stage)
         numbers = sorted(found)
         if not numbers:
-            which = "" if pipeline == DEFAULT_PIPELINE else f" --pipeline {pipeline}"
-            raise InputError(f"{ref}: the store {self.url} holds no {stage}, expected one: `emurl run {stage}{which}` makes it")
+            raise self._not_made(ref, pipeline, stage)
         number = numbers[-1] if version == LATEST else version_number(version if version.startswith("v") else f"v{version}")
         if number is None:
             number = tags.number_of(self, ref, pipeline, stage, version, numbers)
@@ -129,6 +129,20 @@ class Store:
             have = ", ".join(f"v{n}" for n in numbers[-8:])
             raise InputError(f"{ref}: the store {self.url} holds no such version, expected one of {have}")
         return self._artifact(*found[number])
+
+    def _not_made(self, ref: str, pipeline: str, stage: str) -> InputError:
+        """What to say where a stage has no version: what makes one, or what may have been meant where nothing does."""
+        from emurl.core.pipeline import find_pipeline  # whose tables read settings, which a store does not need
+
+        try:
+            known = [*find_pipeline(pipeline).by_name]
+        except InputError:  # nobody knows that pipeline here
+            known = self.stages(pipeline)
+        if stage in known:
+            return NotMade(f"{ref}: the store {self.url} holds no {stage}", pipeline, stage)
+        of = f" in {pipeline}" if known else f", and no pipeline {pipeline}"
+        hint = meant(stage, known) or (f", expected one of {', '.join(known)}" if known else "")
+        return InputError(f"{ref}: the store {self.url} holds no {stage}, and there is no such stage{of}{hint}")
 
     def all(self) -> list[Artifact]:
         """Every artifact, by pipeline, stage and version."""

@@ -24,7 +24,7 @@ import numpy as np
 from emurl.core import lineage, threads
 from emurl.core.artifact import Artifact
 from emurl.core.errors import InputError, Pruned
-from emurl.core.progress import Progress, say
+from emurl.core.progress import Progress, Pulse, say
 from emurl.core.refusals import one_line
 
 
@@ -59,6 +59,8 @@ class Tracker:
         self._wandb: Any = None
         self._shown: dict[str, float] = {}  # when a picture of a name was last told
         self._held: dict[str, tuple[np.ndarray, int]] = {}  # the newest of those that came too soon
+        self._doing = ("at work", time.monotonic())
+        self._bars: list[Progress] = []
 
     @classmethod
     def silent(cls) -> Tracker:
@@ -98,7 +100,8 @@ class Tracker:
                     "tags": [*tags, *label.tags],
                 }
                 tracker._wandb = _start_wandb(stage, folder, about)
-            yield tracker
+            with tracker.pulse():
+                yield tracker
             exit_code = 0
         except Pruned:
             exit_code = 0  # it did not fail
@@ -217,10 +220,26 @@ class Tracker:
     def progress(self, total: float, description: str, unit: str = "it") -> Iterator[Progress]:
         """Show how far `total` units of work are, with an ETA, on stderr."""
         bar = Progress(total, description, unit, self.quiet)
+        self._bars.append(bar)
         try:
             yield bar
         finally:
+            self._bars.remove(bar)
             bar.close()
+
+    def doing(self, what: str) -> None:
+        """Say what the work is at from now on (`measures itself on held-out videos`), for whoever waits long for its next line."""
+        self._doing = what, time.monotonic()
+
+    def pulse(self) -> contextlib.AbstractContextManager[object]:
+        """While inside, a long silence is broken by what the work is at."""
+        return contextlib.nullcontext() if self.quiet else Pulse(self.stage, self._at)
+
+    def _at(self) -> tuple[str, float] | None:
+        if not self._bars:
+            return self._doing
+        bar = self._bars[-1]
+        return None if bar.is_seen else (f"{bar.description}, {bar.place}", bar.spoke)
 
     def message(self, line: str) -> None:
         """A line for the person at the console."""

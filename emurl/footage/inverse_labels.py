@@ -132,19 +132,26 @@ def label(
         WorkError: nothing in the footage of the train split ever changes.
     """
     tables = []
-    looked_at = eventful_ones = 0
-    for split in ("train", "val"):
-        video, index = transitions(reader, split, stride)
-        looked_at += len(video)
-        for start in range(0, len(video), CHUNK):
-            part = slice(start, start + CHUNK)
-            pair = np.stack([reader.gather(video[part], index[part] + k) for k in (0, stride)], axis=1)
-            eventful = np.flatnonzero(changed(pair[:, 0], pair[:, 1], min_changed_pixels))
-            eventful_ones += len(eventful)
-            pair = pair[eventful]
-            actions, confidence = name_actions(model, pair.__getitem__, len(pair))
-            facts = {"video": video[part][eventful], "frame": index[part][eventful], "action": actions, "confidence": confidence}
-            tables.append(pd.DataFrame(facts).assign(split=split))
+    eventful_ones = 0
+    asked = {split: transitions(reader, split, stride) for split in ("train", "val")}
+    looked_at = sum(len(video) for video, _ in asked.values())
+    with tracker.progress(looked_at, "name the actions", "transitions") as bar:
+        for split, (video, index) in asked.items():
+            for start in range(0, len(video), CHUNK):
+                part = slice(start, start + CHUNK)
+                pair = np.stack([reader.gather(video[part], index[part] + k) for k in (0, stride)], axis=1)
+                eventful = np.flatnonzero(changed(pair[:, 0], pair[:, 1], min_changed_pixels))
+                eventful_ones += len(eventful)
+                pair = pair[eventful]
+                actions, confidence = name_actions(model, pair.__getitem__, len(pair))
+                facts = {
+                    "video": video[part][eventful],
+                    "frame": index[part][eventful],
+                    "action": actions,
+                    "confidence": confidence,
+                }
+                tables.append(pd.DataFrame(facts).assign(split=split))
+                bar.update(len(video[part]))
     every = pd.concat(tables, ignore_index=True)
     learned = every[every["split"] == "train"]["confidence"]
     if not len(learned):

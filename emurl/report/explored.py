@@ -7,7 +7,7 @@ its own (`Game.atlas`), any other gets `plain_atlas`, a field a map.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ RAMP = ((255, 221, 120), (252, 158, 62), (226, 76, 74), (150, 32, 118), (52, 10,
 
 STRENGTH = 0.8  # of a cell's color over the map beneath
 GAP, HEAD, FOOT = 20, 58, 60  # px: round the panels, above them, below them
+ROOM = 10.0  # px between two numbers of the legend, at least
 PLAIN_CELL, PLAIN_ROW, PLAIN_TAG = 12, 640, 22  # px of the plain atlas: a cell, a row of fields, a name above its field
 
 
@@ -150,6 +151,27 @@ def summary(atlas: Atlas, counts: Counts) -> str:
     return f"{places} · {len(boxes(atlas, counts))} cells"
 
 
+def ticks(most: int, wide: int, length: Callable[[str], float]) -> list[tuple[str, int, float]]:
+    """The numbers below a legend `wide` px across: 1, the powers of ten that leave room, and `most`; each with its place and where it begins.
+
+    Args:
+        length: px of a text.
+    """
+
+    def text(number: int) -> str:
+        return f"{number:,}".replace(",", " ")
+
+    last = wide - 1 - length(text(most))
+    found, end = [], -ROOM
+    for number in (10**power for power in range(len(str(most)))):
+        at, needed = round((wide - 1) * share(number, most)), length(text(number))
+        left = max(0.0, at - needed / 2)
+        if number < most and left >= end + ROOM and left + needed + ROOM <= last:
+            found.append((text(number), at, left))
+            end = left + needed
+    return [*found, (text(most), wide - 1, last)]
+
+
 def _legend(pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, most: int) -> None:
     """The colors from one visit to the most, with round numbers below."""
     font = ImageFont.load_default(16)
@@ -158,10 +180,7 @@ def _legend(pen: ImageDraw.ImageDraw, x: int, y: int, wide: int, most: int) -> N
         shade = color(step / max(1, wide - 1) if most > 1 else 1.0)
         mixed = tuple(round(STRENGTH * a + (1 - STRENGTH) * b) for a, b in zip(shade, FIELD, strict=True))
         pen.line((x + step, y, x + step, y + 13), mixed)
-    tens = [10**power for power in range(len(str(most)))]
-    for number in [*(each for each in tens if each * 2.2 <= most), most]:
-        at = x + round((wide - 1) * share(number, most))
-        pen.line((at, y + 14, at, y + 18), SOFT)
-        anchor = "la" if number == 1 and most > 1 else "ra" if number == most else "ma"
-        pen.text((at, y + 20), f"{number:,}".replace(",", " "), SOFT, font, anchor)
+    for text, at, left in ticks(most, wide, font.getlength):
+        pen.line((x + at, y + 14, x + at, y + 18), SOFT)
+        pen.text((x + left, y + 20), text, SOFT, font, "la")
     pen.text((x + wide + 16, y + 12), label, SOFT, font, "ls")

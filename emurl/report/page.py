@@ -21,7 +21,7 @@ WATCHED = "course/watched.json"  # a judge's progress over held-out runs
 # Pictures that stages leave, by the names of their files: what they are called, what is to be seen, and whether they are wide.
 CAPTIONS = {
     "screens": ("The screens that were found", "each video's moments, framed where the game is", True),
-    "splits": ("Splits", "what a held-out run shows as it passes each moment that all runs have in common", True),
+    "splits": ("Splits", "what the median of the held-out runs shows at each moment that all runs have in common", True),
     "strangeness": ("Out of distribution", "how strange a held-out run is to the detector; what is flagged is red", True),
     "reconstruction": ("Reconstructions", "held-out frames, and beside each the same out of its 90 tokens", False),
     "codebook": ("Codebook", "what each token draws", False),
@@ -48,6 +48,7 @@ class Findings:
     maps: Mapping[int, str] = field(default_factory=dict)
     lead: str = LEAD  # what they learned from
     seen: str = SEEN  # what the film's second picture shows
+    course: bool = False  # whether progress is a judge's share of the course, and not a reward model's seconds
 
 
 def lineage(artifacts: Sequence[Artifact]) -> list[Artifact]:
@@ -126,6 +127,19 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def _cells(count: int) -> str:
+    return f"{number(count)} cell{'' if count == 1 else 's'}"
+
+
+def _small(text: str) -> str:
+    return f"<span class='sub'>{escape(text)}</span>"
+
+
+def _beside_it(share: str, steps: float | None) -> str:
+    """A share, and below it the steps it took, if anybody got there."""
+    return share if steps is None else f"{share}<br>{_small(f'in {number(steps)}')}"
+
+
 def _head(findings: Findings) -> str:
     tiles = []
     for place, player in enumerate(findings.players):
@@ -165,10 +179,11 @@ def _milestones(findings: Findings) -> str:
     if not findings.milestones:
         return _section("Milestones", "<p>This game has no reader: milestones are not known, progress is.</p>")
     series = {player.name: [player.past[name].value for name in findings.milestones] for player in findings.players}
-    header = ["milestone", *(f"{player.name}: {what}" for player in findings.players for what in ("rate", "median steps"))]
+    header = ["milestone", *(player.name for player in findings.players)]
     rows = []
     for name in findings.milestones:
-        cells = [cell for player in findings.players for cell in (player.past[name].percent, number(player.steps_to[name]))]
+        # One column a player: with two, four players do not fit on a screen.
+        cells = [_beside_it(player.past[name].percent, player.steps_to[name]) for player in findings.players]
         rows.append([escape(name.replace("_", " ")), *cells])
     chart = bar_chart(findings.milestones, series, "share of episodes that reach each milestone")
     goal = [
@@ -176,7 +191,10 @@ def _milestones(findings: Findings) -> str:
         for player in findings.players
     ]
     table = _table(["player", "actions to the goal, median", "milestones, mean", "cells walked, mean"], goal)
-    note = "Share of episodes without sticky actions that got there, read from memory; 95% intervals in brackets."
+    note = (
+        "Share of episodes without sticky actions that got there, read from memory, with its 95% interval; below it the actions they took, "
+        "median."
+    )
     return _section("Milestones", _legend(list(series)) + _wide(chart) + _table(header, rows) + table, note)
 
 
@@ -192,7 +210,8 @@ def _progress(findings: Findings) -> str:
     if not any(player.curve for player in findings.players):
         return _section("How they play", table, "Shares of all actions; nobody judged progress.")
     chart = line_chart(lines, "mean progress after each action", "action", 760, 260)
-    note = "Mean Φ of the reward model over the episodes, in seconds of a speedrun; an ended episode keeps its last value."
+    unit = "the judge's share of the course, 0 … 1" if findings.course else "of the reward model, in seconds of a speedrun"
+    note = f"Mean Φ over the episodes, {unit}; an ended episode keeps its last value."
     return _section("Progress", _legend([player.name for player in findings.players]) + _wide(chart) + table, note)
 
 
@@ -206,16 +225,19 @@ def _explored(findings: Findings) -> str:
             f'<figure class="wide"><div class="scroll map" tabindex="0">'
             f"{_embed(findings.explored, 'where each player went, by walking cell')}</div></figure>"
         )
-    header = ["place", *(f"{player.name}: {what}" for player in findings.players for what in ("actions", "cells"))]
+    header = ["place", *(player.name for player in findings.players)]
     rows = []
     for which in numbers:
         cells = [escape(findings.maps.get(which, f"map {which}"))]
         for player in findings.players:
             counts = [count for place, count in player.places.items() if place[0] == which]
             total = sum(player.places.values())
-            cells += [f"{sum(counts) / total:.0%}" if counts else "–", number(len(counts))]
+            cells.append(f"{sum(counts) / total:.0%} {_small(_cells(len(counts)))}" if counts else "–")
         rows.append(cells)
-    note = "Where every action ended, over all episodes: walking cells, the same logarithmic colors for all."
+    note = (
+        "Where every action ended, over all episodes: walking cells, the same logarithmic colors for all. In the table the share of a "
+        "player's actions, and how many cells it saw."
+    )
     return _section("Where they went", picture + _table(header, rows), note)
 
 
@@ -314,6 +336,9 @@ def _judge(artifacts: Sequence[Artifact]) -> str:
             for run in told["runs"]
             if run["seconds"]
         ]
+        of = int(told.get("held_out", len(lines)))  # older artifacts do not tell
+        if of > len(lines):
+            parts.append(f'<p class="note">{len(lines)} of the {of} held-out runs of {escape(artifact.ref)}.</p>')
         table = _table(["held-out run", "splits passed", "share of the course at the end", "length"], rows)
         chart = _wide(line_chart(lines, "share of the course the judge has seen", "seconds", 760, 260))
         parts.append(_legend([line.name for line in lines]) + chart + table)

@@ -30,32 +30,42 @@ class Shot:
 
 
 def draw_sheet(title: str, spec: ScreenSpec, median: Sequence[Shot], mine: Sequence[Shot] | None = None) -> Image.Image:
-    """The sheet; `mine`: the pictures of one run, which go beside those of the median run."""
+    """The sheet; `mine`: the pictures of one run, which go beside those of the median run. Splits without a picture are left out."""
+    rows = list(enumerate(zip(median, mine or median, strict=True)))
+    pictured = [row for row in rows if any(shot.frame is not None for shot in row[1])]
+    if 0 < len(pictured) < len(rows):
+        title += f"; {len(rows) - len(pictured)} of {len(rows)} are left out: no run here shows them"
+        rows = pictured
     each = 1 if mine is None else 2
     wide, tall = spec.width * SCALE, spec.height * SCALE
     tile = (each * wide + (each - 1) * GAP // 2, tall + CAPTION)
-    across = max(1, min(COLUMNS[each], len(median)))
-    down = -(-len(median) // across)
+    across = max(1, min(COLUMNS[each], len(rows)))
+    down = -(-len(rows) // across)
     sheet = Image.new("RGB", (across * (tile[0] + GAP) + GAP, HEAD + down * (tile[1] + GAP)), GROUND)
     pen = ImageDraw.Draw(sheet)
     pen.text((GAP, HEAD / 2), title, fill=INK, font=ImageFont.load_default(17), anchor="lm")
-    for split, usual in enumerate(median):
-        x, y = GAP + split % across * (tile[0] + GAP), HEAD + split // across * (tile[1] + GAP)
+    for cell, (split, (usual, own)) in enumerate(rows):
+        x, y = GAP + cell % across * (tile[0] + GAP), HEAD + cell // across * (tile[1] + GAP)
         _draw(sheet, pen, (x, y), usual, f"{split + 1}", spec)
         if mine is None:
             _write(pen, (x + wide, y + tall), stopwatch(usual.seconds), SOFT)
             continue
-        own, right = mine[split], x + wide + GAP // 2
+        right = x + wide + GAP // 2
         _write(pen, (x + wide, y + tall), f"median {stopwatch(usual.seconds)}", SOFT)
         _draw(sheet, pen, (right, y), own, "this run" if own.seconds is not None else "gone without", spec)
         told = ahead_or_behind(own.seconds, usual.seconds)
         edge = right + wide
         if told:
-            _write(pen, (edge, y + tall), told, BEHIND if told[0] == "+" else ACCENT)
+            _write(pen, (edge, y + tall), told, color_of(told))
             edge -= 62
         if own.seconds is not None:
             _write(pen, (edge, y + tall), stopwatch(own.seconds), INK)
     return sheet
+
+
+def color_of(apart: str) -> tuple[int, int, int]:
+    """The color of what `ahead_or_behind` says: red is behind, as runners know it; neither is gray."""
+    return SOFT if float(apart.replace(":", "")) == 0 else BEHIND if apart[0] == "+" else ACCENT
 
 
 def _draw(sheet: Image.Image, pen: ImageDraw.ImageDraw, at: tuple[int, int], shot: Shot, name: str, spec: ScreenSpec) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +50,15 @@ class Record:
     def gained(self) -> float:
         """Φ at the end less Φ at the beginning; 0 without a judge."""
         return self.progress[-1] - self.progress[0] if self.progress else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, JSON-ready."""
+        return {**asdict(self), "places": [[*place, count] for place, count in self.places.items()]}
+
+    @classmethod
+    def of_json(cls, told: dict[str, Any]) -> Record:
+        """The inverse of `as_json`."""
+        return cls(**{**told, "places": Counter({(on, y, x): count for on, y, x, count in told["places"]})})
 
 
 class RandomAgent:

@@ -6,13 +6,18 @@ Nothing here knows a pipeline. Who is scored are players on consoles, by the sam
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emurl.core.files import write_atomically
+from emurl.core.output import Output
 from emurl.core.settings import Natural, Positive, Settings, Share
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS
@@ -73,15 +78,25 @@ class Score:
 
 def play_all(
     envs: ThreadedVectorEnv, perception: Perception | None, players: Sequence[Player], rules: Rules, tracker: Tracker,
-    judge: SplitJudge | None = None,
+    judge: SplitJudge | None = None, kept: Output | None = None,
 ) -> dict[str, Played]:  # fmt: skip
-    """Every player's episodes, one a console: same dice, same length; then the same with sticky actions."""
+    """Every player's episodes, one a console: same dice, same length; then the same with sticky actions.
+
+    Args:
+        kept: in its scratch a player's episodes are kept when they are over, so that who is interrupted plays only those that were not.
+    """
     rounds = (0.0, rules.sticky) if rules.sticky else (0.0,)
     played: dict[str, Played] = {}
     with tracker.progress(len(players) * len(rounds) * rules.max_steps, "play", "actions") as bar:
         for player in players:
             records = []
             for sticky in rounds:
+                file = None if kept is None else kept.scratch / f"played_{player.name}{'_sticky' if sticky else ''}.json"
+                known = None if file is None else _read(file, envs.num_envs)
+                if known is not None:
+                    records.append(known)
+                    bar.start_at(bar.done + rules.max_steps)
+                    continue
                 steps = 0
 
                 def tick() -> None:
@@ -96,8 +111,20 @@ def play_all(
                     )
                 )  # fmt: skip
                 bar.update(rules.max_steps - steps)  # where all got there early
+                if kept is not None and file is not None:
+                    with write_atomically(file) as aside:
+                        aside.write_text(json.dumps([record.as_json() for record in records[-1]]), encoding="utf-8")
+                    kept.scratch_saved(file)
             played[player.name] = Played(*records)
     return played
+
+
+def _read(file: Path, episodes: int) -> list[Record] | None:
+    """Episodes that were kept; None: none were, or none that can be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        records = [Record.of_json(told) for told in json.loads(file.read_text(encoding="utf-8"))]
+        return records if len(records) == episodes else None
+    return None
 
 
 def summarize(name: str, played: Played, milestones: Sequence[str]) -> Score:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from emurl import cli
-from emurl.core import engine
+from emurl.core import engine, log
 from emurl.core.config import config_class, load_config
 from emurl.core.errors import InputError, WorkError
 from emurl.core.pipeline import Pipeline, Stage, find_pipeline
@@ -75,6 +75,25 @@ def test_a_changed_setting_reruns_the_stage_and_what_comes_of_it(toy):
     calls.clear()
     run()  # back to the first settings: everything is known
     assert calls == []
+
+
+def test_a_stage_that_runs_again_says_what_has_changed(toy, capsys, monkeypatch):
+    log.start()
+    run()
+    assert "made anew" not in capsys.readouterr().err  # there was nothing before
+
+    def said(*names, **more):
+        run(*names, **more)
+        return [line.strip() for line in capsys.readouterr().err.splitlines() if "made anew" in line]
+
+    assert said("reward", overrides=["reward.epochs=2"]) == ["made anew, for since reward@v1 changed: settings (epochs 50 → 2)"]
+    assert said("behavior") == ["made anew, for since behavior@v1 changed: parents (reward reward@v1 → reward@v2)"]
+    assert said("reward", force=True) == [] and said("reward") == []
+    many = [f"reward.{name}" for name in ("batch_size=3", "epochs=3", "learning_rate=0.3", "weight_decay=0.3")]
+    (line,) = said("reward", overrides=many)
+    assert line.startswith("made anew, for since reward@v3 changed: settings (batch_size ") and line.endswith(" and 1 more)")
+    monkeypatch.setattr(engine, "code_digest", lambda *_: "0" * 64)
+    assert said("runs") == ["made anew, for since runs@v1 changed: code"]
 
 
 def test_one_stage_again_makes_one_version(toy):

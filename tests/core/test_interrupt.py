@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from emurl.core import interrupt
+from emurl.core import interrupt, log
+from emurl.envs.gameboy.console import GameBoy
+from emurl.games import mossdale
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,52 @@ def test_what_is_ignored_stays_ignored_and_another_thread_is_left_alone():
     assert seen == [False]
 
 
+def test_a_signal_in_the_midst_of_what_must_not_be_broken_off_is_raised_right_after_it():
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupt.handled():
+        with interrupt.unbroken():
+            with interrupt.unbroken():
+                send(signal.SIGINT)
+            done.append("whole")
+        pytest.fail("not raised")
+    assert done == ["whole"]
+    with pytest.raises(KeyboardInterrupt), interrupt.handled(), interrupt.saving() as asked:
+        with interrupt.unbroken():
+            send(signal.SIGINT)
+        assert asked()  # whoever saves still gets to it
+        done.append("saved")
+        with interrupt.unbroken():
+            send(signal.SIGINT)
+            done.append("whole again")
+        pytest.fail("the second one means it")
+    assert done == ["whole", "saved", "whole again"]
+    with interrupt.handled(), interrupt.unbroken():
+        pass
+
+
+def test_ctrl_c_while_an_emulator_ticks_is_neither_lost_nor_printed(capfd):
+    console = GameBoy(mossdale.rom_path())
+    for number in range(20):
+        timer = threading.Timer(0.01 + 0.003 * number, send, [signal.SIGINT])
+        deadline = time.monotonic() + 5.0
+        with pytest.raises(KeyboardInterrupt), interrupt.handled():
+            timer.start()
+            while time.monotonic() < deadline:
+                console.tick(4)
+        timer.join()
+    console.close()
+    assert "ignored" not in capfd.readouterr().err
+
+
+def test_who_watches_one_block_leaves_the_next_alone():
+    with pytest.raises(KeyboardInterrupt), interrupt.handled(), interrupt.saving() as asked:
+        send(signal.SIGINT)
+        interrupt.leave()
+    with interrupt.handled(), interrupt.saving() as asked:
+        time.sleep(interrupt.PATIENCE[signal.SIGINT].to_save + 0.2)
+        assert not asked()
+
+
 STUCK = """
 import threading, time
 from emurl.core import interrupt, log
@@ -124,3 +172,12 @@ def test_a_process_that_does_not_get_out_is_ended_with_its_last_words(work):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and time.monotonic() - began < 3.0
     assert err.splitlines()[-1] == "emurl: interrupted; the same command again goes on from here"
+
+
+def test_only_who_keeps_what_it_has_done_promises_to_go_on(capsys):
+    log.start()
+    for goes_on, line in ((True, "interrupted; the same command again goes on from here"), (False, "interrupted")):
+        with pytest.raises(KeyboardInterrupt), interrupt.handled(goes_on=goes_on):
+            send(signal.SIGINT)
+        assert interrupt.say(signal.SIGINT) == 130
+        assert capsys.readouterr().err == f"emurl: {line}\n"

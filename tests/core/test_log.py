@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 from emurl import cli
 from emurl.core import log
-from emurl.core.progress import Progress, clock, say
+from emurl.core.progress import Progress, Pulse, clock, say
+from emurl.core.tracking import Tracker
 
 
 @pytest.fixture(autouse=True)
@@ -143,8 +145,49 @@ def test_progress_speaks_now_and_then_with_an_eta(capsys, monkeypatch):
         now[0] += 0.5
         bar.update(1, loss=0.5)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "  train: 21/100 steps, 2.0 steps/s, ETA 40 s, loss 0.5"
+    assert lines[0] == "  train: 21/100 steps, 2.0 steps/s, loss 0.5"  # a first ETA would be of the slow beginning
+    assert lines[1] == "  train: 42/100 steps, 2.0 steps/s, ETA 29 s, loss 0.5"
     assert len(lines) == 2
+
+
+def test_the_slow_beginning_of_a_piece_of_work_has_no_say_in_its_eta(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("emurl.core.progress.time.monotonic", lambda: now[0])
+    log.start()
+    bar = Progress(50, "train", "updates", quiet=False)
+    for seconds in (70.0, 5.0, 5.0, 5.0):
+        now[0] += seconds
+        bar.update(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["  train: 1/50 updates, 0.0 updates/s", "  train: 4/50 updates, 0.2 updates/s, ETA 3:50"]
+
+
+def test_a_silence_is_broken_by_what_the_work_is_at(capsys, monkeypatch):
+    monkeypatch.setattr(Pulse, "EVERY_S", 0.05)
+    log.start()
+    tracker = Tracker("dynamics")
+    with tracker.pulse():
+        tracker.doing("dreaming")
+        time.sleep(0.2)
+        with tracker.progress(8, "play off the route", "runs"):
+            time.sleep(0.2)
+        dreamed, played = (capsys.readouterr().err.splitlines() for _ in range(2))
+        say("a line")
+        capsys.readouterr()
+        for _ in range(10):
+            time.sleep(0.01)
+            say("a line")
+        chatty = capsys.readouterr().err.splitlines()
+    time.sleep(0.1)
+    assert dreamed and not played
+    assert (
+        dreamed[0] == "  dynamics: dreaming, for 0.1 s now"
+        and dreamed[-1] == "  dynamics: play off the route, 0/8 runs, for 0.2 s now"
+    )
+    assert chatty == ["a line"] * 10 and not capsys.readouterr().err
+    with Tracker.silent().pulse():
+        time.sleep(0.1)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from emurl.cli import build_parser
+from flows.pipeline import emurl_flow
 from tests.test_house import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +79,13 @@ def test_the_commands_do_what_their_comments_say(checkout):
     assert (checkout / "cnn.html").read_text().startswith("<!doctype html>")
     assert (checkout / "runs/local").is_dir() and (checkout / "data/baseline_local/baseline/cnn/v2").is_dir()
     assert (checkout / "agent.gif").read_bytes()[:3] == b"GIF"
+
+
+def test_the_options_of_prefect_are_there_and_name_the_flow():
+    (line,) = commands(".venv/bin/prefect flow-run ls")
+    words = shlex.split(line)
+    said = subprocess.run([Path(sys.executable).parent / "prefect", *words[1:3], "--help"], capture_output=True, text=True).stdout
+    assert words[3] in said and words[4] == emurl_flow.name
 
 
 def test_make_knows_the_two_commands():

@@ -48,7 +48,7 @@ class Field:
         lines = [
             line
             for line in block.replace(".venv/bin", str(BIN)).splitlines()
-            if not re.search("deployment run|flow-run ls", line)
+            if not re.search("deployment run|flow-run ls|^kill", line)
         ]
         assert len(lines) == 6 and self.api in lines[0] and str(self.home) in lines[0]
         self.run(["bash"], input="\n".join(lines) + "\n")

@@ -94,6 +94,8 @@ OVERFLOWING = """() => [...document.querySelectorAll('body *')]
 UNSEEN = (
     "() => [...document.images].filter(one => !one.complete || !one.naturalWidth || !one.getBoundingClientRect().width).length"
 )
+CUT = """() => [...document.querySelectorAll('.scroll:has(table)')].filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => one.closest('section').querySelector('h2').innerText)"""
 SMALL = """() => [...document.querySelectorAll('svg text')]
   .map(one => one.getBoundingClientRect().height).filter(tall => tall < 8).length"""
 # Contrast of text on what is behind it, as WCAG counts it: the least of all of the page.
@@ -125,6 +127,8 @@ def test_it_reads_well(browser: Any, report: Path, width: int, scheme: str) -> N
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(OVERFLOWING) == []
         assert page.evaluate("document.images.length") == 10 and page.evaluate(UNSEEN) == 0
+        if width == DESK:
+            assert set(page.evaluate(CUT)) <= {"The pipeline"}, "tables that hide columns at the right edge of a wide screen"
         assert page.evaluate(SMALL) == 0, "figures of a chart that nobody can read"
         assert page.evaluate(CONTRAST) >= 4.5
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageFont
 
 from emurl.games.mossdale import atlas as drawn
 from emurl.games.mossdale import world
 from emurl.games.mossdale.drawing import stamp
 from emurl.games.mossdale.memory import Mossdale
 from emurl.report import Atlas, Plot, draw, plain_atlas
-from emurl.report.explored import FIELD, RAMP, STRENGTH, boxes, color, heat, share, summary
+from emurl.report.explored import FIELD, RAMP, ROOM, STRENGTH, boxes, color, heat, share, summary, ticks
 
 places = st.tuples(st.integers(0, 9), st.integers(0, 60), st.integers(0, 60))
 
@@ -103,6 +104,23 @@ def test_doors_are_tied_to_where_they_lead() -> None:
         pairs = {frozenset(pair) for pair in ends[0]} & {frozenset(pair) for pair in ends[1]}
         tied |= pairs or {frozenset(pair) for pair in ends[0]}
     assert tied >= {frozenset(pair) for pair in doors}
+
+
+@given(st.integers(1, 10**8), st.integers(120, 420))
+def test_numbers_below_the_legend_never_overlap(most: int, wide: int) -> None:
+    shown = ticks(most, wide, lambda text: 9.0 * len(text))
+    for (text, _, left), (_, _, after) in itertools.pairwise(shown):
+        assert left + 9.0 * len(text) + ROOM <= after
+    assert shown[-1][0] == f"{most:,}".replace(",", " ") and shown[-1][1] == wide - 1 and shown[0][2] >= 0
+    assert all(0 <= at < wide for _, at, _ in shown)
+
+
+def test_the_powers_of_ten_that_leave_room_are_below_the_legend() -> None:
+    def texts(most: int) -> list[str]:
+        return [text for text, _, _ in ticks(most, 420, ImageFont.load_default(16).getlength)]
+
+    assert texts(33600) == ["1", "10", "100", "1 000", "33 600"]
+    assert texts(99999) == ["1", "10", "100", "1 000", "10 000", "99 999"] and texts(1) == ["1"]
 
 
 def test_the_picture_has_a_panel_a_player_and_says_how_much_was_seen() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -140,7 +141,25 @@ def test_the_page_holds_everything_and_fetches_nothing(tmp_path: Path) -> None:
     assert len(re.findall("<polyline", page)) == 2 + 1  # progress of two players, one loss (the held-out one is a dot)
     assert ">only<" in page
     assert page.count("data:image/png") == 2, "a picture of the tokenizer, and where they went"
-    assert "<td>cellar</td><td>80%</td><td>1</td>" in page, "4 of 5 actions in one cell"
+    assert "<td>cellar</td><td>80% <span class='sub'>1 cell</span></td>" in page, "4 of 5 actions in one cell"
+    assert "<td>title</td><td>100% (72–100)<br><span class='sub'>in 12</span></td>" in page
+    assert "<td>goal</td><td>50% (25–75)</td>" in page, "no steps where nobody got there"
+    assert "in seconds of a speedrun" in page and "share of the course, 0" not in page
+    judged = build(replace(findings, course=True), shown, {})
+    assert "the judge&#x27;s share of the course, 0 … 1;" in judged and "in seconds of a speedrun" not in judged
+
+
+def test_the_judge_s_runs_are_counted_where_some_are_not_shown(tmp_path: Path) -> None:
+    reward = rl_fixtures.artifact(tmp_path / "reward" / "v1", "reward")
+    (reward.folder / "course").mkdir()
+    run = {"run": "a", "seconds": [0, 9], "progress": [0, 1], "splits_passed": 3}
+
+    def page(**told: int) -> str:
+        (reward.folder / "course/watched.json").write_text(json.dumps({"splits": 3, "runs": [run] * 4, **told}))
+        return build(Findings("?", Rules(), [], [player("policy")]), [reward], {})
+
+    assert "4 of the 5 held-out runs of reward@v1." in page(held_out=5)
+    assert "of the 4 held-out runs" not in page(held_out=4) and "held-out runs of reward" not in page()
 
 
 def test_a_game_without_a_reader_still_gets_a_page(tmp_path: Path) -> None:

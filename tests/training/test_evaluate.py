@@ -12,10 +12,12 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from emurl.agents.base import Carry
+from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, NO_BUTTON
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
-from emurl.training.evaluate import FAMILIAR, Player, RandomAgent, ScriptAgent, play, replay
+from emurl.training import scores
+from emurl.training.evaluate import FAMILIAR, Player, RandomAgent, Record, ScriptAgent, play, replay
 from emurl.training.perception import Perception
 from emurl.training.scores import Rules, play_all, summarize
 from emurl.training.settings import PlaySettings
@@ -65,6 +67,28 @@ def test_an_open_loop_wins_where_all_is_the_same_and_nowhere_else(envs: Threaded
     score = summarize("replay", both["replay"], envs.consoles[0].milestones)
     assert score.success_rate is not None and score.success_rate.value == 1.0 and score.progress is None
     assert score.success_rate_sticky is not None and score.success_rate_sticky.value == 0.0
+
+
+def test_who_is_interrupted_plays_only_the_episodes_that_were_not_over(
+    envs: ThreadedVectorEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, players = Rules(episodes=N, max_steps=30, wait_ticks=9, sticky=0.5), [script(ROUTE), CHANCE]
+    whole = play_all(envs, None, players, rules, Tracker.silent())
+    kept, began = Output(tmp_path / "files", tmp_path), []
+
+    def playing(envs: ThreadedVectorEnv, perception: None, player: Player, *, sticky: float, **more: Any) -> list[Record]:
+        began.append((player.name, sticky))
+        if began == [("replay", 0.0), ("replay", 0.5), ("random", 0.0)]:
+            raise KeyboardInterrupt
+        return play(envs, perception, player, sticky=sticky, **more)
+
+    monkeypatch.setattr(scores, "play", playing)
+    with pytest.raises(KeyboardInterrupt):
+        play_all(envs, None, players, rules, Tracker.silent(), kept=kept)
+    (tmp_path / "played_replay.json").write_text("damaged")
+    began.clear()
+    assert play_all(envs, None, players, rules, Tracker.silent(), kept=kept) == whole
+    assert began == [("replay", 0.0), ("random", 0.0), ("random", 0.5)]
 
 
 def test_the_world_has_the_same_dice_for_every_player(envs: ThreadedVectorEnv) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from emurl.core.errors import InputError
 from emurl.core.files import at_home
+from emurl.core.interrupt import unbroken
 from emurl.screen import ScreenSpec, from_emulator
 
 BUTTONS = ("a", "b", "up", "down", "left", "right", "start", "select")
@@ -163,7 +164,8 @@ class GameBoy:
         for button, down in self._pending:
             (self._pyboy.button_press if down else self._pyboy.button_release)(button)
         self._pending.clear()
-        self._pyboy.tick(count, render, False)
+        with unbroken():  # PyBoy prints a KeyboardInterrupt that is raised in its midst, and plays on
+            self._pyboy.tick(count, render, False)
         self.frames += count
 
     def press(self, button: str) -> None:
@@ -197,7 +199,8 @@ class GameBoy:
         It begins with the digest of the cartridge, so that no other one takes it.
         """
         buffer = io.BytesIO()
-        self._pyboy.save_state(buffer)
+        with unbroken():
+            self._pyboy.save_state(buffer)
         state = buffer.getvalue()
         return self._state_head + zlib.crc32(state).to_bytes(_STATE_CHECK, "big") + state
 
@@ -218,7 +221,8 @@ class GameBoy:
             raise ValueError(f"{_STATE_ERROR}: this one is damaged or cut off")
         self._pending.clear()
         try:
-            self._pyboy.load_state(io.BytesIO(state[body:]))
+            with unbroken():  # half a state would play on as none
+                self._pyboy.load_state(io.BytesIO(state[body:]))
         except Exception as error:  # saved by a newer PyBoy, whose states this one does not know
             raise ValueError(f"{_STATE_ERROR}: {error}") from error
 
@@ -233,4 +237,5 @@ class GameBoy:
 
     def close(self) -> None:
         """Switch the console off. Nothing is saved. Safe to call twice."""
-        self._pyboy.stop(save=False)
+        with unbroken():
+            self._pyboy.stop(save=False)

@@ -70,7 +70,7 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     emulator = settings.env.emulator
     envs = consoles(emulator, spec, settings.episodes, facts=True)
     try:
-        played = play_all(envs, None, players, settings, tracker)
+        played = play_all(envs, None, players, settings, tracker, kept=output)
         conclude(played, envs, None, player, sight(player, spec), settings, emulator, inputs, output, tracker, TOLD)
     finally:
         envs.close()

@@ -39,11 +39,13 @@ class Told:
     Attributes:
         lead: what they learned from. seen: what the second picture of the film shows.
         footage_median_steps: actions that the footage's runs take, median; None without footage.
+        course: whether progress is a judge's share of the course, and not a reward model's seconds.
     """
 
     lead: str = LEAD
     seen: str = SEEN
     footage_median_steps: float | None = None
+    course: bool = False
 
 
 def conclude(
@@ -55,6 +57,7 @@ def conclude(
     Args:
         player: the first of the players, whose best episode is filmed. seen: what it sees.
     """
+    tracker.doing("drawing the report")
     milestones, reader = envs.consoles[0].milestones, envs.consoles[0].reader
     typical = told.footage_median_steps
     scores = [summarize(name, one, milestones) for name, one in played.items()]
@@ -70,7 +73,17 @@ def conclude(
     names = reader.maps if reader else {}
     picture = explored(output.path("explored.png"), scores, title, names) if reader else None
     findings = Findings(
-        title, rules, milestones, scores, typical, output.path("agent.gif"), picture, names, lead=told.lead, seen=told.seen
+        title,
+        rules,
+        milestones,
+        scores,
+        typical,
+        output.path("agent.gif"),
+        picture,
+        names,
+        lead=told.lead,
+        seen=told.seen,
+        course=told.course,
     )
     page = build(findings, lineage(list(inputs.values())), rules.model_dump(mode="json"))
     output.path("report.html").write_text(page, encoding="utf-8")

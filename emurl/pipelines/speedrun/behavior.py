@@ -96,6 +96,7 @@ class BehaviorSettings(OptimizerSettings):
 def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Gather play, learn the inverse model, label the footage, clone the labels; `rounds` times."""
     device = resolve_device(settings.device)
+    tracker.doing("reading the footage")
     reader = FrameReader(inputs["frames"].folder)
     require_screen(inputs["tokenizer"], reader.spec)
     tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)
@@ -125,6 +126,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
             inverse, reader, stride, min_confidence=settings.min_confidence, min_labels=settings.inverse.min_labels,
             min_changed_pixels=settings.exploration.min_changed_pixels, output=output, tracker=tracker,
         )  # fmt: skip
+        tracker.doing("comparing play with the footage")
         weights = importance_weights(play.moment_frames(), tokenizer, tokens, settings.cloning)
         policy = seeded(settings.seed, lambda: new_policy(settings, int(tokens.vocab)))
         last = number == settings.rounds
@@ -135,6 +137,7 @@ def run(settings: BehaviorSettings, inputs: dict[str, Artifact], output: Output,
         )  # fmt: skip
     assert play is not None and policy is not None and inverse is not None  # rounds ≥ 1
 
+    tracker.doing("measuring itself on held-out videos")
     inverse_metrics = measure_inverse(inverse, play, settings.inverse)
     clone_metrics = measure_clone(policy, labels, tokens, stride)
     output.metrics.update(clone_metrics | inverse_metrics)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from emurl.core.store import Output
 from emurl.footage.alignment import AlignmentSettings
 from emurl.footage.catalog import evenly_spread
-from emurl.footage.dataset import NOT_GAME
+from emurl.footage.dataset import NOT_GAME, FrameReader
 from emurl.footage.split_times import Stopwatch
 from emurl.footage.tokens import Tokens
 from emurl.pipelines.speedrun.course import COURSE, watch
 from emurl.report.splits_sheet import Shot, draw_sheet
+from emurl.rewards.split_times import SplitTimes, median_runs
 from emurl.rewards.splits import SplitJudge
 
 WATCHED = f"{COURSE}/watched.json"
@@ -22,12 +25,24 @@ RUNS, POINTS = 4, 300  # curves that can be told apart, and points that a screen
 
 
 def show_course(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, stride: int, output: Output) -> None:
-    """Write `course/watched.json`, [{run, seconds, progress, splits}] of a few held-out runs, and `splits.png` of the first of them."""
-    reader, told = tokens.reader, []
-    for number, place in enumerate(reader.split("val")[:RUNS]):
+    """Write `course/watched.json`, `{splits, held_out, runs: [{run, seconds, progress, splits_passed}]}` of a few of the held-out runs,
+    and `splits.png` of all of them.
+    """
+    reader = tokens.reader
+    told: list[dict[str, Any]] = []
+    times: list[SplitTimes] = []
+    places: list[int] = []
+    for place in reader.split("val"):
         video = reader.videos[place]
         game = np.flatnonzero(reader.flags(place) & NOT_GAME == 0)
         if not len(game):
+            continue
+        places.append(place)
+        if judge.splits:
+            stopwatch = Stopwatch(judge, settings)
+            stopwatch.show(np.asarray(tokens.grids(place)[game], np.int64), game)
+            times.append(stopwatch.read(video.run_id, video.fps))
+        if len(told) == RUNS:
             continue
         seen = game[::stride]
         progress, passed, _ = watch(judge, np.asarray(tokens.grids(place)[seen], np.int64))
@@ -40,20 +55,21 @@ def show_course(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, 
                 "splits_passed": int(passed[-1]),
             }
         )
-        if number == 0 and judge.splits:
-            _sheet(judge, settings, tokens, place, game, output)
-    output.path(WATCHED).write_text(json.dumps({"splits": len(judge.splits), "runs": told}) + "\n", encoding="utf-8")
+    if times:
+        _sheet(reader, places, times, output)
+    document = {"splits": len(judge.splits), "held_out": len(places), "runs": told}
+    output.path(WATCHED).write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
-def _sheet(judge: SplitJudge, settings: AlignmentSettings, tokens: Tokens, place: int, game: np.ndarray, output: Output) -> None:
-    reader, stopwatch = tokens.reader, Stopwatch(judge, settings)
-    stopwatch.show(np.asarray(tokens.grids(place)[game], np.int64), game)
-    video = reader.videos[place]
-    times = stopwatch.read(video.run_id, video.fps)
-    pictures = [times.picture(split) for split in range(len(judge.splits))]
-    shots = [
-        Shot(None if frame is None else reader.read(place, [frame])[0], seconds)
-        for frame, seconds in zip(pictures, times.seconds, strict=True)
-    ]
-    sheet = draw_sheet(f"{video.run_id}, held out: the moments that every run has in common", reader.spec, shots)
+def _sheet(reader: FrameReader, places: Sequence[int], times: Sequence[SplitTimes], output: Output) -> None:
+    """Of each split what the median of the runs shows in the middle of where it stands: the moment itself is often a fade, and one run
+    has not a time for each."""
+    shots = []
+    for split, chosen in enumerate(median_runs(times)):
+        frame = None if chosen is None else times[chosen].picture(split)
+        if chosen is None or frame is None:
+            shots.append(Shot(None, None))
+        else:
+            shots.append(Shot(reader.read(places[chosen], [frame])[0], times[chosen].seconds[split]))
+    sheet = draw_sheet(f"{len(times)} held-out runs, the median one at each split", reader.spec, shots)
     sheet.quantize(64).save(output.path(SHEET), optimize=True)

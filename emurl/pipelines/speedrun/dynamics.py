@@ -105,6 +105,7 @@ class DynamicsSettings(OptimizerSettings):
 def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train a `Dynamics` on the tokens of the train split; measure it beside copying and shifting the last grid."""
     device, asked_for, stride = resolve_device(settings.device), settings.evaluation, settings.frame_stride
+    tracker.doing("reading the footage")
     reader = FrameReader(inputs["frames"].folder)
     require_screen(inputs["tokenizer"], reader.spec)
     tokenizer = Tokenizer.from_pretrained(inputs["tokenizer"].path("model"), device)
@@ -129,16 +130,19 @@ def run(settings: DynamicsSettings, inputs: dict[str, Artifact], output: Output,
         picture=lambda model: {"prediction": picture(model, tokenizer, few, reader.spec)},
     )  # fmt: skip
 
+    tracker.doing("measuring itself on held-out videos")
     output.metrics.update(measure(model, asked))
     if settings.motion_conditioning:
         conditioned = measure(model, asked, inferred_motion(asked[:, -2], asked[:, -1]))
         output.metrics.update({f"{name}_conditioned": value for name, value in conditioned.items()})
+    tracker.doing("measuring what it stands beside")
     output.metrics.update(baselines(asked, asked_for.max_shift))
     known = clips(tokens, video, index, settings, asked_for.neighbor_pool)
     output.metrics.update(neighbors(asked[evenly_spread(asked_for.neighbor_transitions, len(asked))], known))
     output.metrics["frames_per_second"] = result.frames_per_second
     model.save_pretrained(output.path("model"))
-    output.metrics.update(familiarize(output, model, tokenizer, tokens, settings))
+    output.metrics.update(familiarize(output, model, tokenizer, tokens, settings, tracker))
+    tracker.doing("dreaming")
     write_picture(output, "prediction.png", picture(model, tokenizer, few, reader.spec))
     dream(output, model, tokenizer, tokens, settings)
     write_history(output, dynamics=result)
@@ -283,10 +287,11 @@ def shifted(grids: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def familiarize(
-    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings
+    output: Output, model: Dynamics, tokenizer: Tokenizer, tokens: Tokens, settings: DynamicsSettings, tracker: Tracker
 ) -> dict[str, float]:
     """Write what `OODDetector` takes for usual, pair by pair as play gives them; returns what it is worth, `strangers.METRICS`."""
     reader, stride, asked_for = tokens.reader, settings.frame_stride, settings.evaluation
+    tracker.doing("learning what is usual")
     known = known_patches(tokens, settings.ood)
     video, index = strangers.heldout(reader, stride, asked_for.ood_transitions)
     parts = []
@@ -303,13 +308,15 @@ def familiarize(
 
     detector = OODDetector(tokenizer, model, usual, known=known)
     show_strangeness(detector, own, video, index, reader, stride, output)
+    tracker.doing("measuring the OOD detector")
     few = evenly_spread(asked_for.ood_strangers, len(video))
     pairs = reader.gather(video[few], index[few]), reader.gather(video[few], index[few] + stride)
     measured = strangers.measure_detector(detector, own, video, pairs, settings.ood, settings.seed)
     game = game_of(settings.emulator)
     if settings.offroute.runs and game is not None and game.bot is not None:
         ticks = max(2, round(stride / fps * FRAMES_PER_SECOND))
-        played = strangers.play_offroute(game, settings.emulator, reader, ticks, settings.offroute, settings.seed)
+        played = strangers.play_offroute(game, settings.emulator, reader, ticks, settings.offroute, settings.seed, tracker)
+        tracker.doing("scoring play off the route")
         measured |= strangers.measure_offroute(detector, own, video, played, settings.ood)
     return measured
 

@@ -100,15 +100,16 @@ def run(settings: EvaluationSettings, inputs: Mapping[str, Artifact], output: Ou
     settings = settings.settled(inputs)
     footage = footage_of(inputs)
     players = players_of(inputs, perception, device, footage)
+    judge = judge_in(inputs, device)
     typical = None if footage is None else footage.footage_median_steps
     envs = consoles(settings.emulator, spec, settings.episodes, facts=True)
     try:
-        played = play_all(envs, perception, players, settings, tracker, judge_in(inputs, device))
+        played = play_all(envs, perception, players, settings, tracker, judge, output)
 
         def seen(frames: np.ndarray) -> np.ndarray:
             return to_gray(perception.reconstruct(frames), spec)
 
-        told = Told(footage_median_steps=typical)
+        told = Told(footage_median_steps=typical, course=judge is not None)
         conclude(played, envs, perception, players[0], seen, settings, settings.emulator, inputs, output, tracker, told)
     finally:
         envs.close()

@@ -138,15 +138,15 @@ def run(settings: PolicySettings, inputs: Mapping[str, Artifact], output: Output
         judge = load_judge(inputs["reward"], device)
     fresh_envs = consoles(emulator, spec, settings.evaluation_episodes)
 
-    def episodes(
-        candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int, tick: Callable[[], object] = lambda: None
-    ) -> list[Record]:
+    def episodes(candidate: TokenPolicy, where: ThreadedVectorEnv, seed: int, tick: Callable[[], object]) -> list[Record]:
         perception.forget()
         player = Player("", agent_of(candidate), how=settings.play)
         return play(where, perception, player, max_steps=settings.episode_steps, seed=seed, judge=judge, tick=tick)
 
     def selected(candidate: TokenPolicy, where: ThreadedVectorEnv) -> float:
-        return float(np.mean([episode_return(one.progress) for one in episodes(candidate, where, settings.trial_seed)]))
+        with tracker.progress(settings.episode_steps, "trial", "actions") as bar:
+            records = episodes(candidate, where, settings.trial_seed, lambda: bar.update(1))
+        return float(np.mean([episode_return(one.progress) for one in records]))
 
     try:
         if judge is not None:
@@ -270,10 +270,11 @@ def _practice(
     envs, trial_envs = (consoles(settings.emulator, spec, settings.num_envs) for _ in range(2))
 
     def trial(candidate: RecurrentPolicy) -> float:
-        records = play(
-            trial_envs, perception, Player("", agent_of(candidate), how=settings.play), max_steps=settings.episode_steps,
-            seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.sticky, judge=judge,
-        )  # fmt: skip
+        with tracker.progress(settings.episode_steps, "trial", "actions") as bar:
+            records = play(
+                trial_envs, perception, Player("", agent_of(candidate), how=settings.play), max_steps=settings.episode_steps,
+                seed=settings.trial_seed, wait_ticks=wait, sticky=settings.practice.sticky, judge=judge, tick=lambda: bar.update(1),
+            )  # fmt: skip
         return trial_return([(one.progress[-1], one.progress[-1] >= goal) for one in records])
 
     try:

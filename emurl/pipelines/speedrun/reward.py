@@ -4,7 +4,7 @@ model/        the reward model, calibrated to seconds of a speedrun    progress.
 history.json  every number of training                                screen.json
 course/       the judge with a memory: positions/ (the position model), splits.json, known.npy (the footage's grids),
               watched.json (its progress over held-out runs)
-splits.png    what a held-out run shows as it passes each split
+splits.png    what the held-out runs show at each split
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
         best_by="-pairwise_accuracy",
     )  # fmt: skip
 
+    tracker.doing("measuring the ranker")
     known = [timeline(reader, video, asked.calibration_frames) for video in reader.split("train")]
     with torch.no_grad():
         raw = torch.cat([model.raw(frames[i : i + CHUNK]).cpu() for frames, _ in known for i in range(0, len(frames), CHUNK)])
@@ -135,17 +136,21 @@ def run(settings: RewardSettings, inputs: dict[str, Artifact], output: Output, t
     write_picture(output, "progress.png", drawn)
     tracker.image("progress", drawn, result.steps)
     write_history(output, reward=result)
+    tracker.doing("bringing the runs side by side")
     tokens = Tokens(reader, inputs["frames"], inputs["tokenizer"])
     fps = reader.videos[0].fps
     stride = frames_per_action(settings.emulator.frame_skip, fps)
     judge = learn_course(settings.course, tokens, stride, device=device, output=output, tracker=tracker)
+    tracker.doing("measuring the judge on held-out videos")
     output.metrics.update(measure_course(judge, runs_of(tokens, "val"), stride, fps, asked.gaps_s))
     judge.save(output.path(COURSE), fps=fps, stride=stride)
     if settings.folds:
+        tracker.doing("judging videos that are left out, one after another")
         left_out = leave_one_out(
             settings.course, tokens, stride, settings.folds, asked.gaps_s, device=device, output=output, tracker=tracker
         )
         output.metrics.update(left_out)
+    tracker.doing("drawing the splits")
     show_course(judge, settings.course.alignment, tokens, stride, output)
     game = game_of(settings.emulator)
     if settings.judging.bot_runs and game is not None and game.bot is not None and game.reader is not None:

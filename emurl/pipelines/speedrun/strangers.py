@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from emurl.core.settings import Natural, Positive, Settings
+from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.console import BUTTONS, GameBoy
 from emurl.footage.catalog import evenly_spread
 from emurl.footage.colors import differing
@@ -119,7 +120,13 @@ def measure_offroute(
 
 
 def play_offroute(
-    game: Game, emulator: EmulatorSettings, reader: FrameReader, ticks: int, settings: OffRouteSettings, seed: int
+    game: Game,
+    emulator: EmulatorSettings,
+    reader: FrameReader,
+    ticks: int,
+    settings: OffRouteSettings,
+    seed: int,
+    tracker: Tracker,
 ) -> Pairs:
     """Pairs of chance's play, `ticks` apart, whose second frame is none of the footage's.
 
@@ -131,20 +138,23 @@ def play_offroute(
     press = min(emulator.press_ticks, ticks - 1)
     now: list[np.ndarray] = []
     later: list[np.ndarray] = []
-    for number in range(settings.runs):
-        rng = np.random.default_rng([seed, number, 0x0FF])
-        states = _states(game, rom, spec, settings.first_seed + number, ticks)
-        console = GameBoy(rom, spec)
-        try:
-            for place in rng.choice(len(states), min(settings.starts, len(states)), replace=False):
-                console.load(states[int(place)])
-                console.step(None, ticks, press)
-                for action in rng.integers(0, len(BUTTONS), settings.chance_steps):
-                    now.append(console.frame().copy())
-                    console.step(int(action), ticks, press)
-                    later.append(console.frame().copy())
-        finally:
-            console.close()
+    with tracker.progress(settings.runs, "play off the route", "runs") as bar:
+        for number in range(settings.runs):
+            rng = np.random.default_rng([seed, number, 0x0FF])
+            states = _states(game, rom, spec, settings.first_seed + number, ticks)
+            console = GameBoy(rom, spec)
+            try:
+                for place in rng.choice(len(states), min(settings.starts, len(states)), replace=False):
+                    console.load(states[int(place)])
+                    console.step(None, ticks, press)
+                    for action in rng.integers(0, len(BUTTONS), settings.chance_steps):
+                        now.append(console.frame().copy())
+                        console.step(int(action), ticks, press)
+                        later.append(console.frame().copy())
+            finally:
+                console.close()
+            bar.update(1)
+    tracker.doing("looking for frames of it in the footage")
     if not now:
         return np.zeros((0, *spec.shape), np.uint8), np.zeros((0, *spec.shape), np.uint8)
     first, second = np.stack(now), np.stack(later)

@@ -99,6 +99,7 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
     """Train a `Tokenizer` on the train split, measure it on the held-out videos beside two baselines, tokenize the footage."""
     check(settings)
     device, asked = resolve_device(settings.device), settings.evaluation
+    tracker.doing("reading the footage")
     reader = FrameReader(inputs["frames"].folder)
     spec = reader.spec
     seen, unseen = Catalog.of(reader, "train"), Catalog.of(reader, "val")
@@ -128,13 +129,18 @@ def run(settings: TokenizerSettings, inputs: dict[str, Artifact], output: Output
         evaluate=lambda model: measure(model, quick, spec), best_by="recon_mse", picture=picture,
     )  # fmt: skip
 
+    tracker.doing("measuring itself on held-out videos")
     output.metrics.update(measure(model, held_out, spec))
+    tracker.doing("measuring what it stands beside")
     trained_on = seen.read(reader, evenly_spread(asked.neighbor_pool, len(seen)))
     output.metrics.update(baselines(held_out[evenly_spread(asked.neighbor_frames, len(held_out))], trained_on, spec))
+    tracker.doing("looking for changes that its tokens do not tell")
     change = asked.change_frames, asked.change_pixels, asked.change_cells
     output.metrics["blind_changes"] = blind_changes(lambda frames: model.encode(frames).cpu().numpy(), reader, "val", *change)
+    tracker.doing("comparing the stream with the emulator")
     known_game(settings, model, held_out, reader, output)
     output.metrics["frames_per_second"] = result.frames_per_second
+    tracker.doing("drawing the codebook")
     model.save_pretrained(output.path("model"))
     for name, drawn in picture(model).items():
         write_picture(output, f"{name}.png", drawn)

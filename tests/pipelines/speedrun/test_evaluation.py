@@ -251,3 +251,18 @@ def test_a_policy_is_watched_by_the_rules_of_evaluation(store: Path) -> None:
     assert (store / "plain.gif").read_bytes() != (store / "sticky.gif").read_bytes()
     with pytest.raises(InputError, match=r"--sticky 1.5: expected a chance from 0 to 1"):
         shown(video=str(store / "wrong.gif"), sticky=1.5)
+    config = load_config(str(store / "config.yaml"), ["evaluation.max_steps=5"])
+    told = play.watch(config, Store(str(store / "store")), "policy@v1", steps=None, seed=3, video=str(store / "long.gif"))
+    assert told["steps"] == told["limit"] == 5  # as many as evaluation gives
+
+
+def test_who_is_cut_off_at_the_limit_is_said_not_to_have_got_to_the_goal() -> None:
+    def one(steps: int, success: bool) -> dict[str, Any]:
+        return {"steps": steps, "limit": 800, "milestones": {"title": 3}, "success": success}
+
+    assert play.as_text(one(480, True)).splitlines() == ["steps: 480", "limit: 800", "milestones: {'title': 3}", "success: True"]
+    line = "it ended at the limit of 800 actions, not at the goal; --steps N allows more"
+    assert play.as_text(one(800, False)).splitlines()[-1] == line
+    assert line not in play.as_text(one(800, True))
+    several = play.as_text({"ref": "policy@v1", "episodes": [one(800, False), one(480, True), one(800, False)]})
+    assert several.splitlines()[-1] == line.replace("it ended", "2 of 3 episodes ended")

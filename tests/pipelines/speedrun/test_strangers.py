@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emurl.core.tracking import Tracker
 from emurl.footage.dataset import FrameReader, ShardWriter, write_index
 from emurl.games.settings import EmulatorSettings, game_of
 from emurl.pipelines.speedrun import strangers
@@ -70,10 +71,10 @@ def test_a_detector_is_measured(reader):
     assert found.keys() <= METRICS.keys() and found["auroc_other"] > 0.95 and 0 <= found["false_alarms"] <= 1
     game, emulator = game_of(EmulatorSettings()), EmulatorSettings()
     few = OffRouteSettings(runs=1, starts=1, chance_steps=12)
-    played = strangers.play_offroute(game, emulator, reader, 16, few, seed=0)
+    played = strangers.play_offroute(game, emulator, reader, 16, few, 0, Tracker.silent())
     assert played[0].shape == played[1].shape == (12, 144, 160)  # another game altogether: all of it is off the route
-    again = strangers.play_offroute(game, emulator, reader, 16, few, seed=0)
+    again = strangers.play_offroute(game, emulator, reader, 16, few, 0, Tracker.silent())
     assert np.array_equal(played[1], again[1])
     assert strangers.measure_offroute(detector, own, video, played, settings)["auroc_offroute"] > 0.7
-    none = strangers.play_offroute(game, emulator, reader, 16, OffRouteSettings(runs=0), seed=0)
+    none = strangers.play_offroute(game, emulator, reader, 16, OffRouteSettings(runs=0), 0, Tracker.silent())
     assert strangers.measure_offroute(detector, own, video, none, settings) == {}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emurl.compare import flatten, side_by_side
+from emurl.compare import side_by_side
+from emurl.core.changes import flatten
 from emurl.core.pipeline import find_pipeline
 from emurl.core.store import Artifact, Store
 from tests.fixtures.tiny import ROOT, Tiny, write_tiny

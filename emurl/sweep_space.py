@@ -194,9 +194,8 @@ def find_field(key: str, pipeline: Pipeline) -> tuple[Stage, FieldInfo]:
     stage = pipeline.by_name.get(first)
     if stage is None:
         if first in Config.model_fields or first in pipeline.shared:
-            raise InputError(
-                f"--search {key}: goes to every stage, expected the key of one, such as {pipeline.stages[-1].name}.{key}"
-            )
+            having = next((one.name for one in pipeline.stages if first in one.settings.model_fields), pipeline.stages[-1].name)
+            raise InputError(f"--search {key}: goes to every stage, expected the key of one, such as {having}.{key}")
         known = ", ".join(pipeline.by_name)
         raise InputError(f"--search {key}: unknown key{meant(first, pipeline.by_name) or f', expected one of a stage: {known}'}")
     here: type[Settings] = stage.settings

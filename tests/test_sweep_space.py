@@ -88,7 +88,7 @@ def test_whole_numbers_can_be_counted(low, high):
         ("policy.lerning_rate=1,2", "unknown key policy.lerning_rate; did you mean learning_rate?"),
         ("policy.explore.round=1,2", "unknown key policy.explore.round; did you mean rounds?"),
         ("polcy.gamma=0.1,0.2", "unknown key; did you mean policy?"),
-        ("seed=0..9", "goes to every stage, expected the key of one, such as evaluation.seed"),
+        ("seed=0..9", "goes to every stage, expected the key of one, such as tokenizer.seed"),
         ("store=a,b", "goes to every stage"),
         ("policy=1,2", "is a section, expected one of its keys: "),
         ("policy.explore=1,2", "is a section, expected one of its keys: archive"),

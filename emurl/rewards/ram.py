@@ -2,7 +2,8 @@
 
 The first three are those that Pokémon Red is usually paid by (Whidden 2023, https://github.com/PWhiddy/PokemonRedExperiments; Pleines et
 al. 2025, 2502.19920). A term pays what is new in an episode, so that nothing can be earned twice: the most badges, levels or events so
-far, each walking cell once. Nothing is paid before the player walks, where memory means nothing yet.
+far, each walking cell once; health alone may be lost and given back again. Nothing is paid before the player walks, where memory means
+nothing yet.
 """
 
 from __future__ import annotations
@@ -11,28 +12,33 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from emurl.core.settings import NonNegative, Positive, Settings
+from emurl.core.settings import Positive, Settings
 
 BATTLES = (1, 2)  # values of `in_battle` that mean one is on
 Numbers = Mapping[str, np.ndarray]
 """Numbers of n consoles by name, as `emurl.envs.gameboy.memory_layout.read_many` gives them."""
 
 
+Amount = Annotated[float, Field(ge=0, le=1e6)]
+
+
 class RamRewardSettings(Settings):
     """What is paid; 0 leaves a term out."""
 
-    badge_reward: NonNegative = 4.0  # a badge
-    explore_reward: NonNegative = 0.01  # a walking cell (map, x, y) that is new in the episode
-    level_reward: NonNegative = 0.01  # a level of the party's sum, above its highest so far
-    event_reward: NonNegative = 0.0  # an event flag
-    pokedex_reward: NonNegative = 0.0  # a species caught
-    seen_reward: NonNegative = 0.0  # a species seen
-    heal_reward: NonNegative = 0.0  # the whole party's health given back; a part of it pays that part
-    opponent_level_reward: NonNegative = 0.0  # a level of the strongest opponent met, above the highest so far
-    stuck_penalty: NonNegative = 0.0  # cost of a step in a cell in which more than `stuck_after` steps of the episode have ended
+    badge_reward: Amount = 4.0  # a badge
+    explore_reward: Amount = 0.01  # a walking cell (map, x, y) that is new in the episode
+    level_reward: Amount = 0.01  # a level of the party's sum, above its highest so far
+    event_reward: Amount = 0.0  # an event flag
+    pokedex_reward: Amount = 0.0  # a species caught
+    seen_reward: Amount = 0.0  # a species seen
+    heal_reward: Amount = 0.0  # the whole party's health given back; a part of it pays that part
+    opponent_level_reward: Amount = 0.0  # a level of the strongest opponent met, above the highest so far
+    stuck_penalty: Amount = 0.0  # cost of a step in a cell in which more than `stuck_after` steps of the episode have ended
     stuck_after: Positive = 600  # steps
 
 
@@ -50,7 +56,7 @@ class _Account:
     most: dict[str, float] = field(default_factory=dict)  # the most so far, by term
     visits: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # steps that ended in a cell (map, x, y)
     health: float = 0.0  # share of the party's health, at the last step
-    members: int = 0  # of the party, at the last step
+    most_health: float = 0.0  # all that the party can have, at the last step
 
 
 class RamReward:
@@ -106,12 +112,11 @@ class RamReward:
         return terms
 
     def _healed(self, account: _Account, numbers: Numbers, i: int) -> float:
-        """Share of the party's health given back; a member more is none, and neither is waking up after a defeat."""
+        """Share of the party's health given back; a member or a level more gives none, and neither does waking up after a defeat."""
         most = float(numbers["party_max_hp"][i].sum())
         health = float(numbers["party_hp"][i].sum()) / most if most else 0.0
-        members = int(numbers["party_count"][i])
-        gained = health - account.health if members == account.members and account.health > 0 else 0.0
-        account.health, account.members = health, members
+        gained = health - account.health if most == account.most_health and account.health > 0 else 0.0
+        account.health, account.most_health = health, most
         return max(0.0, gained)
 
     def save(self, i: int) -> bytes:

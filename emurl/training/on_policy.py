@@ -53,7 +53,8 @@ class State:
 class Selection:
     """How the weights to keep are chosen: `trial` at `count` moments evenly spread, the first before any update; or each `every` updates.
 
-    `around` is called before and after each, so that a trial does not depend on the training, nor the training on it.
+    `around` is called before and after each, so that a trial does not depend on the training, nor the training on it, and when the weights
+    that did best are put back.
     """
 
     trial: Trial
@@ -174,6 +175,7 @@ def train(
                 save()
     if selection is not None:
         policy.load_state_dict(best)
+        selection.around()
     for part in trained.values():
         if isinstance(part, torch.nn.Module):
             part.eval()

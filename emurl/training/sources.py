@@ -86,6 +86,7 @@ class VectorSource:
         """Play on for `num_steps` steps."""
         if weights is not None:
             self.agent.parts()["policy"].load_state_dict(dict(weights))
+            getattr(self.agent, "forget", lambda: None)()  # what it made of earlier ones
         steps, n, actions_count = self.num_steps, self.n, self.agent.actions
         first = tree_map(np.copy, self.carry)
         initial = self.agent.initial(n)

@@ -84,6 +84,8 @@ def test_healing_pays_the_share_given_back_but_not_a_new_member_or_waking_up():
     reward = begun(hp=[5])
     assert paid(reward, hp=[10]) == {"heal": 2.5}
     assert paid(reward, hp=[4]) == {}
+    assert paid(reward, hp=[12], most=[25], levels=[6]) == {"level": 0.01}
+    assert paid(reward, hp=[4]) == {}
     assert paid(reward, hp=[4, 30], most=[20, 30], levels=[5], party_count=2) == {}
     assert paid(reward, hp=[0, 0], most=[20, 30], party_count=2) == {}
     assert paid(reward, hp=[20, 30], most=[20, 30], party_count=2) == {}
@@ -153,3 +155,5 @@ def test_a_term_that_is_none_is_refused_by_name():
         settings_from(RamRewardSettings, {"bagde_reward": 1.0}, (), "reward")
     with pytest.raises(InputError, match=r"reward: badge_reward: expected greater than or equal to 0, got -1"):
         settings_from(RamRewardSettings, {"badge_reward": -1.0}, (), "reward")
+    with pytest.raises(InputError, match=r"reward: badge_reward: expected less than or equal to 1000000, got 1e\+308"):
+        settings_from(RamRewardSettings, {"badge_reward": 1e308}, (), "reward")

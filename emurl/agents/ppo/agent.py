@@ -16,15 +16,17 @@ from emurl.agents.ppo.buffer import RolloutBuffer
 from emurl.agents.ppo.config import PPOConfig
 from emurl.agents.ppo.losses import clipped_surrogate, clipped_value_loss
 from emurl.agents.ppo.networks import ActorCritic, FeedForward, Network, rows, unroll
-from emurl.core.recall import recall
+from emurl.core.recall import key_of, recall
 
 COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "masks", "kept")  # of a buffer, that a loss is made of
 BATCH = 256  # inputs evaluated at once: enough to keep a GPU busy, small enough for a laptop's memory
 
 REFERENCE = "reference_"  # begins the names of what a reference remembers
 
+REMEMBERED = 20_000  # inputs
+
 Known = dict[bytes, tuple[np.ndarray, np.float32]]
-"""Log-probabilities and value by the bytes of an input."""
+"""Log-probabilities and value by the key of an input."""
 
 
 class PPOAgent:
@@ -121,9 +123,13 @@ class PPOAgent:
                 if far:
                     break  # without this step
                 self.optimizer.step()
+        self.forget()
+        return {name: value / batches for name, value in sums.items()} | {"epochs": float(passes)}
+
+    def forget(self) -> None:
+        """To be called when the weights have changed otherwise than by `learn`: what the old ones said of an input is no longer true."""
         self._known.clear()
         self.network.forget()
-        return {name: value / batches for name, value in sums.items()} | {"epochs": float(passes)}
 
     def _loss(self, part: dict[str, Any], done: float) -> tuple[torch.Tensor, dict[str, float]]:
         config, device = self.config, self.network.module.device
@@ -255,10 +261,12 @@ def evaluate(network: FeedForward, inputs: Any) -> tuple[np.ndarray, np.ndarray]
 
 
 def evaluate_once(network: FeedForward, inputs: Any, known: Known) -> tuple[np.ndarray, np.ndarray]:
-    """As `evaluate`, but what is `known` is not evaluated again: screens come again, and in a game most do."""
+    """As `evaluate`, but what is `known` (some `REMEMBERED` at most) is not evaluated again: screens come again, and in a game most do."""
     if not isinstance(inputs, np.ndarray):
         return evaluate(network, inputs)
-    keys = [one.tobytes() for one in inputs]
+    if len(known) > REMEMBERED:
+        known.clear()
+    keys = [key_of(one) for one in inputs]
     found = recall(known, keys, lambda places: zip(*evaluate(network, inputs[places]), strict=True))
     return np.stack([logs for logs, _ in found]), np.array([value for _, value in found], np.float32)
 

@@ -16,7 +16,8 @@ from emurl.core.errors import InputError
 from emurl.models.base import Pretrained
 from emurl.screen import ScreenSpec, to_gray
 
-SMALLEST = 36  # pixels a side: what the three convolutions see at least
+SMALLEST, LARGEST = 36, 256  # pixels a side: what the three convolutions see at least, and what a screen has at most
+DEEPEST, WIDEST = 16, 8192  # frames of a stack, size of a GRU's state
 
 
 class PixelPolicy(Pretrained):
@@ -36,6 +37,13 @@ class PixelPolicy(Pretrained):
         super().__init__(actions=actions, height=height, width=width, stack=stack, shades=shades, hidden=hidden)
         if min(height, width) < SMALLEST:
             raise InputError(f"a frame of {height}×{width}: expected at least {SMALLEST}×{SMALLEST}, which the network needs")
+        # A damaged config.json must not be built.
+        for name, value, (low, high) in (
+            ("height", height, (SMALLEST, LARGEST)), ("width", width, (SMALLEST, LARGEST)), ("stack", stack, (1, DEEPEST)),
+            ("shades", shades, (2, 256)), ("hidden", hidden, (0, WIDEST)), ("actions", actions, (1, 1024)),
+        ):  # fmt: skip
+            if not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"{name} {value!r}: expected {low} to {high}")
         self.actions, self.size, self.stack, self.shades = actions, (height, width), stack, shades
         self.body = ActorCritic(space_to_json(spaces.Box(0, 255, (stack, height, width), np.uint8)), actions, hidden)
 

@@ -22,6 +22,8 @@ def observation_space(spec: ScreenSpec) -> spaces.Box:
 
 def check_timing(frame_skip: int, press_ticks: int) -> None:
     """Raise `InputError` unless a button is let go before the step ends (or the next press of it would be lost)."""
+    if frame_skip < 2:
+        raise InputError(f"emulator.frame_skip is {frame_skip}, expected at least 2: a press, and its end")
     if not 0 < press_ticks < frame_skip:
         raise InputError(f"emulator.press_ticks is {press_ticks}, expected 1 to {frame_skip - 1} (emulator.frame_skip - 1)")
 

@@ -8,6 +8,7 @@ history.json       one row an update                trials.json    the evaluatio
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from emurl.agents.base import restart
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.pixel_networks import PixelPolicy
+from emurl.core.errors import InputError
 from emurl.core.progress import Progress
 from emurl.core.settings import Device, Natural, Settings
 from emurl.core.store import Artifact, Output
@@ -81,6 +83,7 @@ class CnnSettings(Settings):
 def run(settings: CnnSettings, inputs: Mapping[str, Artifact], output: Output, tracker: Tracker) -> None:
     """Train; headline `return_mean`: what the kept weights are paid in episodes of fresh seeds, beside chance."""
     device, training, spec = resolve_device(settings.device), settings.training, ScreenSpec()
+    _require_folder(settings.checkpointing.save_dir)
     config = training.ppo(settings.seed, settings.device, settings.checkpointing.save_interval)
     policy = seeded(settings.seed, lambda: new_policy(settings, spec)).to(device)
     rng = np.random.default_rng([settings.seed, 0xC99])
@@ -93,9 +96,9 @@ def run(settings: CnnSettings, inputs: Mapping[str, Artifact], output: Output, t
         watched = consoles(settings, training.eval_episodes, spec)
         told = _Told(tracker, agent, envs, settings)
         source = VectorSource(envs, agent, training.num_steps, rng, seed=settings.seed)
-        selection = (
-            Selection(lambda one: told.evaluated(watched, one, TRIAL), every=training.eval_every) if training.eval_every else None
-        )
+        selection = None
+        if training.eval_every:
+            selection = Selection(lambda one: told.evaluated(watched, one, TRIAL), around=agent.forget, every=training.eval_every)
         with tracker.copied_to(None if board is None else Path(board) / settings.logging.run_name):
             state = train(
                 agent, source, config, tracker=told, scratch=output.scratch, signature=signature, selection=selection,  # type: ignore[arg-type]
@@ -203,8 +206,14 @@ class _Told:
         """A checkpoint was written."""
         output.scratch_saved(file)
         folder = self.settings.checkpointing.save_dir
-        if folder is not None and self.updates:
+        if folder is None or not self.updates:
+            return
+        try:
             self.agent.network.save_pretrained(Path(folder) / f"update_{self.updates:06d}")
+        except OSError as error:  # the store has it: no reason to end
+            self.message(
+                f"checkpointing.save_dir: {folder}: update {self.updates} could not be copied there ({error.strerror or error})"
+            )
 
     @contextmanager
     def progress(self, total: float, description: str, unit: str = "it") -> Iterator[Progress]:
@@ -215,6 +224,21 @@ class _Told:
     def message(self, line: str) -> None:
         """As `Tracker.message`."""
         self.tracker.message(line)
+
+
+def _require_folder(folder: str | None) -> None:
+    """Raise `InputError` where the copies of the policy cannot be written: now, and not after hours."""
+    if folder is None:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"checkpointing.save_dir: {folder}: cannot be written to ({reason}), expected a folder that can"
+        ) from None
 
 
 def _metrics(state: State, training: TrainingSettings) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class EvaluationSettings(Rules):
 
     def settled(self, inputs: Mapping[str, Artifact]) -> EvaluationSettings:
         """With the cadence of the network."""
-        told = emulator_of(inputs["cnn"], self.env.emulator, "env")
+        told = emulator_of(inputs["cnn"], self.env.emulator, "env.rom_path")
         return self.model_copy(
             update={"env": self.env.model_copy(update={"frame_skip": told.frame_skip, "press_ticks": told.press_ticks})}
         )

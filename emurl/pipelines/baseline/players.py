@@ -24,7 +24,7 @@ def stand(config: Config, artifact: Artifact, store: Store, device: torch.device
     own = config.pipeline == artifact.pipeline
     env = config.cnn.env if own else EnvSettings.model_validate(artifact.settings["env"])
     player, spec = player_of(artifact.stage, artifact, device), ScreenSpec()
-    return Stand(player, emulator_of(artifact, env.emulator, "env"), spec, sight(player, spec))
+    return Stand(player, emulator_of(artifact, env.emulator, "env.rom_path"), spec, sight(player, spec))
 
 
 def player_of(name: str, artifact: Artifact, device: torch.device) -> Player:

@@ -8,14 +8,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from emurl.agents.ppo.config import PPOConfig
-from emurl.agents.ppo.pixel_networks import SMALLEST
+from emurl.agents.ppo.pixel_networks import DEEPEST, LARGEST, SMALLEST, WIDEST
 from emurl.core.settings import NOT_IN_FINGERPRINT, Natural, NonNegative, PathText, Positive, Rate, Settings, Share
 from emurl.envs.gameboy.console import PRESS_TICKS
 from emurl.envs.gameboy.paid import FRAME_SKIP, MAX_STEPS
 from emurl.games.settings import EmulatorSettings, rom_path
 from emurl.rewards.ram import RamRewardSettings
 
-Side = Annotated[int, Field(ge=SMALLEST, le=256)]
+Side = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
 NO_LIMIT = 1e9  # of the KL
 
 
@@ -29,7 +29,7 @@ class EnvSettings(Settings):
     obs_height: Side = 84  # pixels that a frame is scaled to
     obs_width: Side = 84  # pixels that a frame is scaled to
     grayscale: Literal[True] = True  # frames are gray
-    frame_stack: Annotated[int, Field(ge=1, le=16)] = 4  # frames that are seen at once
+    frame_stack: Annotated[int, Field(ge=1, le=DEEPEST)] = 4  # frames that are seen at once
     max_steps: Positive = MAX_STEPS  # actions until an episode is truncated
     reward: RamRewardSettings = RamRewardSettings()  # what is paid
 
@@ -89,7 +89,7 @@ class TrainingSettings(Settings):
     # An update ends where a minibatch is 1.5 times this approximate KL from the policy that collected; left out, never.
     target_kl: Rate | None = None
     memory: Literal["none", "recurrent"] = "none"  # recurrent: a GRU over the frames' features
-    hidden: Positive = 256  # size of its state
+    hidden: Annotated[int, Field(ge=1, le=WIDEST)] = 256  # size of its state
     eval_every: Natural = (
         0  # updates between evaluation episodes; the weights that did best in them are kept; 0: none, the last are
     )
@@ -145,7 +145,7 @@ class LoggingSettings(Settings):
     # A folder for event files of TensorBoard, besides: `<tensorboard_dir>/<run_name>`; left out, none.
     tensorboard_dir: Annotated[PathText | None, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = None
     # What this run is called there.
-    run_name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\\]+$", json_schema_extra=NOT_IN_FINGERPRINT)] = (
-        "baseline"
-    )
+    run_name: Annotated[
+        str, Field(min_length=1, max_length=64, pattern=r"^[^/\\.][^/\\]*$", json_schema_extra=NOT_IN_FINGERPRINT)
+    ] = "baseline"
     log_interval: Annotated[Positive, Field(json_schema_extra=NOT_IN_FINGERPRINT)] = 5  # updates between two looks at the numbers

@@ -93,22 +93,22 @@ def _checked(told: object) -> dict[str, object]:
     return told
 
 
-def emulator_of(artifact: Artifact, emulator: EmulatorSettings, section: str = "emulator") -> EmulatorSettings:
+def emulator_of(artifact: Artifact, emulator: EmulatorSettings, rom_key: str = "emulator.rom") -> EmulatorSettings:
     """How `artifact` is to be played, on the ROM of `emulator`: the artifact says it, and the settings may not say otherwise.
 
-    What the settings leave unsaid is the artifact's. `section`: what they call it.
+    What the settings leave unsaid is the artifact's. `rom_key`: what they call the ROM.
 
     Raises:
         InputError: `emulator` says another cadence than the one it was trained at, or has another ROM.
     """
-    told = how_to_play(artifact)
+    told, section = how_to_play(artifact), rom_key.partition(".")[0]
     for key in CADENCE:
         if key in told and told[key] != getattr(emulator, key) and key in emulator.model_fields_set:
             raise InputError(
                 f"{section}.{key}: the settings say {getattr(emulator, key)}, expected {told[key]}, which {artifact.ref} was trained at"
             )
-    if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator)):
-        raise InputError(f"{section}.rom: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
+    if "rom_sha256" in told and told["rom_sha256"] != sha256_of_file(rom_path(emulator, rom_key)):
+        raise InputError(f"{rom_key}: {emulator.rom} is another ROM than {artifact.ref} was trained on, expected the same")
     return emulator.model_copy(update={key: told[key] for key in CADENCE if key in told})
 
 

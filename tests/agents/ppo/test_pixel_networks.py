@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,15 @@ def test_saved_and_loaded_it_says_the_same(tmp_path):
 def test_a_frame_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="35×84: expected at least 36×36"):
         PixelPolicy(8, 35, 84)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("height", 100_000_000), ("stack", 0), ("shades", 1), ("shades", "x"), ("hidden", 10**11), ("actions", 0)]
+)
+def test_a_config_that_cannot_be_is_refused_before_anything_is_built(tmp_path, name, value):
+    policy().save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    told["config"][name] = value
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=name):
+        PixelPolicy.from_pretrained(tmp_path)

@@ -13,10 +13,13 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from emurl import cli
+from emurl.agents.ppo.agent import PPOAgent
+from emurl.agents.ppo.pixel_networks import PixelPolicy
 from emurl.core.config import load_config
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
 from emurl.pipelines.baseline import cnn, evaluation
+from emurl.screen import ScreenSpec
 from emurl.training import on_policy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,10 +125,11 @@ def test_it_is_watched_by_its_short_name_several_episodes_at_once(store, capsys,
     config = str(ROOT / "configs" / "baseline_demo.yaml")
     assert cli.main(["play", "--config", config, *where[:4], "--episodes", "5"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("6 actions") == 5 and "steps_mean: 6.0" in shown
+    assert shown.count(": 6 actions") == 5 and "steps_mean: 6.0" in shown
     for words, line in (
         (["--episodes", "0"], "--episodes 0: expected 1 to 1000"),
         (["baseline/evaluation"], "stage evaluation of baseline does not play, expected one of cnn"),
+        (["--episodes", "2", "--config", config, "--set", "env.rom_path=nowhere.gb"], "env.rom_path: nowhere.gb: no such file"),
     ):
         assert cli.main(["play", *(["cnn"] if words[0].startswith("-") else []), *words, *where[:2]]) == 2
         assert line in capsys.readouterr().err
@@ -154,6 +158,24 @@ def test_killed_it_goes_on_to_the_same_weights(tmp_path, monkeypatch, memory):
     assert all(np.array_equal(whole[name], killed[name]) for name in whole)
     assert (tmp_path / "whole/files/trials.json").read_text() == (tmp_path / "killed/files/trials.json").read_text()
     assert any("memory" in name for name in whole) == (memory == "recurrent")
+
+
+def test_what_is_reported_is_of_the_weights_that_are_kept(tmp_path, monkeypatch):
+    """Also where others were tried last, whose answers are remembered."""
+    tried = iter([1.0, 9.0, 0.0])
+    monkeypatch.setattr(cnn._Told, "evaluated", lambda self, envs, agent, seed: (play(agent, envs, seed), next(tried))[1])
+
+    def play(agent: Any, envs: Any, seed: int) -> list[Any]:
+        return cnn.play_episodes(agent, envs, seed, Tracker.silent(), "")
+
+    more = ("training.learning_rate=0.05", "env.max_steps=60", "env.reward.event_reward=1.0", "env.reward.explore_reward=1.0")
+    output = train(tmp_path, *more)
+    assert output.metrics["best_update"] == 2 and output.metrics["selection_return"] == 9.0
+    policy = PixelPolicy.from_pretrained(tmp_path / "files" / "policy")
+    envs = cnn.consoles(settings(*more).cnn, 2, ScreenSpec())
+    fresh = play(PPOAgent(policy), envs, cnn.FRESH)
+    envs.close()
+    assert output.metrics["return_mean"] == np.mean([one.paid for one in fresh])
 
 
 def test_it_copies_the_policy_and_the_numbers_where_it_is_told(tmp_path):
@@ -233,6 +255,9 @@ def test_every_metric_of_the_evaluation_is_explained(store):
         (["training.num_env=3"], "unknown key training.num_env; did you mean num_envs"),
         (["env.reward.badge=3"], "unknown key env.reward.badge"),
         (["logging.run_name=a/b"], "logging.run_name"),
+        (["logging.run_name=.."], "logging.run_name"),
+        (["training.hidden=100000000000"], "training.hidden: expected less than or equal to 8192"),
+        (["checkpointing.save_dir=/proc/x"], "checkpointing.save_dir: /proc/x: cannot be written to"),
         (["training.gamma=1.5"], "training.gamma: expected less than or equal to 1, got 1.5"),
     ],
 )

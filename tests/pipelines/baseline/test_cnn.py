@@ -18,6 +18,7 @@ from emurl.agents.ppo.pixel_networks import PixelPolicy
 from emurl.core.config import load_config
 from emurl.core.output import Output
 from emurl.core.tracking import Tracker
+from emurl.envs.gameboy.paid import Totals
 from emurl.pipelines.baseline import cnn, evaluation
 from emurl.screen import ScreenSpec
 from emurl.training import on_policy
@@ -161,19 +162,26 @@ def test_killed_it_goes_on_to_the_same_weights(tmp_path, monkeypatch, memory):
 
 
 def test_what_is_reported_is_of_the_weights_that_are_kept(tmp_path, monkeypatch):
-    """Also where others were tried last, whose answers are remembered."""
-    tried = iter([1.0, 9.0, 0.0])
-    monkeypatch.setattr(cnn._Told, "evaluated", lambda self, envs, agent, seed: (play(agent, envs, seed), next(tried))[1])
+    """Also where others were tried last, whose answers an agent remembers."""
+    returns, remembered = iter([1.0, 9.0, 0.0]), []
+    play = cnn.play_episodes
 
-    def play(agent: Any, envs: Any, seed: int) -> list[Any]:
-        return cnn.play_episodes(agent, envs, seed, Tracker.silent(), "")
+    def played(agent: Any, envs: Any, seed: int, tracker: Tracker, what: str) -> list[Any]:
+        found = play(agent, envs, seed, tracker, what) if what == "evaluation episodes" else []
+        if what == "play on fresh seeds":
+            remembered.append(len(agent._known))
+            found = play(agent, envs, seed, tracker, what)
+        elif what == "evaluation episodes":
+            assert agent._known
+            found = [Totals(paid=next(returns))] * len(found)
+        return found or [Totals()]
 
-    more = ("training.learning_rate=0.05", "env.max_steps=60", "env.reward.event_reward=1.0", "env.reward.explore_reward=1.0")
-    output = train(tmp_path, *more)
-    assert output.metrics["best_update"] == 2 and output.metrics["selection_return"] == 9.0
+    monkeypatch.setattr(cnn, "play_episodes", played)
+    output = train(tmp_path)
+    assert (output.metrics["best_update"], output.metrics["selection_return"], remembered) == (2, 9.0, [0])
     policy = PixelPolicy.from_pretrained(tmp_path / "files" / "policy")
-    envs = cnn.consoles(settings(*more).cnn, 2, ScreenSpec())
-    fresh = play(PPOAgent(policy), envs, cnn.FRESH)
+    envs = cnn.consoles(settings().cnn, 2, ScreenSpec())
+    fresh = play(PPOAgent(policy), envs, cnn.FRESH, Tracker.silent(), "")
     envs.close()
     assert output.metrics["return_mean"] == np.mean([one.paid for one in fresh])
 

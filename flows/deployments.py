@@ -43,13 +43,14 @@ def prefect_yaml(root: Path, pool: str = "process") -> str:
         InputError: a settings file is wrong, or two deployments would have one name.
     """
     deployments: list[dict[str, Any]] = []
-    first: dict[str, str] = {}  # settings file of each pipeline
+    first: dict[str, str] = {}  # settings file of each pipeline, with which a stage is run alone: that of its demo, if it has one
     tables: dict[str, Pipeline] = {}
     for file in sorted((root / "configs").glob("*.yaml")):
         config = load_config(file)
         place = f"configs/{file.name}"
         table = tables[config.pipeline] = find_pipeline(config.pipeline)
-        first.setdefault(table.name, place)
+        if table.name not in first or file.stem.endswith("demo"):
+            first[table.name] = place
         head = file.read_text(encoding="utf-8").partition("\n")[0]
         told = head.removeprefix("#").strip() if head.startswith("#") else f"the pipeline {table.name}"
         deployments.append(_flow(file.stem.replace("_", "-"), told, [table.name], {"config": place}))

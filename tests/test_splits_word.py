@@ -361,7 +361,7 @@ def test_an_older_reward_artifact_is_told_of(emurl, tmp_path):
     code, _, err = emurl(store=tmp_path / "old")
     assert code == 2 and "reward@v1: holds no course" in err and "run the reward stage again" in err
     code, _, err = emurl(store=tmp_path / "empty")
-    assert code == 2 and "`emurl run reward` makes it" in err
+    assert code == 2 and "`emurl run reward --store " in err
 
 
 def test_a_footage_without_splits(emurl, made, tmp_path):

@@ -132,13 +132,13 @@ def run_stage(
 
     parents = ", ".join(artifact.ref for artifact in inputs.values())
     say(f"{stage.name}: {stage.summary}" + (f"  ← {parents}" if parents else ""))
-    if not force and (why := _why_again(store, pipeline, stage, settings, inputs, code)):
-        say(f"  made anew, for since {why}")
     reads = [one.ref for one in inputs.values()]
     with interrupt.handled(), store.making(pipeline.name, stage.name, fingerprint, again=force, reads=reads) as output:
         if output.found is not None:
             say(f"{stage.name}: {output.found.ref} was made meanwhile by another process, skipped")
             return Result(stage, output.found, skipped=True, seconds=time.monotonic() - began, group=group)
+        if not force and (why := _why_again(store, pipeline, stage, settings, inputs, code)):
+            say(f"  made anew, for since {why}")
         group, number = _try_of(output, group)
         facts: dict[str, Any] = {
             "pipeline": pipeline.name,

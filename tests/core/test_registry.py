@@ -86,5 +86,5 @@ def test_a_stage_whose_module_is_not_there_or_half_made_is_one_line(tmp_path, mo
 
 
 def test_a_pipeline_nobody_has_is_one_line():
-    with pytest.raises(InputError, match="pipeline 'nosuch': there is no such pipeline, expected one of speedrun"):
+    with pytest.raises(InputError, match="pipeline 'nosuch': there is no such pipeline, expected one of baseline, speedrun"):
         load_config(None, [], "nosuch")

@@ -15,6 +15,7 @@ from flows import deployments
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = [stage.name for stage in find_pipeline("speedrun").stages]
+CONFIGS = ["baseline", "baseline-demo", "baseline-local", "demo", "pokemon-red", "tidewick"]
 
 
 @pytest.mark.parametrize("file", deployments.files(ROOT), ids=lambda file: str(file.relative_to(ROOT)))
@@ -22,12 +23,15 @@ def test_the_committed_files_are_the_made_ones(file):
     assert file.read_text() == deployments.files(ROOT)[file], "run `python -m flows.deployments`"
     document = yaml.safe_load(file.read_text())
     names = [one["name"] for one in document["deployments"]]
-    assert names == ["demo", "pokemon-red", "tidewick", *STAGES, "sweep"]
+    assert names == [*CONFIGS, "baseline-cnn", "baseline-evaluation", *STAGES, "sweep"]
     assert {one["work_pool"]["name"] for one in document["deployments"]} == {
         "emurl" if file.parent == ROOT else f"emurl-{file.parent.name}"
     }
     alone = {one["name"]: one["parameters"] for one in document["deployments"] if "stages" in one.get("parameters", {})}
-    assert alone == {name: {"config": "configs/demo.yaml", "stages": [name], "force": True} for name in STAGES}
+    wanted = {name: {"config": "configs/demo.yaml", "stages": [name], "force": True} for name in STAGES}
+    for name in ("cnn", "evaluation"):
+        wanted[f"baseline-{name}"] = {"config": "configs/baseline_demo.yaml", "stages": [name], "force": True}
+    assert alone == wanted
 
 
 def test_a_settings_file_called_as_a_stage_is_refused(tmp_path):

@@ -28,6 +28,7 @@ PLAY_TIME = 0xDA41  # hours, then (not used here) whether they overflowed, minut
 
 SPANS: tuple[tuple[str, int, int], ...] = (
     ("enemy_hp", ENEMY_HP, 2),
+    ("enemy_level", ENEMY_LEVEL, 1),
     ("in_battle", IN_BATTLE, 1),
     ("party", PARTY_COUNT, PARTY + PARTY_MOST * PARTY_STRIDE - PARTY_COUNT),
     ("owned", POKEDEX_OWNED, POKEDEX_BYTES),
@@ -39,17 +40,13 @@ SPANS: tuple[tuple[str, int, int], ...] = (
     ("events", EVENT_FLAGS, EVENT_BYTES),
     ("clock", PLAY_TIME, 4),
 )
-"""What is copied of a console's memory: name, address, bytes; 647 bytes in all of its 64 KiB."""
-
-
-# What only `read_many` tells: not every game of this layout keeps it.
-_MORE = (("enemy_level", ENEMY_LEVEL, 1),)
+"""What is copied of a console's memory: name, address, bytes; 648 bytes in all of its 64 KiB."""
 
 
 def gather(consoles: Sequence[Memory]) -> dict[str, np.ndarray]:
     """The spans of many consoles: name → uint8 (consoles, bytes)."""
     found: dict[str, np.ndarray] = {}
-    for name, address, count in (*SPANS, *_MORE):
+    for name, address, count in SPANS:
         data = b"".join(console.read(address, count) for console in consoles)
         found[name] = np.frombuffer(data, np.uint8).reshape(len(consoles), count)
     return found
@@ -118,6 +115,7 @@ def read_layout(gameboy: Memory) -> dict[str, Fact]:
         "money": decimal(raw["money"]),
         "in_battle": raw["in_battle"][0],
         "enemy_hp": int.from_bytes(raw["enemy_hp"], "big"),
+        "opponent_level": raw["enemy_level"][0],
         "play_time_s": hours * 3600 + minutes * 60 + seconds,
         "event_flags": raw["events"],
         "text_box": box.up,

@@ -88,21 +88,23 @@ def run(settings: CnnSettings, inputs: Mapping[str, Artifact], output: Output, t
     policy = seeded(settings.seed, lambda: new_policy(settings, spec)).to(device)
     rng = np.random.default_rng([settings.seed, 0xC99])
     agent = PPOAgent(policy, config, rng)
-    board = settings.logging.tensorboard_dir
+    copies = settings.logging.tensorboard_dir
     signature = settings.fingerprint_values()
     envs = consoles(settings, training.num_envs, spec)
     watched: PaidVectorEnv | None = None
     try:
         watched = consoles(settings, training.eval_episodes, spec)
-        told = _Told(tracker, agent, envs, settings)
+        board = _Dashboard(tracker, agent, envs, settings)
         source = VectorSource(envs, agent, training.num_steps, rng, seed=settings.seed)
         selection = None
         if training.eval_every:
-            selection = Selection(lambda one: told.evaluated(watched, one, TRIAL), around=agent.forget, every=training.eval_every)
-        with tracker.copied_to(None if board is None else Path(board) / settings.logging.run_name):
+            selection = Selection(
+                lambda one: board.evaluated(watched, one, TRIAL), around=agent.forget, every=training.eval_every
+            )
+        with tracker.copied_to(None if copies is None else Path(copies) / settings.logging.run_name):
             state = train(
-                agent, source, config, tracker=told, scratch=output.scratch, signature=signature, selection=selection,  # type: ignore[arg-type]
-                saved=lambda file: told.saved(output, file), episodes=told.ended, name="cnn",
+                agent, source, config, tracker=board, scratch=output.scratch, signature=signature, selection=selection,  # type: ignore[arg-type]
+                saved=lambda file: board.saved(output, file), episodes=board.ended, name="cnn",
             )  # fmt: skip
         fresh = {
             "": play_episodes(agent, watched, settings.seed + FRESH, tracker, "play on fresh seeds"),
@@ -161,7 +163,7 @@ def play_episodes(agent: Any, envs: PaidVectorEnv, seed: int, tracker: Tracker, 
     return [one for one in results if one is not None]
 
 
-class _Told:
+class _Dashboard:
     """The tracker of the training: numbers by the tags people know, every so many updates, with what episodes came to."""
 
     def __init__(self, tracker: Tracker, agent: PPOAgent, envs: PaidVectorEnv, settings: CnnSettings) -> None:

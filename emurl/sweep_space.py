@@ -20,7 +20,7 @@ from emurl.core.config import Config
 from emurl.core.errors import InputError
 from emurl.core.pipeline import Pipeline, Stage
 from emurl.core.refusals import meant, shortly
-from emurl.core.settings import Settings
+from emurl.core.settings import Settings, section_of
 from emurl.core.yaml_text import hint_for, read_yaml
 
 _NUMBER = r"[-+]?(?:[0-9]{1,30}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,4})?"
@@ -211,12 +211,6 @@ def find_field(key: str, pipeline: Pipeline) -> tuple[Stage, FieldInfo]:
             return stage, field
         here = section
     raise InputError(f"--search {key}: is a section, expected one of its keys: {', '.join(sorted(here.model_fields))}")
-
-
-def section_of(annotation: Any) -> type[Settings] | None:
-    """The settings class that a field holds, also in `X | None`."""
-    options = [annotation, *get_args(annotation)]
-    return next((one for one in options if isinstance(one, type) and issubclass(one, Settings)), None)
 
 
 def overrides(spaces: Mapping[str, Space], params: Mapping[str, Param]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from emurl.core import settings
 from emurl.core.settings import Settings
 
 BOUNDS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
@@ -55,9 +56,7 @@ def fields_of(cls: type[Settings], prefix: str = "", leave_out: frozenset[str] =
 
 def section_of(cls: type[Settings], name: str) -> type[Settings] | None:
     """The settings class that a field holds (also in `X | None`), None for a plain value."""
-    annotation = cls.model_fields[name].annotation
-    options = [annotation, *get_args(annotation)]
-    return next((one for one in options if isinstance(one, type) and issubclass(one, Settings)), None)
+    return settings.section_of(cls.model_fields[name].annotation)
 
 
 def kind_of(annotation: Any) -> str:

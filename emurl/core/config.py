@@ -22,7 +22,7 @@ from emurl.core.errors import InputError
 from emurl.core.files import at_home
 from emurl.core.pipeline import Pipeline, find_pipeline
 from emurl.core.refusals import meant, shortly
-from emurl.core.settings import Device, Natural, NonNegative, PathText, Settings
+from emurl.core.settings import Device, Natural, NonNegative, PathText, Settings, section_of
 from emurl.core.yaml_text import hint_for, read_yaml
 
 Checked = TypeVar("Checked", bound=Settings)
@@ -200,15 +200,9 @@ def _rename(values: dict[str, Any], model: type[Settings], source: str, prefix: 
                 f"{source}: {prefix}{old} is now called {prefix}{new}; the old name goes with the next version", RenamedKey, 3
             )
     for name, field in model.model_fields.items():
-        inner = _settings_class(field.annotation)
+        inner = section_of(field.annotation)
         if inner is not None and isinstance(values.get(name), dict):
             _rename(values[name], inner, source, f"{prefix}{name}.")
-
-
-def _settings_class(annotation: Any) -> type[Settings] | None:
-    """The settings class an annotation holds, also in `X | None`."""
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((option for option in options if isinstance(option, type) and issubclass(option, Settings)), None)
 
 
 def _spread_shared(values: dict[str, Any], pipeline: Pipeline) -> None:
@@ -252,5 +246,5 @@ def _known_keys(location: tuple[int | str, ...], model: type[Settings]) -> list[
     here: type[Settings] | None = model
     for part in location:
         field = here.model_fields.get(str(part)) if here is not None else None
-        here = _settings_class(field.annotation) if field is not None else None
+        here = section_of(field.annotation) if field is not None else None
     return sorted(here.model_fields) if here is not None else []

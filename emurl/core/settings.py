@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -51,6 +51,12 @@ def _device(name: str) -> str:
 
 
 Device = Annotated[str, AfterValidator(_device), Field(json_schema_extra=NOT_IN_FINGERPRINT)]  # auto | cpu | cuda | cuda:N | mps
+
+
+def section_of(annotation: Any) -> type[Settings] | None:
+    """The settings class that a field of this annotation holds, also in `X | None`; None for a plain value."""
+    options = [annotation, *get_args(annotation)]
+    return next((one for one in options if isinstance(one, type) and issubclass(one, Settings)), None)
 
 
 class Settings(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Iterable
 from html import escape
@@ -14,7 +13,7 @@ from PIL import Image
 from emurl.core.errors import WorkError
 from emurl.core.ffmpeg import ffmpeg_exe
 from emurl.core.files import write_atomically
-from emurl.report.style import STYLE
+from emurl.report.page import document, embed
 
 FEW, MANY = 32, 256  # colors of a palette
 SAME_LEVELS, ODD = 32, 0.002  # of 255 that a color may be off; share of the pixels that may be off by more
@@ -49,15 +48,13 @@ def write_page(path: Path, pictures: Iterable[np.ndarray], milliseconds: int, ti
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "film.gif"
         write_gif(film, pictures, milliseconds)
-        data = base64.b64encode(film.read_bytes()).decode("ascii")
+        shown = embed(film, "the agent plays")
+    body = (
+        f'<p class="brand">emurl</p><h1>{escape(title)}</h1><section><figure><div class="scroll film" tabindex="0">{shown}</div>'
+        "</figure></section>"
+    )
     with write_atomically(path) as aside:
-        aside.write_text(
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>emurl: {escape(title)}</title>'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
-            f'<p class="brand">emurl</p><h1>{escape(title)}</h1><section><figure><div class="scroll film" tabindex="0">'
-            f'<img alt="the agent plays" src="data:image/gif;base64,{data}"></div></figure></section></main></body></html>\n',
-            encoding="utf-8",
-        )
+        aside.write_text(document(title, body), encoding="utf-8")
 
 
 def _is_like(few: Image.Image, picture: np.ndarray) -> bool:

@@ -97,11 +97,15 @@ def build(findings: Findings, artifacts: Sequence[Artifact], settings: Mapping[s
         _training(artifacts),
         _settings(artifacts, settings),
     ]
-    title = f"emurl: {findings.game}"
+    return document(findings.game, "".join(sections))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page (HTML) in the report's style, which needs no other file; `body` is HTML already."""
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>emurl: {escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body><main>{''.join(sections)}</main></body></html>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 
@@ -110,7 +114,8 @@ def _section(title: str, body: str, note: str = "") -> str:
     return f"<section><h2>{escape(title)}</h2>{said}{body}</section>"
 
 
-def _embed(path: Path, alt: str) -> str:
+def embed(path: Path, alt: str) -> str:
+    """A picture within the page."""
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     return f'<img alt="{escape(alt, quote=True)}" src="data:{MIME[path.suffix]};base64,{data}">'
 
@@ -170,7 +175,7 @@ def _film(findings: Findings) -> str:
     caption = f"screen · {escape(findings.seen)} · {judged}how likely each button was"
     return _section(
         "The agent plays",
-        f"<figure><div class='scroll film' tabindex='0'>{_embed(findings.film, 'the agent plays')}</div>"
+        f"<figure><div class='scroll film' tabindex='0'>{embed(findings.film, 'the agent plays')}</div>"
         f"<figcaption>{caption}</figcaption></figure>",
     )
 
@@ -223,7 +228,7 @@ def _explored(findings: Findings) -> str:
     if findings.explored is not None:
         picture = (
             f'<figure class="wide"><div class="scroll map" tabindex="0">'
-            f"{_embed(findings.explored, 'where each player went, by walking cell')}</div></figure>"
+            f"{embed(findings.explored, 'where each player went, by walking cell')}</div></figure>"
         )
     header = ["place", *(player.name for player in findings.players)]
     rows = []
@@ -311,9 +316,7 @@ def _pictures(artifacts: Sequence[Artifact]) -> str:
         for path in sorted([*artifact.folder.glob("*.png"), *artifact.folder.glob("dream.gif")]):
             title, about, wide = CAPTIONS.get(path.stem, (path.stem.replace("_", " "), "", False))
             caption = f"<figcaption><b>{escape(title)}</b> {escape(about)} <i>{escape(artifact.ref)}</i></figcaption>"
-            picture = (
-                f"<div class='scroll wide-picture' tabindex='0'>{_embed(path, title)}</div>" if wide else _embed(path, title)
-            )
+            picture = f"<div class='scroll wide-picture' tabindex='0'>{embed(path, title)}</div>" if wide else embed(path, title)
             figures.append(f"<figure class='{'full' if wide else 'part'}'>{caption}{picture}</figure>")
     return _section("What the models see", f"<div class='pictures'>{''.join(figures)}</div>") if figures else ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import gymnasium
@@ -172,12 +173,19 @@ def restarts_of(
     return restarts
 
 
-def unroll(network: FeedForward, carry: Carry, observations: Observation, starts: np.ndarray) -> Any:
-    """What a network that is not recurrent read at every step: (T, N, …)."""
+def unroll(
+    network: FeedForward, carry: Carry, observations: Observation, starts: np.ndarray, begun: Begun = MappingProxyType({})
+) -> Any:
+    """What a network's `inputs` read at every step: (T, N, …). `starts`, `begun`: as in `Recurrent.sequence`."""
     initial = network.initial(starts.shape[1])
     read = []
     for t in range(len(starts)):
-        one, carry = network.inputs(restart(carry, initial, starts[t]), tree_map(lambda array, t=t: array[t], observations))
+        carry = restart(carry, initial, starts[t])
+        for row in [row for at, row in begun if at == t]:
+            carry = {key: value.copy() for key, value in carry.items()}
+            for key, value in begun[t, row].items():
+                carry[key][row] = value
+        one, carry = network.inputs(carry, tree_map(lambda array, t=t: array[t], observations))
         read.append(one)
     return tree_map(lambda *arrays: np.stack(arrays), read[0], *read[1:])
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from emurl.agents.base import Carry
-from emurl.agents.ppo.networks import ActorCritic, Begun, Outputs, space_to_json
+from emurl.agents.base import Carry, Observation
+from emurl.agents.ppo.networks import ActorCritic, Begun, Outputs, space_to_json, unroll
 from emurl.core.errors import InputError
 from emurl.models.base import Pretrained
 from emurl.screen import ScreenSpec, to_gray
@@ -66,9 +66,9 @@ class PixelPolicy(Pretrained):
         """`stack` uint8 (N, stack, H, W) of frames before, of which there are none: `seen` bool (N,) is False."""
         return {"stack": np.zeros((n, self.stack, *self.size), np.uint8), "seen": np.zeros(n, bool), **self.body.initial(n)}
 
-    def inputs(self, carry: Carry, observation: np.ndarray) -> tuple[np.ndarray, Carry]:
+    def inputs(self, carry: Carry, observation: Observation) -> tuple[np.ndarray, Carry]:
         """The stack that ends with these frames uint8 (N, 144, 160), and the carry after it; the first frame fills its stack."""
-        small = self.scaled(observation)
+        small = self.scaled(np.asarray(observation))
         stack = np.concatenate([carry["stack"][:, 1:], small[:, None]], axis=1)
         fresh = ~carry["seen"]
         stack[fresh] = small[fresh, None]
@@ -93,24 +93,12 @@ class PixelPolicy(Pretrained):
     def step(self, carry: Carry, observation: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, Carry]:
         """One step of the GRU."""
         stack, after = self.inputs(carry, observation)
-        own = {key: carry[key] for key in carry if key not in ("stack", "seen")}
-        logits, values, memory = self.body.step(own, stack)
+        logits, values, memory = self.body.step(after, stack)
         return logits, values, after | memory
 
     def sequence(self, carry: Carry, observations: np.ndarray, starts: np.ndarray, begun: Begun) -> Outputs:
         """Logits (T, B, A) and values (T, B) of frames (T, B, 144, 160)."""
-        stacks = []
-        initial = self.initial(starts.shape[1])
-        now = dict(carry)
-        for t in range(len(starts)):
-            for key in ("stack", "seen"):
-                now[key] = np.where(starts[t].reshape(-1, *[1] * (now[key].ndim - 1)), initial[key], now[key])
-            for (_, row), told in ((at, one) for at, one in begun.items() if at[0] == t):
-                now["stack"], now["seen"] = now["stack"].copy(), now["seen"].copy()
-                now["stack"][row], now["seen"][row] = told["stack"], told["seen"]
-            stack, now = self.inputs(now, observations[t])
-            stacks.append(stack)
-        return self.body.sequence(carry, np.stack(stacks), starts, begun)
+        return self.body.sequence(carry, unroll(self, carry, observations, starts, begun), starts, begun)
 
     def forget(self) -> None:
         """Nothing is kept."""

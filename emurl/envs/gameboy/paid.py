@@ -65,8 +65,8 @@ class _Meter:
             self.totals[i] = Totals()
             self.reward.begin(i, numbers, bool(walking[i]))
 
-    def pay(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards float32 (n,) of the step that led here, and bool (n,), the game is over: its last milestone is reached."""
+    def pay(self) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Rewards float32 (n,) of the step that led here, bool (n,), whether the last milestone is reached, and the terms of the rewards."""
         numbers, walking, facts = self._read()
         terms = self.reward.pay(numbers, walking)
         rewards = np.stack([*terms.values()]).sum(axis=0)
@@ -78,7 +78,7 @@ class _Meter:
                 total.terms[term] += float(paid[i])
             total.reached += [name for name in reader.reached(facts[i]) if name not in total.reached]
             total.finished = reader.milestones[-1] in total.reached
-        return rewards, np.array([total.finished for total in self.totals])
+        return rewards, np.array([total.finished for total in self.totals]), terms
 
     def _read(self) -> tuple[dict[str, np.ndarray], np.ndarray, list[dict[str, Any]]]:
         facts = [console.facts() for console in self.consoles]
@@ -132,11 +132,10 @@ class PaidGameBoyEnv(GameBoyEnv):
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Press button `action`; returns (gray frame, reward, whether the game is over, whether `max_steps` are, facts)."""
-        before = dict(self._meter.totals[0].terms)
         frame, _, _, over, info = super().step(action)
-        rewards, finished = self._meter.pay()
-        terms = {term: total - before[term] for term, total in self._meter.totals[0].terms.items()}
-        return to_gray(frame, self.screen), float(rewards[0]), bool(finished[0]), over, info | {"reward_terms": terms}
+        rewards, finished, terms = self._meter.pay()
+        info["reward_terms"] = {term: float(paid[0]) for term, paid in terms.items()}
+        return to_gray(frame, self.screen), float(rewards[0]), bool(finished[0]), over, info
 
 
 def stacked(
@@ -201,7 +200,7 @@ class PaidVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def step(self, actions: np.ndarray) -> Arrays:
         """One action everywhere: frames, rewards float32, whether the game is over, whether `max_steps` are; `final_obs` in the infos."""
         self.envs.step(actions)
-        rewards, terminated = self._meter.pay()
+        rewards, terminated, _ = self._meter.pay()
         truncated = ~terminated & (np.array([total.steps for total in self.totals]) >= self.max_steps)
         infos: dict[str, Any] = {}
         over = np.flatnonzero(terminated | truncated).tolist()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from emurl.core.errors import InputError
 
@@ -44,6 +46,11 @@ def write_atomically(path: Path, sync: bool = False) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value that is JSON-ready, indented, for people and for who reads it again."""
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def create_file(path: Path, data: bytes) -> bool:

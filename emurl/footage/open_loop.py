@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emurl.core.files import write_json
 from emurl.footage.dataset import FrameReader
 from emurl.footage.sequences import labeled_actions
 
@@ -35,7 +36,7 @@ class OpenLoop:
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> OpenLoop:

@@ -24,6 +24,7 @@ import torch
 from pydantic import Field
 
 from emurl.core.errors import InputError
+from emurl.core.files import write_json
 from emurl.core.recall import key_of, recall
 from emurl.core.settings import Natural, NonNegative, Settings, Share
 from emurl.models.position import PositionModel
@@ -140,7 +141,7 @@ class SplitJudge:
             "judge": self.settings.model_dump(mode="json"),
             **more,
         }
-        (folder / SPLITS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / SPLITS, told)
 
     def begin(self) -> Standing:
         """An episode at power-on."""

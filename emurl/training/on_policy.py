@@ -182,6 +182,13 @@ def train(
     return state
 
 
+def late_mean(state: State, name: str) -> float | None:
+    """Mean of a number of the history over the last quarter of the updates; None where none of them told it."""
+    late = state.history[-max(1, len(state.history) // 4) :]
+    values = [row[name] for row in late if name in row]
+    return float(np.mean(values)) if values else None
+
+
 def learn(
     agent: Agent, rollout: Rollout, normalizer: ReturnNormalizer, config: OnPolicySettings, done: float
 ) -> dict[str, float]:

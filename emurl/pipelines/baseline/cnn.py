@@ -7,10 +7,9 @@ history.json       one row an update                trials.json    the evaluatio
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from emurl.agents.base import restart
 from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.pixel_networks import PixelPolicy
 from emurl.core.errors import InputError
+from emurl.core.files import write_json
 from emurl.core.progress import Progress
 from emurl.core.settings import Device, Natural, Settings
 from emurl.core.store import Artifact, Output
@@ -32,7 +32,7 @@ from emurl.pipelines.shared.playing import write_play
 from emurl.rewards.ram import TERMS
 from emurl.screen import ScreenSpec
 from emurl.training.evaluate import RandomAgent
-from emurl.training.on_policy import Selection, State, train
+from emurl.training.on_policy import Selection, State, late_mean, train
 from emurl.training.rollout import Episode
 from emurl.training.settings import PlaySettings
 from emurl.training.sources import VectorSource
@@ -123,8 +123,8 @@ def run(settings: CnnSettings, inputs: Mapping[str, Artifact], output: Output, t
         output.note(f"alarm: {alarm}")
     policy.save_pretrained(output.path(POLICY))
     write_play(output, settings.env.emulator, spec, PlaySettings())
-    _write(output.path("history.json"), state.history)
-    _write(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
+    write_json(output.path("history.json"), state.history)
+    write_json(output.path("trials.json"), [{"update": at, "return": value} for at, value in state.trials])
 
 
 def new_policy(settings: CnnSettings, spec: ScreenSpec) -> PixelPolicy:
@@ -217,11 +217,9 @@ class _Dashboard:
                 f"checkpointing.save_dir: {folder}: update {self.updates} could not be copied there ({error.strerror or error})"
             )
 
-    @contextmanager
-    def progress(self, total: float, description: str, unit: str = "it") -> Iterator[Progress]:
+    def progress(self, total: float, description: str, unit: str = "it") -> AbstractContextManager[Progress]:
         """As `Tracker.progress`."""
-        with self.tracker.progress(total, description, unit) as bar:
-            yield bar
+        return self.tracker.progress(total, description, unit)
 
     def message(self, line: str) -> None:
         """As `Tracker.message`."""
@@ -244,24 +242,14 @@ def _require_folder(folder: str | None) -> None:
 
 
 def _metrics(state: State, training: TrainingSettings) -> dict[str, Any]:
-    late = state.history[-max(1, len(state.history) // 4) :]
     steps = state.update * training.batch_size
-
-    def mean(name: str) -> float | None:
-        values = [row[name] for row in late if name in row]
-        return float(np.mean(values)) if values else None
-
     return {
         "selection_return": state.best if state.trials else None,
         "best_update": state.best_update if state.trials else state.update,
         "updates": state.update,
         "env_steps": steps,
-        "episode_reward": mean("episode_return"),
-        **{name: mean(name) for name in OF_PPO},
+        "episode_reward": late_mean(state, "episode_return"),
+        **{name: late_mean(state, name) for name in OF_PPO},
         "steps_per_second": steps / max(state.seconds, 1e-9),
         "wall_seconds": state.seconds,
     }
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

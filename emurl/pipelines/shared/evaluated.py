@@ -7,7 +7,6 @@ agent.gif          the policy's best episode, as the agent sees it  report.html 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emurl.core.files import write_json
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -67,7 +67,7 @@ def conclude(
     film(output.path("agent.gif"), envs, perception, player, best, seen)
     title = envs.consoles[0].gameboy.title or Path(emulator.rom).stem
     results = as_results(scores, milestones, rules, title, typical)
-    output.path("results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(output.path("results.json"), results)
     episode_table(played, milestones).to_parquet(output.path("episodes.parquet"), index=False)
     place_table(played).to_parquet(output.path("places.parquet"), index=False)
     names = reader.maps if reader else {}

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from emurl.core.artifact import MANIFEST
 from emurl.core.errors import InputError
+from emurl.core.files import write_json
 from emurl.core.refusals import one_line
 from emurl.core.store import Artifact, Output, sha256_of_file
 from emurl.envs.gameboy.vector import ThreadedVectorEnv
@@ -55,7 +56,7 @@ def write_play(output: Output, emulator: EmulatorSettings, spec: ScreenSpec, how
         "screen": spec.to_dict(),
         "rom_sha256": sha256_of_file(rom_path(emulator)),
     }
-    output.path(PLAY).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_json(output.path(PLAY), told)
 
 
 def holds(artifact: Artifact, name: str) -> bool:

@@ -9,7 +9,6 @@ trials.json        the fixed trials the weights were chosen by; practice.json th
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from emurl.agents.ppo.agent import PPOAgent
 from emurl.agents.ppo.config import PPOConfig
 from emurl.agents.ppo.token_networks import token_network
 from emurl.core.errors import InputError
+from emurl.core.files import write_json
 from emurl.core.settings import Natural, NonNegative, Positive, Share
 from emurl.core.store import Artifact, Output
 from emurl.core.tracking import Tracker
@@ -42,7 +42,7 @@ from emurl.screen import ScreenSpec
 from emurl.training.archive import StateArchive
 from emurl.training.console_source import ConsoleSource
 from emurl.training.evaluate import Player, Record, play
-from emurl.training.on_policy import Selection, State, train
+from emurl.training.on_policy import Selection, State, late_mean, train
 from emurl.training.perception import Perception
 from emurl.training.practice import PracticeSettings
 from emurl.training.settings import PlaySettings
@@ -209,7 +209,7 @@ def _ppo(
     finally:
         envs.close()
         trial_envs.close()
-    _write(output.path("history.json"), state.history)
+    write_json(output.path("history.json"), state.history)
     _tell(state, "trials.json", output)
     return _metrics(state, settings)
 
@@ -246,7 +246,7 @@ def _explore(
             "practice_return_before": _return_before(state),
             "practice_best_update": state.best_update,
         }
-    _write(output.path("history.json"), history)
+    write_json(output.path("history.json"), history)
     return practiced | {
         "selection_return": told.best,
         "selection_return_clone": told.trials[0],
@@ -299,12 +299,7 @@ def episode_return(progress: Sequence[float]) -> float:
 
 def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
     """What PPO came to; entropy and the rest are means over the last quarter of the updates."""
-    late = state.history[-max(1, len(state.history) // 4) :]
     steps = state.update * settings.num_envs * settings.num_steps
-
-    def mean(name: str) -> float:
-        return float(np.mean([row[name] for row in late if name in row]))
-
     return {
         "selection_return": state.best,
         "selection_return_clone": _return_before(state),
@@ -312,7 +307,7 @@ def _metrics(state: State, settings: PolicySettings) -> dict[str, Any]:
         "best_update": state.best_update,
         "updates": state.update,
         "env_steps": steps,
-        **{name: mean(name) for name in OF_PPO},
+        **{name: late_mean(state, name) for name in OF_PPO},
         "steps_per_second": steps / max(state.seconds, 1e-9),
         "wall_seconds": state.seconds,
     }
@@ -332,8 +327,4 @@ def _tell(state: State, name: str, output: Output) -> None:
 
 
 def _write_trials(path: Path, trials: Iterable[Sequence[float]]) -> None:
-    _write(path, [{"update": at, "return": value} for at, value in trials])
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    write_json(path, [{"update": at, "return": value} for at, value in trials])
